@@ -1,0 +1,35 @@
+/* digest.h - hashes, MACs and text forms of bytes; OpenSSL underneath, contexts reused per thread.
+ * Threads: any. Blocks: never. None of these can fail but for memory, which aborts (OpenSSL is
+ * unusable then).
+ */
+#ifndef RETRYBUILD_DIGEST_H
+#define RETRYBUILD_DIGEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <retrybuild/buf.h>
+#include <retrybuild/str.h>
+
+#define RB_SHA256_BYTES 32
+#define RB_SHA256_HEX_BYTES 65 /* 64 digits + NUL */
+
+void rb_sha256(const void *data, size_t len, uint8_t ret_digest[RB_SHA256_BYTES]);
+void rb_sha256_hex(const void *data, size_t len, char ret_hex[RB_SHA256_HEX_BYTES]);
+/* rb_sha256_parts - digest over length-prefixed parts (8-byte big-endian length before each; NULL
+ * counts as absent, unlike ""). The unambiguous way to hash several fields into one key. */
+void rb_sha256_parts(const struct rb_slice *parts, size_t n, uint8_t ret_digest[RB_SHA256_BYTES]);
+void rb_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
+                    uint8_t ret_mac[RB_SHA256_BYTES]);
+/* rb_const_eq - equal, in time that depends on @len alone. */
+bool rb_const_eq(const void *a, const void *b, size_t len);
+
+void rb_hex(const void *data, size_t len, char *ret_hex /* 2*len + 1 */);
+/* rb_unhex - exactly 2*len hex digits of either case. */
+bool rb_unhex(const char *hex, size_t hex_len, void *ret_data, size_t len);
+void rb_base64(const void *data, size_t len, struct rb_buf *out);
+/* rb_unbase64 - standard alphabet, padding required; appends to @out; false on any stray byte. */
+bool rb_unbase64(const char *s, size_t len, struct rb_buf *out);
+
+#endif
