@@ -1,7 +1,6 @@
 /* log.h - structured logs on standard error: logfmt on a terminal, JSON lines otherwise.
  *
- *     rb_log(RB_LOG_INFO, "retry.submitted", "retry", RB_LS(id), "attempt", RB_LI(n), NULL)  -- see
- * rb_log below
+ *     rb_log(RB_LOG_INFO, "retry.submitted", RB_F("retry", id), RB_FI("attempt", n));
  *
  * The event name comes first and is stable (the runbook lists it). Never bodies, tokens, headers.
  * Control bytes, invalid UTF-8 and U+2028/9 are escaped; a field is cut at 1 KiB, a line at 8 KiB.
