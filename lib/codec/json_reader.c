@@ -348,7 +348,7 @@ enum rb_code rb_json_skip_rest(struct rb_json_reader *r, const struct rb_json_to
     }
     uint32_t outside = r->depth - 1;
     while (r->depth > outside) {
-        struct rb_json_token inner;
+        struct rb_json_token inner = {.type = RB_JSON_END};
         enum rb_code rc = rb_json_next(r, &inner, err);
         if (rc != RB_OK) {
             return rc;
@@ -359,7 +359,7 @@ enum rb_code rb_json_skip_rest(struct rb_json_reader *r, const struct rb_json_to
 
 enum rb_code rb_json_skip(struct rb_json_reader *r, struct rb_err *err)
 {
-    struct rb_json_token t;
+    struct rb_json_token t = {.type = RB_JSON_END};
     enum rb_code rc = rb_json_next(r, &t, err);
     if (rc != RB_OK) {
         return rc;
@@ -372,7 +372,7 @@ enum rb_code rb_json_skip(struct rb_json_reader *r, struct rb_err *err)
 
 enum rb_code rb_json_finish(struct rb_json_reader *r, struct rb_err *err)
 {
-    struct rb_json_token t;
+    struct rb_json_token t = {.type = RB_JSON_END};
     do {
         enum rb_code rc = rb_json_next(r, &t, err);
         if (rc != RB_OK) {
