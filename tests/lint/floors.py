@@ -31,7 +31,7 @@ FOREIGN = {
     "curl/": ("httpc",),
     "hiredis/": ("store",),
     "sqlite3.h": ("store",),
-    "yaml.h": ("config",),
+    "yaml.h": ("config", "sim"),
 }
 WIRING = re.compile(r"cmd/retrybuild/wir\w*\.[ch]$")
 BACKEND = re.compile(r"\b(rb_\w*(?:sqlite|redis)\w*|sqlite3_\w+|redis[A-Z]\w*)\b")

@@ -25,7 +25,9 @@ def clang_format(root, paths):
         return []
     command = ["clang-format", f"--style=file:{STYLE}", "--dry-run", "-Werror", "--ferror-limit=3"] + paths
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    lines = [line for line in done.stderr.splitlines() if ": error:" in line or ": warning:" in line]
+    places = [line.split(": ")[0] for line in done.stderr.splitlines() if ": error:" in line or ": warning:" in line]
+    first = {place.split(":")[0]: place for place in reversed(places)}
+    lines = [f"{place}: run clang-format -i {path}" for path, place in sorted(first.items())]
     if done.returncode and not lines:
         lines = [f"clang-format: {done.stderr.strip()[:400]}"]
     return lines
