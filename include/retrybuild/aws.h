@@ -1,0 +1,49 @@
+/* aws.h - credentials and what is shared by all calls of a process: provider chain, clock offset to
+ * AWS.
+ *
+ * Threads: any. Blocks: a provider may do I/O (files, HTTP); the environment provider does not.
+ */
+#ifndef RETRYBUILD_AWS_H
+#define RETRYBUILD_AWS_H
+
+#include <stdint.h>
+
+#include <retrybuild/clock.h>
+#include <retrybuild/err.h>
+#include <retrybuild/secret.h>
+#include <retrybuild/settings.h>
+
+/* One frozen set; taken once per request so that key, secret and token always belong together. */
+struct rb_credentials {
+    char *access_key; /* not secret */
+    struct rb_secret *secret_key;
+    struct rb_secret *session_token; /* NULL = long-term key */
+    int64_t expires_ms;              /* 0 = never */
+    const char *provider;            /* static name: "environment" */
+};
+void rb_credentials_release(struct rb_credentials *c);
+
+struct rb_aws; /* shared by all threads */
+
+enum rb_code rb_aws_new(struct rb_settings *s, const struct rb_clock *clock,
+                        struct rb_aws **ret_aws, struct rb_err *err);
+void rb_aws_free(struct rb_aws *aws);
+/* rb_aws_credentials - a frozen copy; RB_E_CREDENTIALS says which providers were asked and why none
+ * gave any. */
+enum rb_code rb_aws_credentials(struct rb_aws *aws, struct rb_credentials *ret_c,
+                                struct rb_err *err);
+/* rb_aws_credentials_refused - AWS did not accept them: refresh before the next use. */
+void rb_aws_credentials_refused(struct rb_aws *aws);
+/* Clock offset: AWS's Date minus ours, measured on every answer; 0 until one came. */
+int64_t rb_aws_offset_ms(const struct rb_aws *aws);
+bool rb_aws_offset_known(const struct rb_aws *aws);
+void rb_aws_note_date(struct rb_aws *aws, int64_t their_ms, int64_t our_ms);
+/* rb_aws_now_ms - our clock corrected by the offset. */
+int64_t rb_aws_now_ms(const struct rb_aws *aws);
+/* rb_aws_endpoint - "https://codebuild.<region>.<suffix>" by partition rules, or the override
+ * (settings, AWS_ENDPOINT_URL_CODEBUILD, AWS_ENDPOINT_URL). RB_E_INVALID for a region that no
+ * partition knows and no override. */
+enum rb_code rb_aws_endpoint(const struct rb_aws *aws, const char *service, const char *region,
+                             struct rb_arena *a, const char **ret_url, struct rb_err *err);
+
+#endif

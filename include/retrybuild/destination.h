@@ -1,0 +1,57 @@
+/* destination.h - outbound adapters: a row {type, render} each; posting and judging the answer are
+ * common.
+ *
+ * render is pure: a report and the settings give one HTTP request. Adding one: a file
+ * lib/destination/<type>.c, a row in table.c, a folder of cases. Threads: any (rb_destination_post:
+ * the caller's rb_httpc). Blocks: post, at most its timeout.
+ */
+#ifndef RETRYBUILD_DESTINATION_H
+#define RETRYBUILD_DESTINATION_H
+
+#include <retrybuild/err.h>
+#include <retrybuild/httpc.h>
+#include <retrybuild/model.h>
+#include <retrybuild/random.h>
+#include <retrybuild/settings.h>
+
+struct rb_report_view {
+    const struct rb_retry *retry; /* the snapshot */
+    enum rb_stage stage;
+    const char *message_id; /* same on every attempt */
+    int64_t attempts;       /* made before */
+    int64_t now_ms;
+};
+
+struct rb_rendered {
+    const char *method;
+    const char *url;         /* in the arena; a secret: never logged */
+    const char *headers[12]; /* NULL-terminated, in the arena */
+    const char *body;
+    size_t body_len;
+};
+
+struct rb_destination_type {
+    const char *type;
+    enum rb_code (*render)(const struct rb_destination_setting *d, const struct rb_report_view *v,
+                           struct rb_arena *a, struct rb_rendered *ret_r, struct rb_err *err);
+};
+const struct rb_destination_type *rb_destination_type_find(const char *type);
+const char *const *rb_destination_type_names(void);
+
+/* rb_destination_wants - do `when` and `stages` of @d match this retry? */
+bool rb_destination_wants(const struct rb_destination_setting *d, const struct rb_retry *r,
+                          enum rb_stage stage);
+
+struct rb_post_result {
+    enum rb_report_verdict { RB_POST_DELIVERED, RB_POST_AGAIN, RB_POST_DEAD } verdict;
+    int64_t again_in_ms; /* AGAIN: schedule or full jitter, at least Retry-After (capped at 1 h) */
+    char error[256];     /* safe to show: no URL path, no body */
+};
+/* rb_destination_post - render, send through the guard, judge: 2xx delivered; 410 dead; 429, 408,
+ * 5xx and transport errors again; blocked by the guard or other 4xx/3xx: dead; give_up reached:
+ * dead. */
+void rb_destination_post(const struct rb_destination_setting *d, const struct rb_report_view *v,
+                         int64_t first_due_ms, const struct rb_settings *s, struct rb_httpc *http,
+                         const struct rb_random *rnd, struct rb_post_result *ret);
+
+#endif

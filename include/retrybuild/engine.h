@@ -1,0 +1,73 @@
+/* engine.h - the heart: admission, the once-only call, following, reporting, the sweep; the only
+ * starter of worker threads.
+ *
+ * Threads: rb_engine_* may be called from any thread unless said. Blocks: start and stop.
+ */
+#ifndef RETRYBUILD_ENGINE_H
+#define RETRYBUILD_ENGINE_H
+
+#include <retrybuild/aws.h>
+#include <retrybuild/clock.h>
+#include <retrybuild/err.h>
+#include <retrybuild/model.h>
+#include <retrybuild/policy.h>
+#include <retrybuild/random.h>
+#include <retrybuild/settings.h>
+#include <retrybuild/store.h>
+
+struct rb_engine;
+
+struct rb_engine_deps {
+    struct rb_settings *settings;
+    struct rb_store *store;
+    struct rb_aws *aws;
+    const struct rb_clock *clock;
+    const struct rb_random *random;
+};
+
+enum rb_code rb_engine_new(const struct rb_engine_deps *deps, struct rb_engine **ret_e,
+                           struct rb_err *err);
+void rb_engine_free(struct rb_engine *e); /* after stop; NULL accepted */
+/* rb_engine_start - threads: workers.submit submitters, 1 inspector, 1 follower, workers.report
+ * reporters, 1 sweeper, 1 keeper (gauges, retention). submit = 0: only reporters and the keeper. */
+enum rb_code rb_engine_start(struct rb_engine *e, struct rb_err *err);
+/* rb_engine_stop - no new claims; work under way finishes or gives its lease back within @grace_ms;
+ * joins. Returns false when something had to be cut (its lease runs out by itself). */
+bool rb_engine_stop(struct rb_engine *e, int64_t grace_ms);
+/* rb_engine_reload - new settings for everything reloadable; work under way finishes under the old
+ * ones. */
+enum rb_code rb_engine_reload(struct rb_engine *e, struct rb_settings *s, struct rb_err *err);
+/* rb_engine_settings - a reference to the settings in force. */
+struct rb_settings *rb_engine_settings(struct rb_engine *e);
+
+/* ---- admission, for the listener ---- */
+/* rb_engine_admission_new - an event of a verified delivery becomes an admission: decision, record,
+ * first task, reports, keys. Pure but for clock and random of the deps; never blocks. *ret_a is
+ * NULL with RB_OK when there is nothing to store (RB_EVENT_NONE). */
+enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event *ev,
+                                     const struct rb_delivery *delivery,
+                                     struct rb_admission **ret_a, struct rb_err *err);
+
+struct rb_person_request {
+    const struct rb_build *build; /* at least project, id, account, region */
+    const char *token;            /* explicit idempotency token, NULL = none */
+    const char *caller;           /* token name: scopes the idempotency token */
+    const char *reason, *callback_url;
+    bool force;
+    struct rb_delivery delivery; /* source api */
+};
+/* rb_engine_person_new - as above for a person's request: mode PERSON or FORCE; starts as received
+ * with an inspect task (its build is not known yet). */
+enum rb_code rb_engine_person_new(struct rb_engine *e, const struct rb_person_request *p,
+                                  struct rb_admission **ret_a, struct rb_err *err);
+void rb_engine_admission_free(struct rb_admission *a); /* frees the record too; NULL accepted */
+
+/* ---- what a person may do with a retry; for the API's own thread and session ---- */
+enum rb_verb { RB_VERB_CANCEL, RB_VERB_APPROVE, RB_VERB_DENY, RB_VERB_REQUEUE };
+/* rb_engine_act - RB_E_NOT_FOUND, RB_E_CONFLICT (state does not allow it; message says which states
+ * do). @who: token name. */
+enum rb_code rb_engine_act(struct rb_engine *e, struct rb_store_session *ses, const char *retry_id,
+                           enum rb_verb verb, const char *who, struct rb_retry **ret_r,
+                           struct rb_err *err);
+
+#endif

@@ -1,0 +1,269 @@
+/* model.h - the nouns of the product as plain data: build, event, decision, retry, task, report.
+ *
+ * Strings are `const char *`, NUL-terminated UTF-8, borrowed from the arena of the thing that holds
+ * them (rb_retry and rb_event own one); NULL = absent. Times are milliseconds since 1970 UTC, 0 =
+ * absent. No I/O, no clock. Threads: one owner at a time.
+ */
+#ifndef RETRYBUILD_MODEL_H
+#define RETRYBUILD_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <retrybuild/buf.h>
+#include <retrybuild/err.h>
+#include <retrybuild/mem.h>
+#include <retrybuild/random.h>
+#include <retrybuild/str.h>
+
+/* ---- states ---- */
+enum rb_state {
+    RB_STATE_RECEIVED,   /* known, not decided: an inspect task asks AWS */
+    RB_STATE_SCHEDULED,  /* decided; a submit task is due at due_ms */
+    RB_STATE_SUBMITTING, /* intent written; the call may be under way or its outcome unknown */
+    RB_STATE_RUNNING,    /* the child is known */
+    RB_STATE_HELD,       /* a person is asked */
+    RB_STATE_RECOVERED,  /* terminal from here on */
+    RB_STATE_FAILED_AGAIN,
+    RB_STATE_IGNORED,
+    RB_STATE_REFUSED,
+    RB_STATE_SUPERSEDED,
+    RB_STATE_DEFERRED,
+    RB_STATE_CANCELLED,
+    RB_STATE_DEAD,
+    RB_STATE_COUNT
+};
+const char *rb_state_name(enum rb_state s);
+bool rb_state_parse(const char *name, enum rb_state *ret_s);
+bool rb_state_terminal(enum rb_state s);
+/* rb_state_may - the transition table; a state may always be written over itself. */
+bool rb_state_may(enum rb_state from, enum rb_state to);
+
+enum rb_action { RB_ACTION_NONE, RB_ACTION_RETRY, RB_ACTION_ASK, RB_ACTION_IGNORE };
+const char *rb_action_name(enum rb_action a); /* "retry" "ask" "ignore"; NONE: "none" */
+bool rb_action_parse(const char *name, enum rb_action *ret_a);
+
+enum rb_task_kind {
+    RB_TASK_NONE,
+    RB_TASK_INSPECT,
+    RB_TASK_SUBMIT,
+    RB_TASK_FOLLOW,
+    RB_TASK_REPORT,
+    RB_TASK_KIND_COUNT
+};
+const char *rb_task_kind_name(enum rb_task_kind k);
+
+enum rb_stage {
+    RB_STAGE_HELD,
+    RB_STAGE_STARTED,
+    RB_STAGE_FINISHED,
+    RB_STAGE_REFUSED,
+    RB_STAGE_COUNT
+};
+const char *rb_stage_name(enum rb_stage s);
+bool rb_stage_parse(const char *name, enum rb_stage *ret_s);
+/* rb_stage_of - the stage that reaching @s means; false when it is not reported (received,
+ * scheduled, submitting, ignored). HELD: held; RUNNING: started; RECOVERED, FAILED_AGAIN, DEAD,
+ * CANCELLED: finished; REFUSED, SUPERSEDED, DEFERRED: refused. */
+bool rb_stage_of(enum rb_state s, enum rb_stage *ret_stage);
+
+/* ---- builds ---- */
+struct rb_build {
+    const char *partition; /* "aws" when not said */
+    const char *account;   /* 12 digits */
+    const char *region;
+    const char *project;
+    const char *id;     /* project:uuid */
+    const char *arn;    /* build ARN */
+    int64_t number;     /* 0 = unknown */
+    const char *status; /* FAILED, FAULT, TIMED_OUT, SUCCEEDED, STOPPED, IN_PROGRESS; open set */
+    const char *phase;  /* first phase whose status is not SUCCEEDED and is known */
+    const char *phase_status;
+    const char
+        *message; /* that phase's context text, at most RB_MESSAGE_MAX_BYTES, cut at a code point */
+    const char *url; /* log deep link, https only */
+    const char *initiator;
+    const char *source_type; /* GITHUB, CODEPIPELINE, ... */
+    const char *source_version;
+    const char *resolved_version; /* commit id */
+    const char *repository;       /* source location without ".git" */
+    const char *branch;
+    const char *pull_request;
+    const char *batch_arn;
+    int exit_code; /* of "exit status N" in the message; -1 = none */
+    int64_t started_ms, ended_ms;
+    int64_t auto_retry_limit, auto_retry_number; /* -1 = not told (events do not carry them) */
+    const char *next_auto_retry;                 /* build ARN */
+};
+#define RB_MESSAGE_MAX_BYTES 1024
+#define RB_BUILD_INIT                                                    \
+    {                                                                    \
+        .exit_code = -1, .auto_retry_limit = -1, .auto_retry_number = -1 \
+    }
+
+/* rb_build_parse_ref - "arn:<partition>:codebuild:<region>:<account>:build/<project>:<uuid>" or
+ * "<project>:<uuid>" (then account and region stay NULL). Lenient about a double colon before the
+ * uuid, strict about characters: project [A-Za-z0-9][A-Za-z0-9_-]{1,254}, account 12 digits, region
+ * [a-z0-9-]+, uuid [0-9A-Za-z-]{1,64}. Fills partition, account, region, project, id, arn. */
+enum rb_code rb_build_parse_ref(const char *s, struct rb_arena *a, struct rb_build *ret_b,
+                                struct rb_err *err);
+/* rb_build_make_arn - set b->arn from the parts; false without memory or parts. */
+bool rb_build_make_arn(struct rb_build *b, struct rb_arena *a);
+/* rb_build_failed - FAILED, FAULT, TIMED_OUT. rb_build_ended - any status but IN_PROGRESS and NULL.
+ */
+bool rb_build_failed(const struct rb_build *b);
+bool rb_build_ended(const struct rb_build *b);
+/* rb_build_copy - deep copy into @a. */
+bool rb_build_copy(struct rb_build *dst, const struct rb_build *src, struct rb_arena *a);
+/* rb_build_derive - fill exit_code from message, branch/pull_request/commit from source_version
+ * ("refs/heads/x", "pr/12", 40 hex) where they are absent, repository from a location URL (drops
+ * ".git", userinfo). */
+void rb_build_derive(struct rb_build *b, struct rb_arena *a);
+const char *rb_build_commit(const struct rb_build *b); /* resolved_version, else a source_version
+                                                          that is 40 hex, else NULL */
+
+#define RB_KEY_BYTES 33 /* 32 hex digits (128 bits of SHA-256) + NUL */
+/* rb_build_key - key of (account, region, build id): effect keys and the child index. */
+void rb_build_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);
+/* rb_intent_key - key of (account, region, project, source version): one open intent each. */
+void rb_intent_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);
+/* rb_scoped_key - key of (scope, text), e.g. (source name, delivery id) or (caller, idempotency
+ * token). */
+void rb_scoped_key(const char *scope, const char *text, size_t text_len,
+                   char ret_key[RB_KEY_BYTES]);
+/* rb_build_shard - 0..31 from account, region, project: the last character of ids, and the shard of
+ * a clustered store. */
+unsigned rb_build_shard(const struct rb_build *b);
+
+/* ---- events ---- */
+enum rb_event_kind {
+    RB_EVENT_FAILURE, /* a build ended in FAILED, FAULT or TIMED_OUT */
+    RB_EVENT_ENDED,   /* a build ended otherwise: may settle a child, never starts a retry */
+    RB_EVENT_NONE,    /* valid but irrelevant; `why` says it */
+};
+
+struct rb_event {
+    enum rb_event_kind kind;
+    const char *why; /* NONE: "detail-type 'X' is not followed", "build is in progress", … */
+    struct rb_build build;
+    bool needs_inspection; /* the event lacks what the policy needs: ask AWS first */
+    int64_t at_ms;         /* when the sender says it happened; 0 = not said */
+};
+
+struct rb_delivery {
+    const char *source; /* configured name */
+    const char *type;
+    const char *key; /* the sender's id, as sent (at most 256 bytes), or the body's SHA-256 */
+    int64_t at_ms;
+};
+
+/* ---- decisions ---- */
+enum rb_delay_kind { RB_DELAY_JITTER, RB_DELAY_FIXED, RB_DELAY_LIST };
+#define RB_DELAY_LIST_MAX 16
+struct rb_delay {
+    enum rb_delay_kind kind;
+    int64_t base_ms, cap_ms;            /* JITTER */
+    int64_t list_ms[RB_DELAY_LIST_MAX]; /* FIXED uses [0]; LIST: by attempt, the last repeats */
+    unsigned n_list;
+};
+
+struct rb_decision {
+    enum rb_action action;
+    const char *rule;   /* configured or built-in name */
+    const char *reason; /* one sentence for a person */
+    int64_t limit;      /* of the rule, for this chain */
+    struct rb_delay delay;
+    enum rb_state state; /* what the retry becomes: SCHEDULED, HELD, IGNORED, REFUSED, DEFERRED */
+};
+
+/* ---- retries ---- */
+struct rb_history_entry {
+    int64_t at_ms;
+    enum rb_state state;
+    const char *note; /* NULL = none */
+};
+#define RB_HISTORY_MAX 64    /* older middle entries are dropped beyond this */
+#define RB_DELIVERIES_MAX 20 /* listed; duplicates counts all */
+
+enum rb_report_state {
+    RB_REPORT_PENDING,
+    RB_REPORT_DELIVERED,
+    RB_REPORT_SUPERSEDED,
+    RB_REPORT_DEAD
+};
+const char *rb_report_state_name(enum rb_report_state s);
+
+struct rb_report {
+    const char *destination;
+    enum rb_stage stage;
+    enum rb_report_state state;
+    int64_t attempts;
+    const char *last_error;
+};
+
+struct rb_rule_use { /* how often a rule has let this chain be retried, this retry included */
+    const char *rule;
+    int64_t count;
+};
+#define RB_RULE_USES_MAX 16
+
+struct rb_retry {
+    struct rb_arena arena; /* owns every string below */
+    char id[RB_ID_BYTES];
+    char chain[RB_ID_BYTES];
+    char
+        previous[RB_ID_BYTES]; /* the retry whose child is our build; "" for the first of a chain */
+    enum rb_state state;
+    int64_t attempt; /* 1 for the first retry of a chain */
+    int64_t limit;   /* most retries the rule allows this chain */
+    struct rb_build build;
+    bool has_child;
+    struct rb_build child;
+    struct rb_delivery source; /* the first delivery */
+    struct rb_decision decision;
+    const char *requested_by;   /* token name, or NULL for events */
+    const char *request_reason; /* what the person said */
+    const char *callback_url;
+    bool force;
+    int64_t created_ms, due_ms, submitted_ms, finished_ms;
+    struct rb_rule_use rule_uses[RB_RULE_USES_MAX];
+    unsigned n_rule_uses;
+    struct rb_history_entry history[RB_HISTORY_MAX];
+    unsigned n_history;
+
+    /* the once-only call (design, section 5) */
+    struct {
+        int64_t issue;          /* 0 = no intent yet; counts tokens issued (1, 2, …) */
+        int64_t unknowns;       /* issues given up as "certainly none"; two at most */
+        int64_t date_ms;        /* T0, the one signature date of this issue, by AWS's clock */
+        int64_t written_ms;     /* our own clock when the intent was written */
+        int64_t low_water;      /* highest build number of the project known before the call */
+        bool ambiguous;         /* a copy may have reached AWS */
+        int64_t sends;          /* of this issue */
+        const char *access_key; /* id of the key that signed first (initiator hints); not secret */
+    } intent;
+
+    /* kept by the store beside the record, filled by get, list and claim; not part of the record */
+    uint64_t version;
+    int64_t duplicates;
+    struct rb_delivery deliveries[RB_DELIVERIES_MAX]; /* [0] = source */
+    unsigned n_deliveries;
+    struct rb_report *reports; /* in the arena */
+    unsigned n_reports;
+};
+#define RB_RETRY_MAX_BYTES (64 * 1024) /* arena of one retry */
+
+struct rb_retry *rb_retry_new(void); /* empty; NULL without memory */
+void rb_retry_free(struct rb_retry *r);
+void rb_retry_freep(struct rb_retry **r);
+/* rb_retry_enter - change the state (asserts rb_state_may), append history, set finished_ms on
+ * terminal states. */
+void rb_retry_enter(struct rb_retry *r, enum rb_state s, int64_t now_ms, const char *note);
+/* rb_retry_note - history entry without a change of state. */
+void rb_retry_note(struct rb_retry *r, int64_t now_ms, const char *note);
+/* rb_retry_set_decision - deep copy. */
+bool rb_retry_set_decision(struct rb_retry *r, const struct rb_decision *d);
+/* rb_retry_token - the deterministic idempotency token of (id, attempt, issue): 64 hex digits. */
+void rb_retry_token(const struct rb_retry *r, char ret_token[65]);
+
+#endif

@@ -1,0 +1,138 @@
+/* settings.h - the configuration as plain data. Made by config.h, read by everybody, changed by
+ * nobody.
+ *
+ * A struct rb_settings owns everything below it and is reference counted; a reload makes a new one.
+ * Times in ms, sizes in bytes. Threads: read-only after creation.
+ */
+#ifndef RETRYBUILD_SETTINGS_H
+#define RETRYBUILD_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <retrybuild/mem.h>
+#include <retrybuild/model.h>
+#include <retrybuild/secret.h>
+
+struct rb_strings {
+    const char **items;
+    unsigned n;
+};
+
+struct rb_secret_entry { /* one accepted secret; several = rotation, all are always tried */
+    struct rb_secret *secret;
+    int64_t not_after_ms; /* 0 = for ever */
+};
+struct rb_secrets {
+    struct rb_secret_entry *items;
+    unsigned n;
+};
+
+enum rb_role { RB_ROLE_NONE, RB_ROLE_VIEWER, RB_ROLE_OPERATOR };
+
+struct rb_token_setting {
+    const char *name;
+    enum rb_role role;
+    struct rb_secret *secret;
+};
+
+struct rb_source_setting {
+    const char *name; /* the path segment of /v1/hooks/{name}: [a-z0-9][a-z0-9._-]{0,62} */
+    const char *type;
+    const char *header; /* lower case */
+    struct rb_secrets secrets;
+    unsigned line; /* of the configuration, for messages */
+};
+
+struct rb_when { /* n == 0 / NULL = condition absent */
+    struct rb_strings project, repository, branch, account, region, source, status, phase,
+        phase_status, initiator;
+    const char *message; /* PCRE2 */
+};
+
+struct rb_rule_setting {
+    const char *name;
+    struct rb_when when;
+    enum rb_action then;
+    int64_t limit;
+    struct rb_delay delay;
+    unsigned line;
+};
+
+struct rb_destination_setting {
+    const char *name;
+    const char *type;
+    struct rb_secret *url;
+    struct rb_secrets secrets;
+    struct rb_strings when_project, when_branch, when_repository, when_outcome,
+        when_source; /* globs; n == 0 = all */
+    bool stages[RB_STAGE_COUNT];
+    int64_t timeout_ms; /* 0 = timing.report_timeout */
+    int64_t give_up_ms; /* default 24 h */
+    int64_t schedule_ms[RB_DELAY_LIST_MAX];
+    unsigned n_schedule; /* 0 = full jitter from 1 s, cap 15 m */
+    int64_t max_in_flight;
+    unsigned line;
+};
+
+struct rb_timing {
+    int64_t lease_ms, resend_window_ms, token_window_ms, signature_window_ms, visibility_grace_ms,
+        quarantine_ms, follow_poll_ms, sweep_every_ms, max_event_age_ms, double_click_ms,
+        delivery_ttl_ms, effect_ttl_ms, call_timeout_ms, report_timeout_ms, shutdown_ms;
+};
+
+enum rb_mode { RB_MODE_AUTO, RB_MODE_ASK, RB_MODE_SHADOW };
+
+struct rb_settings {
+    struct rb_arena arena;
+    const char *path;     /* file read; NULL = defaults only */
+    const char *base_dir; /* relative paths start here */
+    struct {
+        const char *address; /* host:port */
+        uint64_t max_body;
+        int64_t max_connections;
+        int64_t request_timeout_ms;
+        const char *certificate_file, *key_file; /* both or none */
+    } listen;
+    struct rb_token_setting *tokens;
+    unsigned n_tokens;
+    struct {
+        struct rb_secret *url; /* sqlite:PATH, redis://…; may hold a password */
+        struct rb_secret *password;
+        int64_t retention_ms;
+        int64_t shards;
+        int64_t max_waiting;
+        const char *tls_ca_file, *tls_certificate_file, *tls_key_file;
+    } store;
+    struct {
+        const char *region, *endpoint_url, *account, *profile;
+        double rate_per_second;
+        int64_t rate_burst;
+    } aws;
+    enum rb_mode mode;
+    int64_t submit_workers, report_workers;
+    struct rb_source_setting *sources;
+    unsigned n_sources;
+    struct rb_strings projects_allow, projects_deny;
+    struct rb_rule_setting *rules;
+    unsigned n_rules;
+    bool builtin_rules;
+    int64_t budget_per_chain; /* 0 = no limit */
+    struct rb_strings sweep_projects;
+    struct rb_destination_setting *destinations;
+    unsigned n_destinations;
+    struct {
+        struct rb_strings allow; /* CIDRs that outbound calls may reach in spite of the guard */
+        const char *ca_file;
+        const char *proxy; /* "" = none */
+    } network;
+    struct rb_timing timing;
+    int refs; /* atomic; use the functions */
+};
+
+struct rb_settings *rb_settings_ref(struct rb_settings *s); /* NULL accepted */
+void rb_settings_unref(
+    struct rb_settings *s); /* the last one wipes secrets and frees; NULL accepted */
+void rb_settings_unrefp(struct rb_settings **s);
+
+#endif

@@ -1,0 +1,58 @@
+/* source.h - inbound adapters: a row {type, verify, parse} each.
+ *
+ * verify proves the sender over the raw bytes (constant time, all configured secrets always tried);
+ * parse turns the verified body into events. Neither does I/O nor keeps state. Adding one: a file
+ * lib/source/<type>.c, a row in lib/source/table.c, a folder of cases. Threads: any. Blocks: never.
+ */
+#ifndef RETRYBUILD_SOURCE_H
+#define RETRYBUILD_SOURCE_H
+
+#include <retrybuild/err.h>
+#include <retrybuild/model.h>
+#include <retrybuild/settings.h>
+#include <retrybuild/str.h>
+
+#define RB_MAX_EVENTS 64
+
+/* An HTTP request as adapters see it. */
+struct rb_request {
+    const char *method;
+    const char *path;
+    struct rb_slice body;
+    /* header - the value, or NULL when absent; *ret_n (may be NULL) counts occurrences. @name is
+     * lower case. */
+    const char *(*header)(const void *arg, const char *name, unsigned *ret_n);
+    const void *arg;
+    int64_t now_ms;
+};
+
+struct rb_events {
+    struct rb_event *items; /* in the arena handed to parse */
+    unsigned n;
+    const char *delivery_id; /* what the sender repeats; NULL = use the body's SHA-256 */
+};
+
+struct rb_source_type {
+    const char *type;
+    /* RB_E_DENIED with one text for every cause. */
+    enum rb_code (*verify)(const struct rb_source_setting *s, const struct rb_request *req,
+                           struct rb_err *err);
+    /* RB_E_INVALID: not what this sender sends (400). A valid body without a usable build is RB_OK
+     * with RB_EVENT_NONE events. */
+    enum rb_code (*parse)(const struct rb_source_setting *s, const struct rb_request *req,
+                          struct rb_arena *a, struct rb_events *ret_events, struct rb_err *err);
+    /* sign - for `retrybuild send`: the headers ("name: value", at most 4, in @a) that this sender
+     * would add to @body. */
+    enum rb_code (*sign)(const struct rb_secret *secret, const char *header, struct rb_slice body,
+                         int64_t now_ms, struct rb_arena *a, const char *ret_headers[4],
+                         struct rb_err *err);
+};
+
+const struct rb_source_type *rb_source_type_find(const char *type); /* NULL = unknown */
+/* rb_source_type_names - for messages ("did you mean"); ends with NULL. */
+const char *const *rb_source_type_names(void);
+/* rb_secrets_match - some unexpired secret equals @presented; time depends on lengths only. */
+bool rb_secrets_match(const struct rb_secrets *s, const char *presented, size_t len,
+                      int64_t now_ms);
+
+#endif
