@@ -35,25 +35,27 @@ static const char *part(const char *header, const char *name, struct rb_arena *a
     return rb_arena_strndup(a, at, strcspn(at, ", "));
 }
 
+/* ID/yyyymmdd/region/service/aws4_request, cut apart in place. */
 static bool parse_scope(char *credential, struct auth *ret)
 {
-    const char *pieces[5] = {NULL};
-    size_t n = 0;
-    char *save = NULL;
-    for (char *p = strtok_r(credential, "/", &save); p != NULL; p = strtok_r(NULL, "/", &save)) {
-        if (n == RB_ARRAY_LEN(pieces)) {
+    const char *pieces[5];
+    for (size_t i = 0; i < RB_ARRAY_LEN(pieces); i++) {
+        bool last = i + 1 == RB_ARRAY_LEN(pieces);
+        char *slash = strchr(credential, '/');
+        if ((slash == NULL) != last || credential[0] == '/' || credential[0] == '\0') {
             return false;
         }
-        pieces[n++] = p;
-    }
-    if (n != RB_ARRAY_LEN(pieces) || strcmp(pieces[4], "aws4_request") != 0) {
-        return false;
+        pieces[i] = credential;
+        if (!last) {
+            *slash = '\0';
+            credential = slash + 1;
+        }
     }
     ret->access_key = pieces[0];
     ret->day = pieces[1];
     ret->region = pieces[2];
     ret->service = pieces[3];
-    return true;
+    return strcmp(pieces[4], "aws4_request") == 0;
 }
 
 static bool parse(const struct sim_request *r, const char *header, struct rb_arena *a,

@@ -181,7 +181,10 @@ void sim_ledger_add(struct rb_sim *sim, const struct sim_build *b, const char *o
 /* sim_ledger_sync - every effect so far is on the disk when it returns. Lock not held. */
 enum rb_code sim_ledger_sync(struct rb_sim *sim, struct rb_err *err);
 
-/* events.c */
+/* events.c: render, and render and post when somebody listens. Lock held. */
+json_t *sim_event_state_json(struct rb_sim *sim, const struct sim_build *b, int64_t at_ms);
+json_t *sim_event_phase_json(struct rb_sim *sim, const struct sim_build *b,
+                             const struct sim_phase_run *run);
 void sim_event_state(struct rb_sim *sim, const struct sim_build *b, int64_t at_ms);
 void sim_event_phase(struct rb_sim *sim, const struct sim_build *b,
                      const struct sim_phase_run *run);

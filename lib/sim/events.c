@@ -164,20 +164,53 @@ static json_t *detail_of(struct rb_sim *sim, const struct sim_build *b)
     return detail;
 }
 
-static void publish(struct rb_sim *sim, const struct sim_build *b, const char *type,
-                    json_t *take_detail, int64_t time_ms)
+static json_t *envelope(struct rb_sim *sim, const struct sim_build *b, const char *type,
+                        json_t *take_detail, int64_t time_ms)
 {
     char id[SIM_UUID_BYTES];
     char time[RB_TIME_ISO_BYTES];
     sim_uuid(id);
     rb_time_iso(time_ms, time);
     memcpy(strchr(time, '.'), "Z", 2); /* the envelope's time has whole seconds */
-    json_t *event =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:[s], s:o}", "version", "0", "id", id,
-                  "detail-type", type, "source", "aws.codebuild", "account", sim->account, "time",
-                  time, "region", sim->region, "resources", b->arn, "detail", take_detail);
-    RB_CLEANUP(rb_freep) char *text = json_dumps(event, JSON_COMPACT);
-    json_decref(event);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:[s], s:o}", "version", "0", "id", id,
+                     "detail-type", type, "source", "aws.codebuild", "account", sim->account,
+                     "time", time, "region", sim->region, "resources", b->arn, "detail",
+                     take_detail);
+}
+
+json_t *sim_event_state_json(struct rb_sim *sim, const struct sim_build *b, int64_t at_ms)
+{
+    json_t *detail = detail_of(sim, b);
+    const char *phase = sim_phase_name(b->phases[b->n_phases - 1].phase);
+    json_object_set_new(detail, "build-status", json_string(b->status));
+    json_object_set_new(detail, "current-phase", json_string(phase));
+    json_object_set_new(detail, "current-phase-context", json_string(b->complete ? "[: ]" : "[]"));
+    return envelope(sim, b, "CodeBuild Build State Change", detail, at_ms);
+}
+
+json_t *sim_event_phase_json(struct rb_sim *sim, const struct sim_build *b,
+                             const struct sim_phase_run *run)
+{
+    json_t *detail = detail_of(sim, b);
+    json_t *context = json_string(run->phase > SIM_QUEUED ? "[: ]" : "[]");
+    if (own_failure(b, run)) {
+        json_decref(context);
+        context = json_sprintf("[%s: %s]", b->outcome->status_code, b->outcome->message);
+    }
+    json_object_set_new(detail, "completed-phase", json_string(sim_phase_name(run->phase)));
+    json_object_set_new(detail, "completed-phase-status", json_string(run->status));
+    json_object_set_new(detail, "completed-phase-context", context);
+    json_object_set_new(detail, "completed-phase-duration-seconds",
+                        json_integer((run->end_ms - run->start_ms) / 1000));
+    set_us_time(detail, "completed-phase-start", run->start_ms);
+    set_us_time(detail, "completed-phase-end", run->end_ms);
+    return envelope(sim, b, "CodeBuild Build Phase Change", detail, run->start_ms);
+}
+
+static void publish(struct rb_sim *sim, json_t *take_event)
+{
+    RB_CLEANUP(rb_freep) char *text = json_dumps(take_event, JSON_COMPACT);
+    json_decref(take_event);
     const struct sim_event_knobs *k = &sim->script->events;
     if (text == NULL || (k->drop > 0 && sim_chance_locked(sim, k->drop))) {
         return;
@@ -190,33 +223,14 @@ static void publish(struct rb_sim *sim, const struct sim_build *b, const char *t
 
 void sim_event_state(struct rb_sim *sim, const struct sim_build *b, int64_t at_ms)
 {
-    if (sim->sender == NULL) {
-        return;
+    if (sim->sender != NULL) {
+        publish(sim, sim_event_state_json(sim, b, at_ms));
     }
-    json_t *detail = detail_of(sim, b);
-    const char *phase = sim_phase_name(b->phases[b->n_phases - 1].phase);
-    json_object_set_new(detail, "build-status", json_string(b->status));
-    json_object_set_new(detail, "current-phase", json_string(phase));
-    json_object_set_new(detail, "current-phase-context", json_string(b->complete ? "[: ]" : "[]"));
-    publish(sim, b, "CodeBuild Build State Change", detail, at_ms);
 }
 
 void sim_event_phase(struct rb_sim *sim, const struct sim_build *b, const struct sim_phase_run *run)
 {
-    if (sim->sender == NULL || !sim->script->events.phase_changes) {
-        return;
+    if (sim->sender != NULL && sim->script->events.phase_changes) {
+        publish(sim, sim_event_phase_json(sim, b, run));
     }
-    json_t *detail = detail_of(sim, b);
-    json_t *context = own_failure(b, run)
-                          ? json_sprintf("[%s: %s]", b->outcome->status_code, b->outcome->message)
-                      : run->phase > SIM_QUEUED ? json_string("[: ]")
-                                                : json_string("[]");
-    json_object_set_new(detail, "completed-phase", json_string(sim_phase_name(run->phase)));
-    json_object_set_new(detail, "completed-phase-status", json_string(run->status));
-    json_object_set_new(detail, "completed-phase-context", context);
-    json_object_set_new(detail, "completed-phase-duration-seconds",
-                        json_integer((run->end_ms - run->start_ms) / 1000));
-    set_us_time(detail, "completed-phase-start", run->start_ms);
-    set_us_time(detail, "completed-phase-end", run->end_ms);
-    publish(sim, b, "CodeBuild Build Phase Change", detail, run->start_ms);
 }

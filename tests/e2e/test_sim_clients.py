@@ -6,165 +6,19 @@
 Prints one line a check and "N passed, N failed" at the end; exits non-zero when one failed.
 """
 import argparse
-import http.client
-import http.server
 import json
 import os
-import queue
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import traceback
-import urllib.error
-import urllib.request
 
 import boto3
-import botocore.config
-import botocore.exceptions
 
-AWS = "/usr/bin/aws" if os.path.exists("/usr/bin/aws") else "aws"
-KEY, SECRET = "AKIASIMULATOREXAMPLE", "sim/secret+example"
-
-SCRIPT = """
-projects:
-  - name: web-app
-    outcomes:
-      - {status: FAILED, phase: PROVISIONING, message: "no capacity"}
-      - {status: FAILED, phase: BUILD, exit_code: 75, log: "registry answered 503"}
-      - {status: SUCCEEDED}
-  - {name: steady}
-  - {name: "made-*", outcomes: [{status: FAILED, phase: BUILD, message: "tests failed"}, {status: SUCCEEDED}]}
-  - {name: endless, outcomes: [{durations: {BUILD: 30d}}]}
-events: {retry_base: 50ms, retry_cap: 200ms}
-"""
-
-
-class Sim:
-    """One codebuild-sim process on a free port."""
-
-    def __init__(self, binary, script=SCRIPT, *args):
-        self.dir = tempfile.mkdtemp(prefix="sim-e2e-")
-        path = os.path.join(self.dir, "sim.yaml")
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(script)
-        self.ledger_path = os.path.join(self.dir, "ledger")
-        self.proc = subprocess.Popen(
-            [binary, "--listen", "127.0.0.1:0", "--script", path, "--ledger", self.ledger_path, "--seed", "7",
-             *args], stdout=subprocess.PIPE, text=True)
-        line = self.proc.stdout.readline()
-        if not line.startswith("listening on http://"):
-            raise RuntimeError(f"no ready line but {line!r}")
-        self.url = line.split()[-1]
-
-    def control(self, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data), timeout=10) as r:
-            return json.load(r)
-
-    def advance(self, span):
-        return self.control("/_sim/clock", {"advance": span})
-
-    def faults(self, *rows):
-        return self.control("/_sim/faults", {"faults": list(rows)})
-
-    def effects(self, operation=None):
-        rows = self.control("/_sim/ledger")["effects"]
-        return [r for r in rows if operation in (None, r["operation"])]
-
-    def client(self, key=KEY, secret=SECRET, attempts=1, timeout=10):
-        config = botocore.config.Config(retries={"total_max_attempts": attempts, "mode": "standard"},
-                                        read_timeout=timeout, connect_timeout=5)
-        return boto3.client("codebuild", region_name="us-east-1", endpoint_url=self.url, aws_access_key_id=key,
-                            aws_secret_access_key=secret, config=config)
-
-    def raw(self, operation, body, headers=None, timeout=10):
-        """(status, headers, body); raises on a broken answer."""
-        host = self.url.split("//")[1]
-        conn = http.client.HTTPConnection(host, timeout=timeout)
-        try:
-            conn.request("POST", "/", json.dumps(body),
-                         {"X-Amz-Target": f"CodeBuild_20161006.{operation}",
-                          "Content-Type": "application/x-amz-json-1.1", **(headers or {})})
-            r = conn.getresponse()
-            return r.status, r.headers, r.read()
-        finally:
-            conn.close()
-
-    def stop(self):
-        self.proc.send_signal(signal.SIGTERM)
-        code = self.proc.wait(timeout=10)
-        self.proc.stdout.close()
-        shutil.rmtree(self.dir)
-        return code
-
-
-class Receiver:
-    """Takes events; answers what `answers` says, then 200."""
-
-    def __init__(self, answers=()):
-        self.got = queue.Queue()
-        answers = list(answers)
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = answers.pop(0) if answers else 200
-                outer.got.put((status, dict(self.headers), json.loads(body)))
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def next(self, timeout=10):
-        return self.got.get(timeout=timeout)
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-def equal(got, want, what=""):
-    if got != want:
-        raise AssertionError(f"{what}: got {got!r}, want {want!r}")
-
-
-def error_of(call, *args, **kwargs):
-    try:
-        call(*args, **kwargs)
-    except botocore.exceptions.ClientError as e:
-        return e.response["Error"]["Code"], e.response["Error"]["Message"]
-    raise AssertionError("no error")
-
-
-def aws(sim, *args, check=True):
-    env = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1",
-           "AWS_PAGER": "", "AWS_MAX_ATTEMPTS": "1", "AWS_CONFIG_FILE": "/dev/null",
-           "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
-    env.pop("PYTHONPATH", None)
-    r = subprocess.run([AWS, "--endpoint-url", sim.url, "--output", "json", "codebuild", *args], env=env,
-                       capture_output=True, text=True, timeout=60, check=False)
-    if check:
-        if r.returncode != 0:
-            raise AssertionError(f"aws {args[0]}: {r.stderr}")
-        return json.loads(r.stdout) if r.stdout.strip() else {}
-    return r
-
-
-def failed_build(sim, project="web-app", **more):
-    build = sim.client().start_build(projectName=project, **more)["build"]
-    sim.advance("10m")
-    return build["id"]
+import sim_fault_checks
+from sim_harness import KEY, SCRIPT, SECRET, Receiver, Sim, aws, equal, error_of, failed_build
 
 
 # --- the checks: each gets a fresh simulator without keys, or starts its own ---------------------------
@@ -344,114 +198,6 @@ def signatures_are_checked_when_keys_are_given(binary):
         sim.stop()
 
 
-def fault_throttling_strikes_the_nth_call(sim):
-    sim.faults({"operation": "StartBuild", "nth": [2], "error": "ThrottlingException"})
-    c = sim.client()
-    c.start_build(projectName="steady")
-    equal(error_of(c.start_build, projectName="steady"), ("ThrottlingException", "Rate exceeded"))
-    c.start_build(projectName="steady")
-    sim.faults({"operation": "StartBuild", "times": 1, "error": "ThrottlingException"})
-    sim.client(attempts=3).start_build(projectName="steady")  # botocore tries again by itself
-    equal(len(sim.effects()), 3)
-
-
-def fault_account_limit(sim):
-    sim.faults({"operation": "RetryBuild", "times": 1, "error": "AccountLimitExceededException"})
-    failed = failed_build(sim)
-    equal(error_of(sim.client().retry_build, id=failed)[0], "AccountLimitExceededException")
-    sim.client().retry_build(id=failed)
-
-
-def fault_status_with_html_and_empty_bodies(sim):
-    sim.faults({"operation": "StartBuild", "nth": 1, "status": 503, "body": "html", "retry_after": 3},
-               {"operation": "StartBuild", "nth": 2, "status": 500, "body": "empty"})
-    status, headers, text = sim.raw("StartBuild", {"projectName": "steady"})
-    equal((status, headers["Content-Type"], headers["Retry-After"], b"<html>" in text), (503, "text/html", "3", True))
-    equal(sim.raw("StartBuild", {"projectName": "steady"})[::2], (500, b""))
-    equal(sim.effects(), [])
-
-
-def fault_reset_has_no_effect(sim):
-    sim.faults({"operation": "StartBuild", "times": 1, "reset": True})
-    try:
-        sim.raw("StartBuild", {"projectName": "steady"})
-        raise AssertionError("an answer came")
-    except (ConnectionError, http.client.RemoteDisconnected):
-        pass
-    equal(sim.effects(), [])
-
-
-def fault_lost_reply_keeps_the_effect_and_the_token_finds_it(sim):
-    sim.faults({"operation": "RetryBuild", "times": 1, "lose_reply": True})
-    failed = failed_build(sim)
-    try:
-        sim.raw("RetryBuild", {"id": failed, "idempotencyToken": "lost"})
-        raise AssertionError("an answer came")
-    except (ConnectionError, http.client.RemoteDisconnected):
-        pass
-    found = json.loads(sim.raw("RetryBuild", {"id": failed, "idempotencyToken": "lost"})[2])["build"]["id"]
-    equal([e["build"] for e in sim.effects("RetryBuild")], [found])
-
-
-def fault_half_a_reply(sim):
-    sim.faults({"operation": "StartBuild", "times": 1, "half_reply": True})
-    try:
-        sim.raw("StartBuild", {"projectName": "steady"})
-        raise AssertionError("a whole answer came")
-    except http.client.IncompleteRead as e:
-        equal(len(e.partial) > 0, True)
-    equal(len(sim.effects()), 1)
-
-
-def fault_latency_after_the_effect(sim):
-    sim.faults({"operation": "StartBuild", "times": 1, "latency": "20s"})
-    try:
-        sim.raw("StartBuild", {"projectName": "steady"}, timeout=0.5)
-        raise AssertionError("an answer came")
-    except TimeoutError:
-        pass
-    equal(len(sim.effects()), 1)
-    sim.raw("StartBuild", {"projectName": "steady"})  # others do not wait
-
-
-def fault_delay_before_the_effect(sim):
-    sim.faults({"operation": "StartBuild", "times": 1, "delay": "700ms"})
-    got = []
-    t = threading.Thread(target=lambda: got.append(sim.raw("StartBuild", {"projectName": "steady"})[0]))
-    t.start()
-    equal(sim.effects(), [])
-    t.join()
-    equal((got, len(sim.effects())), ([200], 1))
-
-
-def fault_date_skew_and_an_error_with_effect(sim):
-    sim.faults({"operation": "ListBuilds", "date_skew": "-10m"},
-               {"operation": "StartBuild", "status": 500, "error": "InternalFailure", "effect": True})
-    from email.utils import parsedate_to_datetime
-    skew = parsedate_to_datetime(sim.raw("ListBuilds", {})[1]["Date"]).timestamp() - time.time()
-    equal(-660 < skew < -540, True, f"skew {skew}")
-    status, headers, _ = sim.raw("StartBuild", {"projectName": "steady"})
-    equal((status, headers["x-amzn-ErrorType"], len(sim.effects())), (500, "InternalFailure", 1))
-
-
-def fault_by_chance_and_by_rhythm(sim):
-    sim.faults({"operation": "ListBuilds", "every": 3, "error": "ThrottlingException"},
-               {"operation": "ListProjects", "probability": 0.5, "error": "ThrottlingException"})
-    equal([sim.raw("ListBuilds", {})[0] for _ in range(6)], [200, 200, 400, 200, 200, 400])
-    hits = sum(sim.raw("ListProjects", {})[0] == 400 for _ in range(100))
-    equal(25 < hits < 75, True, f"{hits} of 100")
-
-
-def bad_faults_are_refused_whole(sim):
-    try:
-        sim.faults({"operation": "ListBuilds", "error": "ThrottlingException"}, {"operatoin": "x", "reset": True})
-        raise AssertionError("taken")
-    except urllib.error.HTTPError as e:
-        equal(e.code, 400)
-        equal("did you mean 'operation'" in json.load(e)["message"], True)
-    equal(sim.raw("ListBuilds", {})[0], 200)
-
-
 def a_reset_brings_back_the_beginning(sim):
     sim.faults({"operation": "*", "error": "ThrottlingException"})
     sim.control("/_sim/reset", {})
@@ -581,11 +327,8 @@ WITH_SIM = [boto3_creates_starts_fails_retries_and_reads, the_aws_cli_starts_fai
             the_same_token_with_another_id_is_a_mismatch, after_five_minutes_the_token_starts_a_second_build,
             the_ledger_lists_effects_in_order_in_memory_and_file, lists_page_by_a_hundred,
             errors_come_in_body_and_header, times_are_numbers_with_milliseconds,
-            fault_throttling_strikes_the_nth_call, fault_account_limit, fault_status_with_html_and_empty_bodies,
-            fault_reset_has_no_effect, fault_lost_reply_keeps_the_effect_and_the_token_finds_it, fault_half_a_reply,
-            fault_latency_after_the_effect, fault_delay_before_the_effect, fault_date_skew_and_an_error_with_effect,
-            fault_by_chance_and_by_rhythm, bad_faults_are_refused_whole, a_reset_brings_back_the_beginning,
-            logs_can_be_read, a_hundred_threads_and_one_token_make_one_build]
+            a_reset_brings_back_the_beginning,
+            logs_can_be_read, a_hundred_threads_and_one_token_make_one_build] + sim_fault_checks.CHECKS
 WITH_BINARY = [signatures_are_checked_when_keys_are_given, events_arrive_as_eventbridge_sends_them,
                an_unreachable_receiver_holds_nobody, speed_scales_phases_alone, visibility_lags_when_told,
                bad_arguments_and_scripts_are_named]
