@@ -28,7 +28,7 @@ HEADERS = {
 # A library's header belongs to the areas that wrap it; everybody else goes through them.
 FOREIGN = {
     "microhttpd.h": ("httpd", "sim"),
-    "curl/": ("httpc",),
+    "curl/": ("httpc", "sim"),
     "hiredis/": ("store",),
     "sqlite3.h": ("store",),
     "yaml.h": ("config", "sim"),
