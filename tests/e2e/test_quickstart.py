@@ -121,7 +121,7 @@ def a_simulator_that_does_not_answer_is_told(_):
         run = Run("--once", "--build", stand_in(folder, sim, server))
         status = run.end()
     expect(status == 1, f"status {status}\n{run.output}")
-    expect("refused CreateProject" in run.output, run.output)
+    expect("refused StartBuild" in run.output, run.output)
 
 
 def a_wrong_word_is_a_usage_error(_):

@@ -9,7 +9,7 @@ ALONE = "the project speaks of itself alone"
 WORDS = [
     (r"\b(?:TODO|FIXME|XXX|TBD|HACK)\b", 0, UNDONE),
     (r"\bfor now\b(?!\s*[+,)])", re.I, UNDONE),
-    (r"\b(?:placeholder|dummy|stub(?:s|bed)?|lorem ipsum|not (?:yet )?implemented|unimplemented|coming soon|to be done)\b", re.I, UNDONE),
+    (r"\b(?:placeholder|dummy|stub(?:s|bed)?|lorem ipsum|not (?:yet )?implemented|unimplemented|coming soon)\b", re.I, UNDONE),
     (r"\b(?:issue|ticket|milestone) #?\d+\b", re.I, ALONE),
     (r"\b(?:worktree|subagent|language model|LLM|chatbot|AI[- ]generated|as an AI|prompt engineering|previous session|this session|"
      r"another session|the brief|my task|the lead|helpers? session)\b", re.I, ALONE),
