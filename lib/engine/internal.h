@@ -179,6 +179,13 @@ void rb_work_done(struct rb_work *k, enum rb_code rc, const struct rb_err *err);
 const char *rb_work_last_note(const struct rb_retry *r);
 unsigned rb_work_count_notes(const struct rb_retry *r, const char *prefix);
 
+/* ---- facts ---- */
+/* rb_facts_merge - what AWS shows over what an event said; what only the event knew stays, and so
+ * do id, account, region and project: the keys were made of them. False without memory. */
+bool rb_facts_merge(struct rb_build *b, const struct rb_build *seen, struct rb_arena *a);
+/* rb_lease_ms - long enough for one call and what follows, however short the setting. */
+int64_t rb_lease_ms(const struct rb_timing *t);
+
 /* ---- looking at AWS ---- */
 struct rb_look {
     enum rb_look_status status;

@@ -65,40 +65,6 @@ static enum rb_code look_failed(struct rb_work *k, const struct rb_look *look,
 
 /* ---- a fresh issue ---- */
 
-/* Facts of BatchGetBuilds over those of the event; what only the event knew stays. */
-static bool take_facts(struct rb_retry *r, const struct rb_build *seen)
-{
-    struct rb_build was = r->build;
-    if (!rb_build_copy(&r->build, seen, &r->arena)) {
-        r->build = was;
-        return false;
-    }
-#define KEEP(field) r->build.field = r->build.field == NULL ? was.field : r->build.field
-    KEEP(partition);
-    KEEP(account);
-    KEEP(region);
-    KEEP(project);
-    KEEP(arn);
-    KEEP(phase);
-    KEEP(phase_status);
-    KEEP(message);
-    KEEP(url);
-    KEEP(initiator);
-    KEEP(source_type);
-    KEEP(source_version);
-    KEEP(resolved_version);
-    KEEP(repository);
-    KEEP(branch);
-    KEEP(pull_request);
-    KEEP(batch_arn);
-#undef KEEP
-    r->build.id = was.id; /* the keys were made of these */
-    r->build.account = was.account == NULL ? r->build.account : was.account;
-    r->build.region = was.region == NULL ? r->build.region : was.region;
-    r->build.project = was.project == NULL ? r->build.project : was.project;
-    return true;
-}
-
 static enum rb_code not_shown(struct rb_work *k, const char *what, const char *end,
                               struct rb_err *err)
 {
@@ -216,7 +182,7 @@ static enum rb_code judge_build(struct rb_work *k, const struct rb_look *look, b
         return not_shown(k, "CodeBuild does not show the build",
                          "CodeBuild does not know this build", err);
     }
-    if (!take_facts(r, look->own)) {
+    if (!rb_facts_merge(&r->build, look->own, &r->arena)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the facts of '%s'", r->id);
     }
     rb_intent_key(&r->build, k->intent_key);
@@ -571,11 +537,9 @@ void rb_submit_work(struct rb_work *k)
 
 static enum rb_code submit_round(struct rb_worker *w, struct rb_round *ret, struct rb_err *err)
 {
-    const struct rb_timing *t = &w->rt->settings->timing;
     RB_CLEANUP(rb_task_freep) struct rb_task *task = NULL;
+    int64_t lease_ms = rb_lease_ms(&w->rt->settings->timing);
     int64_t boot_ms = rb_boot_ms(w->e->clock);
-    int64_t floor_ms = t->call_timeout_ms + t->call_timeout_ms / 2 + 1000;
-    int64_t lease_ms = t->lease_ms > floor_ms ? t->lease_ms : floor_ms;
     unsigned n = 0;
 
     enum rb_code rc = rb_store_claim(w->ses, RB_TASK_SUBMIT, 1, lease_ms, rb_engine_now_ms(w->e),
