@@ -26,4 +26,17 @@ static inline int64_t rb_boot_ms(const struct rb_clock *c)
     return c->boot_ms(c->arg);
 }
 
+/* A moment of UTC in the Gregorian calendar. */
+struct rb_civil {
+    int64_t year;
+    int month, day; /* 1..12, 1..31 */
+    int hour, minute, second, ms;
+    int weekday; /* 0 = Sunday */
+};
+
+/* rb_civil_from_ms - any @unix_ms, also before 1970. */
+void rb_civil_from_ms(int64_t unix_ms, struct rb_civil *ret_c);
+/* rb_days_from_civil - days since 1970-01-01; @month 1..12, @day is not checked against it. */
+int64_t rb_days_from_civil(int64_t year, int month, int day);
+
 #endif

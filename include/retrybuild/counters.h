@@ -32,6 +32,8 @@ enum rb_metric {
     RB_M_STORE_BATCH_SIZE,   /* histogram, admissions a batch */
     RB_M_CONFIG_RELOAD_OK,   /* gauge */
     RB_M_BUILD_INFO,         /* gauge {version,revision} */
+    RB_M_BUDGET_REMAINING,   /* gauge {project} */
+    RB_M_BREAKER_OPEN,       /* gauge {scope} */
     RB_METRIC_COUNT
 };
 

@@ -17,8 +17,9 @@
 
 void rb_sha256(const void *data, size_t len, uint8_t ret_digest[RB_SHA256_BYTES]);
 void rb_sha256_hex(const void *data, size_t len, char ret_hex[RB_SHA256_HEX_BYTES]);
-/* rb_sha256_parts - digest over length-prefixed parts (8-byte big-endian length before each; NULL
- * counts as absent, unlike ""). The unambiguous way to hash several fields into one key. */
+/* rb_sha256_parts - digest over length-prefixed parts (8-byte big-endian length before each; a
+ * NULL part is absent, unlike "": its length is written as 2^64-1). The unambiguous way to hash
+ * several fields into one key. */
 void rb_sha256_parts(const struct rb_slice *parts, size_t n, uint8_t ret_digest[RB_SHA256_BYTES]);
 void rb_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                     uint8_t ret_mac[RB_SHA256_BYTES]);

@@ -25,6 +25,9 @@
 #define RB_JSON_MAX_DEPTH 32
 #define RB_JSON_MAX_TOKENS 20000
 #define RB_JSON_MAX_KEYS 256
+#define RB_JSON_KEY_SLOTS 512 /* keys of all objects that are open at once */
+/* rb_json_load may read more: one answer of AWS describes a hundred builds */
+#define RB_JSON_LOAD_MAX_TOKENS 200000
 
 enum rb_json_type {
     RB_JSON_END, /* the document is complete */
@@ -61,8 +64,11 @@ struct rb_json_reader {
     struct {
         uint32_t hash;
         uint32_t offset, len;
-    } keys[RB_JSON_MAX_KEYS];
+    } keys[RB_JSON_KEY_SLOTS];
     uint16_t n_keys;
+    uint32_t max_tokens;  /* RB_JSON_MAX_TOKENS after init */
+    enum rb_code failure; /* RB_OK, or how every further call fails */
+    const char *why;      /* static text of the failure */
 };
 
 /* rb_json_reader_init - does not copy @data. */
@@ -73,6 +79,10 @@ enum rb_code rb_json_next(struct rb_json_reader *r, struct rb_json_token *ret_t,
 /* rb_json_skip - after a KEY or inside an array: consume one whole value (validated all the same).
  */
 enum rb_code rb_json_skip(struct rb_json_reader *r, struct rb_err *err);
+/* rb_json_skip_rest - @t is the first token of a value, just read: consume the rest of that value
+ * (nothing for a scalar). */
+enum rb_code rb_json_skip_rest(struct rb_json_reader *r, const struct rb_json_token *t,
+                               struct rb_err *err);
 /* rb_json_finish - read and validate the rest of the document, however deep the reader stands. */
 enum rb_code rb_json_finish(struct rb_json_reader *r, struct rb_err *err);
 bool rb_json_key_is(const struct rb_json_token *t, const char *name); /* handles escapes */

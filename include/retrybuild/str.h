@@ -48,6 +48,9 @@ bool rb_glob_match(const char *pattern, const char *s);
 
 /* rb_utf8_valid - strict UTF-8 (no surrogates, no overlong, up to U+10FFFF). */
 bool rb_utf8_valid(const char *s, size_t len);
+/* rb_utf8_seq - length (1..4) of the valid sequence that @s begins with; 0 when it is none or @len
+ * is 0. */
+size_t rb_utf8_seq(const char *s, size_t len);
 
 /* rb_nearest - the word of @words[@n] with the smallest edit distance to @word, or NULL when none
  * is near (distance > 1/3 of the longer length, at least 2 allowed). For "did you mean". */

@@ -17,10 +17,14 @@ struct rb_url {
     uint16_t port;        /* 0 = not given */
     const char *path;     /* as written, at least "/" for http and https */
     const char *query;    /* without '?', NULL when absent */
+    const char *fragment; /* without '#', NULL when absent */
 };
 
-/* rb_url_parse - absolute URL; no control bytes, blanks or backslashes. Strings live in @a. Error
- * text never shows userinfo or query. */
+/* rb_url_parse - absolute URL of up to RB_URL_MAX_BYTES; ASCII without control bytes, blanks or
+ * backslashes. http and https need a host of letters, digits, '-', '_', '.' or an IPv6 address in
+ * brackets; other schemes may have none ("redis+unix:///path", "sqlite:file"). At most one '@'. A
+ * port is 1..65535. Strings live in @a. Error text never shows any part of the URL. */
+#define RB_URL_MAX_BYTES 8192
 enum rb_code rb_url_parse(const char *s, size_t len, struct rb_arena *a, struct rb_url *ret_url,
                           struct rb_err *err);
 uint16_t rb_url_default_port(const char *scheme); /* 80, 443, else 0 */

@@ -1,0 +1,160 @@
+/* mem.c - arenas, and how malloc is tuned.
+ *
+ * An arena is a list of chunks that double in size up to LARGEST_CHUNK; what does not fit a chunk
+ * gets one of its own size. The maximum counts what was handed out, not what malloc rounded up.
+ */
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <retrybuild/cleanup.h>
+#include <retrybuild/mem.h>
+
+#define FIRST_CHUNK ((size_t)1024)
+#define LARGEST_CHUNK ((size_t)32768)
+#define ALIGN _Alignof(max_align_t)
+
+struct rb_arena_chunk {
+    struct rb_arena_chunk *next; /* older */
+    size_t cap;                  /* bytes of data */
+    size_t used;
+    _Alignas(max_align_t) unsigned char data[];
+};
+
+void rb_arena_init(struct rb_arena *a, size_t max_bytes)
+{
+    *a = (struct rb_arena){.head = NULL, .used_bytes = 0, .max_bytes = max_bytes};
+}
+
+/* free_chunks - free from @c on, up to but not including @keep. */
+static void free_chunks(struct rb_arena_chunk *c, const struct rb_arena_chunk *keep)
+{
+    while (c != keep) {
+        struct rb_arena_chunk *next = c->next;
+        free(c);
+        c = next;
+    }
+}
+
+void rb_arena_release(struct rb_arena *a)
+{
+    if (a == NULL) {
+        return;
+    }
+    free_chunks(a->head, NULL);
+    a->head = NULL;
+    a->used_bytes = 0;
+}
+
+void rb_arena_reset(struct rb_arena *a)
+{
+    struct rb_arena_chunk *first = a->head;
+    while (first != NULL && first->next != NULL) {
+        first = first->next;
+    }
+    free_chunks(a->head, first);
+    if (first != NULL) {
+        first->used = 0;
+    }
+    a->head = first;
+    a->used_bytes = 0;
+}
+
+static bool add_chunk(struct rb_arena *a, size_t need)
+{
+    size_t cap = FIRST_CHUNK;
+    if (a->head != NULL) {
+        cap = a->head->cap < LARGEST_CHUNK / 2 ? a->head->cap * 2 : LARGEST_CHUNK;
+    }
+    if (cap < need) {
+        cap = need;
+    }
+    struct rb_arena_chunk *c = malloc(sizeof(*c) + cap);
+    if (c == NULL) {
+        return false;
+    }
+    c->next = a->head;
+    c->cap = cap;
+    c->used = 0;
+    a->head = c;
+    return true;
+}
+
+void *rb_arena_alloc(struct rb_arena *a, size_t len)
+{
+    if (len > a->max_bytes || a->max_bytes > SIZE_MAX / 2) {
+        return NULL;
+    }
+    size_t need = (len + ALIGN - 1) / ALIGN * ALIGN;
+    if (need == 0) {
+        need = ALIGN; /* distinct addresses, as from malloc */
+    }
+    if (a->used_bytes > a->max_bytes - len) {
+        return NULL;
+    }
+    if (a->head == NULL || a->head->cap - a->head->used < need) {
+        if (!add_chunk(a, need)) {
+            return NULL;
+        }
+    }
+    void *p = a->head->data + a->head->used;
+    a->head->used += need;
+    a->used_bytes += len;
+    memset(p, 0, len);
+    return p;
+}
+
+char *rb_arena_strndup(struct rb_arena *a, const char *s, size_t len)
+{
+    if (s == NULL || len == SIZE_MAX) {
+        return NULL;
+    }
+    char *copy = rb_arena_alloc(a, len + 1);
+    if (copy != NULL) {
+        memcpy(copy, s, len);
+    }
+    return copy;
+}
+
+char *rb_arena_strdup(struct rb_arena *a, const char *s)
+{
+    return s == NULL ? NULL : rb_arena_strndup(a, s, strlen(s));
+}
+
+char *rb_arena_printf(struct rb_arena *a, const char *fmt, ...)
+{
+    char small[256];
+    va_list ap;
+    va_list again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(small, sizeof(small), fmt, ap);
+    va_end(ap);
+    char *text = NULL;
+    if (n >= 0) {
+        text = rb_arena_alloc(a, (size_t)n + 1);
+        if (text != NULL && (size_t)n < sizeof(small)) {
+            memcpy(text, small, (size_t)n + 1);
+        } else if (text != NULL) {
+            (void)vsnprintf(text, (size_t)n + 1, fmt, again);
+        }
+    }
+    va_end(again);
+    return text;
+}
+
+void rb_tune_malloc(void)
+{
+    /* By default glibc gives the top of the heap back after every burst and faults it in again with
+     * the next one; fixed thresholds end that. Request bodies and reply buffers stay below
+     * the mmap threshold, what is larger goes straight back to the kernel. Few arenas, because each
+     * keeps its own free memory. */
+    (void)mallopt(M_MMAP_THRESHOLD, 2 * 1024 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
+    (void)mallopt(M_TOP_PAD, 256 * 1024);
+    (void)mallopt(M_ARENA_MAX, 2);
+}
