@@ -57,7 +57,7 @@ bool rb_plan_may_send(const struct rb_plan_windows *w, const struct rb_plan_stat
 
 int64_t rb_plan_dead_at(const struct rb_plan_windows *w, const struct rb_plan_state *s)
 {
-    return s->date_ms + w->dead_ms + w->grace_ms;
+    return s->date_ms + w->dead_ms + w->grace_ms + w->margin_ms;
 }
 
 /* Nothing seen (or nothing to be seen) and copies may live: when to look again. */

@@ -46,7 +46,8 @@ int64_t rb_plan_date(const struct rb_plan_windows *w, int64_t now_ms);
 /* rb_plan_may_send - is the resend window of T0 open? */
 bool rb_plan_may_send(const struct rb_plan_windows *w, const struct rb_plan_state *s,
                       int64_t now_ms);
-/* rb_plan_dead_at - from here on every copy of the issue is dead and its child would show. */
+/* rb_plan_dead_at - from here on every copy of the issue is dead and its child would show, also
+ * when our idea of AWS's clock is wrong by the margin. */
 int64_t rb_plan_dead_at(const struct rb_plan_windows *w, const struct rb_plan_state *s);
 
 /* ---- an open intent ---- */

@@ -170,16 +170,14 @@ static enum rb_code answer_unsent(struct send_context *c, enum rb_code rc, const
     if (rc == RB_E_CREDENTIALS) {
         rb_aws_credentials_refused(k->e->aws);
     }
-    if (!was_marked) {
-        return rb_work_later(k, wait_ms, rc == RB_E_CLOSED ? NULL : note, err);
+    /* Where the record was marked it must be written again, so the note is written again too. */
+    if (was_marked) {
+        rb_retry_note(k->r, rb_engine_now_ms(k->e), note);
+        k->r->due_ms = rb_engine_now_ms(k->e) + wait_ms;
+        struct rb_settle s = {.next = RB_TASK_SUBMIT, .next_due_ms = k->r->due_ms};
+        return rb_work_settle(k, &s, true, err);
     }
-    int64_t now_ms = rb_engine_now_ms(k->e);
-    if (!rb_str_eq(note, rb_work_last_note(k->r))) {
-        rb_retry_note(k->r, now_ms, note);
-    }
-    k->r->due_ms = now_ms + wait_ms;
-    struct rb_settle s = {.next = RB_TASK_SUBMIT, .next_due_ms = k->r->due_ms};
-    return rb_work_settle(k, &s, true, err);
+    return rb_work_later(k, wait_ms, rc == RB_E_CLOSED ? NULL : note, err);
 }
 
 static enum rb_code answer_ambiguous(struct rb_work *k, const struct rb_err *why,

@@ -22,7 +22,8 @@
 #define RB_BUSY_MOST_MS 5000
 #define RB_CLOCK_AGAIN_MS 15000
 #define RB_MAX_CANDIDATES 32
-#define RB_NOTE_BYTES 900
+#define RB_NOTE_BYTES 600
+#define RB_NOTE_FULL 280 /* what a note of the history can show */
 
 static bool by_person(const struct rb_retry *r)
 {
@@ -383,23 +384,37 @@ static enum rb_code find_candidates(struct rb_work *k, const struct rb_look *loo
     return RB_OK;
 }
 
+/* A note holds a few names: all candidates are named, in as many notes as it takes. */
+static void name_candidates(struct rb_work *k, const struct candidates *c)
+{
+    for (unsigned i = 0; i < c->n;) {
+        RB_CLEANUP(rb_buf_release) struct rb_buf note = RB_BUF_INIT(RB_NOTE_BYTES);
+        rb_buf_adds(&note, "may be the build of our call:");
+        do {
+            rb_buf_addf(&note, " %s", c->builds[i++]->id);
+        } while (i < c->n && note.len + strlen(c->builds[i]->id) < RB_NOTE_FULL);
+        rb_retry_note(k->r, rb_engine_now_ms(k->e), rb_buf_str(&note));
+    }
+}
+
 static enum rb_code hold(struct rb_work *k, const struct rb_look *look, const struct candidates *c,
                          const struct rb_err *why, struct rb_err *err)
 {
-    RB_CLEANUP(rb_buf_release) struct rb_buf note = RB_BUF_INIT(RB_NOTE_BYTES);
+    char note[RB_NOTE_BYTES];
 
     if (look->status == RB_LOOK_OK) {
-        rb_buf_adds(&note, "several builds may be the one that our call started:");
-        for (unsigned i = 0; i < c->n; i++) {
-            rb_buf_addf(&note, " %s", c->builds[i]->id);
-        }
+        name_candidates(k, c);
+        snprintf(note, sizeof(note),
+                 "%u builds may be the one that our call started: a person must look", c->n);
     } else if (look->status == RB_LOOK_CUT) {
-        rb_buf_adds(&note, "whether our call started a build cannot be seen: too many newer ones");
+        snprintf(note, sizeof(note),
+                 "whether our call started a build cannot be seen: too many newer ones");
     } else {
-        rb_buf_addf(&note, "whether our call started a build cannot be seen: %s", why->msg);
+        snprintf(note, sizeof(note), "whether our call started a build cannot be seen: %s",
+                 why->msg);
     }
     rb_log(RB_LOG_WARN, "submit.held", RB_F("retry", k->r->id), RB_FI("candidates", c->n));
-    return rb_work_finish(k, RB_STATE_HELD, rb_buf_str(&note), err);
+    return rb_work_finish(k, RB_STATE_HELD, note, err);
 }
 
 static enum rb_code reissue(struct rb_work *k, bool unknown, struct rb_err *err)

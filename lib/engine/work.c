@@ -12,6 +12,7 @@
 #include <retrybuild/log.h>
 
 #define RB_STUBBORN_PAUSE_MS 100
+#define RB_NOTE_CUT 290 /* a note of at least this many bytes may have been cut */
 
 void rb_work_begin(struct rb_work *k, struct rb_worker *w, struct rb_task *task,
                    int64_t boot_claimed_ms, int64_t lease_ms)
@@ -135,11 +136,21 @@ unsigned rb_work_count_notes(const struct rb_retry *r, const char *prefix)
     return n;
 }
 
+/* Notes are cut when they are written: a newest note that is the beginning of this one is this one.
+ */
+static bool is_newest_note(const struct rb_retry *r, const char *note)
+{
+    const char *last = rb_work_last_note(r);
+    size_t len = last == NULL ? 0 : strlen(last);
+
+    return len > 0 && strncmp(last, note, len) == 0 && (note[len] == '\0' || len >= RB_NOTE_CUT);
+}
+
 enum rb_code rb_work_later(struct rb_work *k, int64_t wait_ms, const char *note, struct rb_err *err)
 {
     int64_t now_ms = rb_engine_now_ms(k->e);
     int64_t due_ms = now_ms + (wait_ms < 0 ? 0 : wait_ms);
-    bool told = note == NULL || rb_str_eq(note, rb_work_last_note(k->r));
+    bool told = note == NULL || is_newest_note(k->r, note);
 
     if (told && k->r->state == k->state_stored) {
         enum rb_code rc = rb_store_release(k->w->ses, k->task, due_ms, now_ms, err);
