@@ -96,7 +96,25 @@ struct rb_store_ops {
                          int64_t now_ms, unsigned *ret_n, struct rb_err *err);
 };
 
-/* ---- alike in every backend ---- */
+/* ---- alike in every backend ----
+ *
+ * What the public header leaves open, decided once:
+ * Admission. The effect key is build_key. ENDED looks at the child index only. FORCE looks at token
+ * and delivery key only, and takes the effect key over. The child index does not stop a record
+ * whose `previous` is the retry it points at. NEW and DUPLICATE store the delivery and token key
+ * that were not known, CHILD, MISMATCH and UNKNOWN store nothing. An admission whose own retry id
+ * is found (a repeat of a write whose answer was lost) is NEW again, and counts nothing. RB_E_FULL:
+ * settings.store.max_waiting (0 = no limit) main tasks exist; follow-ons are never refused for it.
+ * Wake. A child's end while its follow task is leased does not touch the lease; the settle or
+ * release that ends the lease with a follow task makes that one due at once, woken.
+ * Version is 1 at birth; every settle adds 1, claims and duplicates add nothing. keep_lease writes
+ * do not reset tries. A lease that has run out stays good until somebody else claims the task.
+ * Reports. A later stage is a greater enum rb_stage. Every report_settle counts one attempt. What
+ * is superseded, delivered or dead no longer stands in the way of its destination and chain. A
+ * report made while an older one of the line is pending waits, whatever its due_ms.
+ * Trim. A retry stays while its effect key does. *ret_n counts retries and keys. Its child, intent
+ * and effect entries go with it.
+ */
 
 #define RB_STORE_DEADLINE_MS 2000   /* longest wait of a session */
 #define RB_CLAIM_MAX 128            /* tasks of one claim */
