@@ -65,6 +65,18 @@ static bool ask_soon(struct rb_worker *w, const struct rb_task *t)
     return true;
 }
 
+/* The failure of our child had come in before the child was known to be ours, and ended as
+ * superseded: it never made a call, so its key is ours to take. */
+static enum rb_code take_over(struct rb_work *k, struct rb_admission *next, struct rb_err *err)
+{
+    if (next->rc != RB_OK || next->result != RB_ADMIT_DUPLICATE ||
+        next->retry_state != RB_STATE_SUPERSEDED) {
+        return RB_OK;
+    }
+    next->mode = RB_ADMIT_PERSON;
+    return rb_store_admit(k->w->ses, &next, 1, rb_engine_now_ms(k->e), err);
+}
+
 static enum rb_code finish(struct rb_work *k, enum rb_state state, const char *note,
                            struct rb_admission *follow_on, struct rb_err *err)
 {
@@ -74,6 +86,7 @@ static enum rb_code finish(struct rb_work *k, enum rb_state state, const char *n
     rb_retry_enter(k->r, state, rb_engine_now_ms(k->e), note);
     rc = rb_work_settle(k, &s, true, err);
     if (rc == RB_OK && follow_on != NULL) {
+        rc = take_over(k, follow_on, err);
         rb_engine_wake(k->e, follow_on->task);
     }
     RB_FAULT_POINT("follow.after_settle");
@@ -86,16 +99,11 @@ static enum rb_code failed_again(struct rb_work *k, struct rb_err *err)
     struct rb_decision d = {.action = RB_ACTION_NONE};
     struct rb_retry *r = k->r;
     char note[RB_FOLLOW_NOTE_BYTES];
-    struct rb_policy_input in = {
-        .build = &r->child,
-        .source = r->source.source,
-        .event_at_ms = r->child.ended_ms,
-        .now_ms = rb_engine_now_ms(k->e),
-        .attempt = r->attempt,
-        .rule_uses = r->rule_uses,
-        .n_rule_uses = r->n_rule_uses,
-    };
+    struct rb_policy_input in;
 
+    rb_chain_input(r, &r->child, rb_engine_now_ms(k->e), &in);
+    in.attempt = r->attempt;
+    in.person = in.force = false; /* a person asked for this retry, the policy for the next */
     rb_policy_decide(k->rt->policy, &in, &k->arena, &d);
     if (d.state == RB_STATE_SCHEDULED || d.state == RB_STATE_HELD) {
         enum rb_code rc = rb_engine_follow_on(k->e, k->rt, r, &r->child, &d, in.now_ms, &next, err);

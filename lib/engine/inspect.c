@@ -4,11 +4,8 @@
  */
 #include "internal.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include <retrybuild/counters.h>
-#include <retrybuild/log.h>
+#include <stdio.h>
 
 #include "fault.h"
 
@@ -33,36 +30,23 @@ static enum rb_code again(struct rb_work *k, const char *what, enum rb_state end
     return rb_work_finish(k, end, why, err);
 }
 
-/* The build was started by one of our retries. A person may go on from there once that one has
- * ended; an event only repeats what the follower sees. */
+/* The build was started by one of our retries, which may not have seen its end yet. */
 static enum rb_code known_child(struct rb_work *k, const char *owner, bool *ret_go_on,
                                 struct rb_err *err)
 {
     RB_CLEANUP(rb_retry_freep) struct rb_retry *parent = NULL;
     char note[RB_INSPECT_NOTE_BYTES];
-    struct rb_retry *r = k->r;
 
     *ret_go_on = false;
-    if (r->requested_by != NULL) {
-        enum rb_code rc = rb_store_get(k->w->ses, owner, &parent, err);
-        if (rc != RB_OK && rc != RB_E_NOT_FOUND) {
-            return rc;
-        }
-        if (rc == RB_OK && !rb_state_terminal(parent->state) &&
-            rb_work_count_notes(r, "waiting until ") == 0) {
-            snprintf(note, sizeof(note), "waiting until %s has seen the end of this build", owner);
-            return rb_work_later(k, 2 * RB_INSPECT_AGAIN_MS, note, err);
-        }
-        if (rc == RB_OK) {
-            memcpy(r->previous, parent->id, sizeof(r->previous));
-            memcpy(r->chain, parent->chain, sizeof(r->chain));
-            r->attempt = parent->attempt + 1;
-            *ret_go_on = true;
-            return RB_OK;
-        }
+    enum rb_code rc = rb_store_get(k->w->ses, owner, &parent, err);
+    if (rc != RB_OK && rc != RB_E_NOT_FOUND) {
+        return rc;
     }
-    snprintf(note, sizeof(note), "this build is the child of %s, which takes care of it", owner);
-    return rb_work_finish(k, RB_STATE_SUPERSEDED, note, err);
+    snprintf(note, sizeof(note), "waiting until %s has seen the end of this build", owner);
+    if (rc == RB_OK && !rb_state_terminal(parent->state) && rb_work_count_notes(k->r, note) == 0) {
+        return rb_work_later(k, 2 * RB_INSPECT_AGAIN_MS, note, err);
+    }
+    return rb_chain_join(k, owner, ret_go_on, err);
 }
 
 static enum rb_code decide(struct rb_work *k, struct rb_err *err)
@@ -70,15 +54,10 @@ static enum rb_code decide(struct rb_work *k, struct rb_err *err)
     struct rb_retry *r = k->r;
     int64_t now_ms = rb_engine_now_ms(k->e);
     bool person = r->requested_by != NULL;
-    struct rb_policy_input in = {
-        .build = &r->build,
-        .source = r->source.source,
-        .event_at_ms = r->source.at_ms,
-        .now_ms = now_ms,
-        .person = person,
-        .force = r->force,
-    };
+    struct rb_policy_input in;
 
+    rb_chain_input(r, &r->build, now_ms, &in);
+    in.attempt = r->attempt - 1;
     if (!rb_engine_decide(k->e, k->rt, r, &in)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the decision on '%s'", r->id);
     }

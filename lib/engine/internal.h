@@ -186,6 +186,18 @@ bool rb_facts_merge(struct rb_build *b, const struct rb_build *seen, struct rb_a
 /* rb_lease_ms - long enough for one call and what follows, however short the setting. */
 int64_t rb_lease_ms(const struct rb_timing *t);
 
+/* ---- chains ---- */
+/* rb_chain_join - the task's build is the child of @owner: become the next attempt of that chain
+ * (*ret_joined; nothing is written yet), or end as superseded (written). */
+enum rb_code rb_chain_join(struct rb_work *k, const char *owner, bool *ret_joined,
+                           struct rb_err *err);
+/* rb_chain_input - what the policy is asked about @failed; attempt is left 0. */
+void rb_chain_input(const struct rb_retry *r, const struct rb_build *failed, int64_t now_ms,
+                    struct rb_policy_input *ret_in);
+/* rb_chain_decide_again - the policy's word on a scheduled retry that has joined a chain; without
+ * *ret_go_on it has ended or is held (written). */
+enum rb_code rb_chain_decide_again(struct rb_work *k, bool *ret_go_on, struct rb_err *err);
+
 /* ---- looking at AWS ---- */
 struct rb_look {
     enum rb_look_status status;
@@ -212,6 +224,8 @@ void rb_fetch_builds(struct rb_worker *w, struct rb_fetch *items, unsigned n, st
 
 /* ---- submit ---- */
 void rb_submit_work(struct rb_work *k);
+enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err);
+enum rb_code rb_submit_resume(struct rb_work *k, struct rb_err *err);
 /* rb_submit_send - one RetryBuild of the open intent, and what follows from its answer. */
 enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err);
 enum rb_code rb_submit_running(struct rb_work *k, const struct rb_build *child, const char *note,
