@@ -22,8 +22,9 @@
 static void set_result(struct rb_post_result *ret, enum rb_report_verdict verdict,
                        const char *error)
 {
-    size_t len = strnlen(error, sizeof(ret->error) - 1); /* cut rather than refused */
+    size_t len = strlen(error);
 
+    len = len < sizeof(ret->error) ? len : sizeof(ret->error) - 1; /* cut rather than refused */
     ret->verdict = verdict;
     ret->again_in_ms = 0;
     memcpy(ret->error, error, len);
