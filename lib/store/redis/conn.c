@@ -190,7 +190,7 @@ static enum rb_code receive_some(struct rconn *c, char *data, size_t len, size_t
     return RB_OK;
 }
 
-static enum rb_code flush(struct rconn *c, struct rb_err *err)
+enum rb_code rconn_flush(struct rconn *c, struct rb_err *err)
 {
     if (rb_buf_failed(&c->out)) {
         return rb_err_set(err, RB_E_TOO_LARGE, "the commands to Redis are too long");
@@ -273,7 +273,7 @@ enum rb_code rconn_step(struct rconn *c, struct rb_err *err)
         }
     }
     if (rc == RB_OK && c->state >= RCONN_GREETING) {
-        rc = flush(c, err);
+        rc = rconn_flush(c, err);
         if (rc == RB_OK) {
             rc = receive(c, err);
         }
@@ -318,7 +318,7 @@ enum rb_code rconn_wait_ready(struct rconn *c, int64_t deadline_ms, struct rb_er
 enum rb_code rconn_wait_reply(struct rconn *c, int64_t deadline_ms, redisReply **ret_reply,
                               struct rb_err *err)
 {
-    enum rb_code rc = c->sent < c->out.len ? flush(c, err) : RB_OK;
+    enum rb_code rc = c->sent < c->out.len ? rconn_flush(c, err) : RB_OK;
     while (rc == RB_OK) {
         rc = rconn_reply(c, ret_reply, err);
         if (rc != RB_OK || *ret_reply != NULL) {

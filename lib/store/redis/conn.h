@@ -66,6 +66,8 @@ void rconn_release(struct rconn *c);
 short rconn_events(const struct rconn *c);
 /* rconn_step - do what can be done without waiting: connect, shake hands, send, receive. */
 enum rb_code rconn_step(struct rconn *c, struct rb_err *err);
+/* rconn_flush - only send what can be sent. Ready connections. */
+enum rb_code rconn_flush(struct rconn *c, struct rb_err *err);
 /* rconn_reply - the next whole reply that has arrived, NULL when there is none. */
 enum rb_code rconn_reply(struct rconn *c, redisReply **ret_reply, struct rb_err *err);
 /* rconn_wait_ready, rconn_wait_reply - the same with patience until @deadline_ms (boot clock). */

@@ -24,9 +24,9 @@ struct keeper {
     struct redis_store *store;
     struct rconn control, listen;
     bool subscribed;
-    bool asked;          /* a check is under way */
-    unsigned answers;    /* of that check */
-    int64_t asked_ms;    /* when it was sent, boot clock */
+    bool asked;       /* a check is under way */
+    unsigned answers; /* of that check */
+    int64_t asked_ms; /* when it was sent, boot clock */
 };
 
 int64_t rbackoff_ms(unsigned failures)
@@ -89,9 +89,8 @@ static void attempt_ended(struct redis_store *s, const struct rb_err *why)
     pthread_mutex_unlock(&s->lock);
 }
 
-enum rb_code rkeeper_addresses(struct redis_store *s, int64_t deadline_ms,
-                               struct raddresses *ret_a, uint64_t *ret_generation,
-                               struct rb_err *err)
+enum rb_code rkeeper_addresses(struct redis_store *s, int64_t deadline_ms, struct raddresses *ret_a,
+                               uint64_t *ret_generation, struct rb_err *err)
 {
     enum rb_code rc = RB_OK;
     pthread_mutex_lock(&s->lock);

@@ -17,7 +17,8 @@ static void *create_array(const redisReadTask *task, int elements)
     }
     if (elements < 0 || depth > RREPLY_MAX_DEPTH ||
         (size_t)elements > RREPLY_MAX_ELEMENTS - r->elements) {
-        r->broken = depth > RREPLY_MAX_DEPTH ? "it is nested too deeply" : "it has too many elements";
+        r->broken =
+            depth > RREPLY_MAX_DEPTH ? "it is nested too deeply" : "it has too many elements";
         return NULL;
     }
     r->elements += (size_t)elements;

@@ -17,8 +17,8 @@
 struct rreader {
     redisReader *reader;
     redisReplyObjectFunctions fn, *standard;
-    size_t bytes;    /* fed since the last whole reply */
-    size_t elements; /* announced by the reply under way */
+    size_t bytes;       /* fed since the last whole reply */
+    size_t elements;    /* announced by the reply under way */
     const char *broken; /* which bound was passed; NULL = none */
 };
 

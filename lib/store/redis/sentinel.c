@@ -1,5 +1,5 @@
-/* sentinel.c - ask the sentinels, one after the other, who is the primary. Whether it says so itself
- * is checked by the greeting of the connection that is then made. */
+/* sentinel.c - ask the sentinels, one after the other, who is the primary. Whether it says so
+ * itself is checked by the greeting of the connection that is then made. */
 #include <string.h>
 
 #include <retrybuild/cleanup.h>
@@ -48,8 +48,7 @@ static enum rb_code ask_one(struct redis_store *s, const struct rhost *sentinel,
     if (rc != RB_OK) {
         return rc;
     }
-    rcmd_words(&c.out, "SENTINEL", "get-master-addr-by-name", s->target.master,
-               (const char *)NULL);
+    rcmd_words(&c.out, "SENTINEL", "get-master-addr-by-name", s->target.master, (const char *)NULL);
     RB_CLEANUP(rreply_freep) redisReply *r = NULL;
     rc = rconn_wait_reply(&c, deadline_ms, &r, err);
     return rc == RB_OK ? read_answer(r, s->target.master, ret_master, err) : rc;

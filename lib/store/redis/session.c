@@ -1,4 +1,5 @@
-/* session.c - blocking round trips of one thread: connect, pipeline, wait, reload forgotten scripts. */
+/* session.c - blocking round trips of one thread: connect, pipeline, wait, reload forgotten
+ * scripts. */
 #include <stdlib.h>
 
 #include <retrybuild/cleanup.h>
@@ -114,8 +115,8 @@ static enum rb_code judge(struct redis_session *ses, unsigned n, bool waited, st
             return rreply_error(ses->replies[i], err);
         }
     }
-    if (waited && (ses->replies[n - 1]->type != REDIS_REPLY_INTEGER ||
-                   ses->replies[n - 1]->integer < 1)) {
+    if (waited &&
+        (ses->replies[n - 1]->type != REDIS_REPLY_INTEGER || ses->replies[n - 1]->integer < 1)) {
         return rb_err_set(err, RB_E_UNAVAIL, "no replica has confirmed the write in time");
     }
     return RB_OK;

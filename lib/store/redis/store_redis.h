@@ -1,8 +1,8 @@
 /* store_redis.h - the objects of the Redis backend: store, session, admission items.
  *
- * The store owns one thread, the keeper (keeper.c): it finds the server (resolver, sentinels), checks
- * once a second that it may be used, listens on the wake channel, and publishes address and state.
- * Sessions and admitters have a connection each and only read what the keeper published.
+ * The store owns one thread, the keeper (keeper.c): it finds the server (resolver, sentinels),
+ * checks once a second that it may be used, listens on the wake channel, and publishes address and
+ * state. Sessions and admitters have a connection each and only read what the keeper published.
  */
 #ifndef RB_REDIS_STORE_REDIS_H
 #define RB_REDIS_STORE_REDIS_H
@@ -46,10 +46,10 @@ void rkeeper_stop(struct redis_store *s);
 void rkeeper_poke(struct redis_store *s);
 /* rkeeper_doubt - somebody met a server that does not work: down until the keeper has looked. */
 void rkeeper_doubt(struct redis_store *s);
-/* rkeeper_addresses - wait for an address until @deadline_ms of the boot clock (0 = do not wait). */
-enum rb_code rkeeper_addresses(struct redis_store *s, int64_t deadline_ms,
-                               struct raddresses *ret_a, uint64_t *ret_generation,
-                               struct rb_err *err);
+/* rkeeper_addresses - wait for an address until @deadline_ms of the boot clock (0 = do not wait).
+ */
+enum rb_code rkeeper_addresses(struct redis_store *s, int64_t deadline_ms, struct raddresses *ret_a,
+                               uint64_t *ret_generation, struct rb_err *err);
 int64_t rbackoff_ms(unsigned failures); /* jittered; 0 for the first */
 
 /* sentinel.c */
@@ -78,9 +78,9 @@ static inline struct redis_store *rstore(struct rb_store *s)
 
 /* rses_begin - connect if need be; empties cmd. The call's deadline starts here. */
 enum rb_code rses_begin(struct redis_session *ses, struct rb_err *err);
-/* rses_run - send the @n commands of cmd (cmd stays, for a repeat; the next rses_next empties it) and
- * wait for their replies. @writes: with replicas attached, wait for one of them too. An error reply
- * to any of them is the call's error. */
+/* rses_run - send the @n commands of cmd (cmd stays, for a repeat; the next rses_next empties it)
+ * and wait for their replies. @writes: with replicas attached, wait for one of them too. An error
+ * reply to any of them is the call's error. */
 enum rb_code rses_run(struct redis_session *ses, unsigned n, bool writes, struct rb_err *err);
 /* rses_next - empty cmd for another round trip of the same call. */
 void rses_next(struct redis_session *ses);
@@ -113,6 +113,7 @@ enum rb_code rrecord_read(const redisReply *r, struct rhead *ret_h, struct rb_re
 /* reffect_value - id and the time until which an ended retry still holds the key (0 = it lives). */
 void reffect_value(const struct redis_store *s, const uint8_t id[RKEY_RAW], enum rb_state state,
                    int64_t now_ms, uint8_t ret_value[RKEY_RAW + 6]);
+int64_t rdelivery_ttl_ms(const struct redis_store *s);
 uint16_t rslice_now(const struct redis_store *s, int64_t now_ms);
 int64_t rkeep_ms(const struct redis_store *s); /* how long a slice's bucket is kept */
 void rput_deliveries(struct rb_buf *out, const struct rb_delivery *d);
@@ -125,8 +126,7 @@ enum ritem_stage { RITEM_FIRST, RITEM_SECOND, RITEM_DONE };
 struct ritem {
     struct rb_admission *a;
     enum ritem_stage stage;
-    char what;  /* of the first half: D or C */
-    bool skip_child;
+    char what;       /* of the first half: D or C */
     enum rb_code rc; /* DONE: the outcome, also in the fields below */
     enum rb_admit_result result;
     enum rb_state state;
@@ -142,6 +142,8 @@ enum rb_code ritems_send(const struct redis_store *s, struct rb_buf *out, struct
 /* ritems_receive - the answer to that; moves each item to its next stage. */
 enum rb_code ritems_receive(const redisReply *r, struct ritem *const *items, unsigned n,
                             struct rb_err *err);
+/* ritem_check - whether the item can be sent at all; what ritems_send failed for is found by it. */
+enum rb_code ritem_check(const struct ritem *it, struct rb_buf *scratch, struct rb_err *err);
 void ritem_finish(const struct ritem *it); /* into the admission */
 
 /* ---- the table's functions, by file ---- */
@@ -185,15 +187,14 @@ enum rb_code redis_get(struct rb_store_session *ses, const char *retry_id, struc
 enum rb_code redis_child_of(struct rb_store_session *ses, const char *build_key,
                             char ret_retry_id[RB_ID_BYTES], struct rb_err *err);
 enum rb_code redis_list(struct rb_store_session *ses, const struct rb_filter *f,
-                        int64_t after_created_ms, const char *after_id,
-                        struct rb_retry **ret_items, unsigned *ret_n, bool *ret_more,
-                        struct rb_err *err);
+                        int64_t after_created_ms, const char *after_id, struct rb_retry **ret_items,
+                        unsigned *ret_n, bool *ret_more, struct rb_err *err);
 enum rb_code redis_counts(struct rb_store_session *ses, struct rb_counts *ret_c,
                           struct rb_err *err);
 enum rb_code redis_pause(struct rb_store_session *ses, const char *project, bool on,
                          struct rb_err *err);
-enum rb_code redis_paused(struct rb_store_session *ses, struct rb_arena *a,
-                          const char ***ret_names, unsigned *ret_n, struct rb_err *err);
+enum rb_code redis_paused(struct rb_store_session *ses, struct rb_arena *a, const char ***ret_names,
+                          unsigned *ret_n, struct rb_err *err);
 enum rb_code redis_projects(struct rb_store_session *ses, int64_t since_ms, struct rb_arena *a,
                             unsigned max, struct rb_project_seen **ret_items, unsigned *ret_n,
                             struct rb_err *err);

@@ -39,8 +39,7 @@ static enum rb_code parse_user(struct rb_slice s, struct rtarget *t, struct rb_e
         }
     }
     if (colon != NULL && t->password == NULL) {
-        t->password = decoded(
-            (struct rb_slice){.ptr = colon + 1, .len = s.len - user.len - 1}, &a);
+        t->password = decoded((struct rb_slice){.ptr = colon + 1, .len = s.len - user.len - 1}, &a);
         if (t->password == NULL) {
             return bad(err, "the password does not decode");
         }
@@ -220,8 +219,7 @@ void rtarget_release(struct rtarget *t)
     t->password = NULL;
 }
 
-enum rb_code rtarget_resolve(const struct rhost *host, struct raddresses *ret_a,
-                             struct rb_err *err)
+enum rb_code rtarget_resolve(const struct rhost *host, struct raddresses *ret_a, struct rb_err *err)
 {
     char port[8];
     (void)snprintf(port, sizeof(port), "%u", (unsigned)host->port);

@@ -49,7 +49,7 @@ struct raddress {
 struct raddresses {
     struct raddress items[RTARGET_MAX_ADDRESSES];
     unsigned n;
-    char host[256]; /* for TLS: the name that the certificate must carry */
+    char host[256];  /* for TLS: the name that the certificate must carry */
     char label[300]; /* for messages */
 };
 /* rtarget_resolve - the addresses of one host. Blocks as getaddrinfo does. */

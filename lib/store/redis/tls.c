@@ -39,7 +39,8 @@ enum rb_code rtls_context(const char *ca_file, const char *certificate_file, con
     if (ok != 1) {
         return failed(err, RB_E_INVALID, "store.tls.ca_file does not load");
     }
-    if (certificate_file != NULL && SSL_CTX_use_certificate_chain_file(ctx, certificate_file) != 1) {
+    if (certificate_file != NULL &&
+        SSL_CTX_use_certificate_chain_file(ctx, certificate_file) != 1) {
         return failed(err, RB_E_INVALID, "store.tls.certificate_file does not load");
     }
     if (key_file != NULL && (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1 ||
@@ -58,7 +59,8 @@ enum rb_code rtls_start(struct rconn *c, struct rb_err *err)
     }
     const char *host = c->addresses.host;
     struct in6_addr number;
-    bool is_number = inet_pton(AF_INET, host, &number) == 1 || inet_pton(AF_INET6, host, &number) == 1;
+    bool is_number =
+        inet_pton(AF_INET, host, &number) == 1 || inet_pton(AF_INET6, host, &number) == 1;
     int ok = is_number ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(c->ssl), host)
                        : SSL_set1_host(c->ssl, host);
     if (ok == 1 && !is_number) {

@@ -7,10 +7,11 @@
 --       their score, the projects; then of each item:
 --       meta (mode, flags, kind, state, reports), id, [token field, token value]
 --       [delivery field, delivery value] build field
---       [effect value, record, task score, state score] [stage, destination, due of each report]
+--       [previous, effect value, record, task score, state score]
+--       [stage, destination, due of each report]
 -- Answer: 17 bytes an item: N new, D duplicate, M mismatch, C child, U unknown, F full; then the id.
 local EVENT, PERSON, FORCE, ENDED = 0, 1, 2, 3
-local HAS_TOKEN, HAS_DELIVERY, SKIP_CHILD = 1, 2, 4
+local HAS_TOKEN, HAS_DELIVERY = 1, 2
 local tasks, states, created, waiting, projects, outbox = unpack(KEYS, 1, 6)
 local now, channel, keep_ms = tonumber(ARGV[1]), ARGV[3], ARGV[4]
 local room = tonumber(ARGV[2]) - call('ZCARD', tasks)
@@ -54,18 +55,21 @@ for i = 1, tonumber(ARGV[5]) do
             end
         end
     end
-    if not found and not has(flags, SKIP_CHILD) then
+    if not found and mode ~= FORCE then
         found = call('HGET', KEYS[ki], field)
-        what = found and 'C'
+        what = 'C'
+        if found and found == ARGV[ai] and mode ~= ENDED then
+            found = nil -- the next attempt of the chain
+        end
     end
     ki = ki + 1
     if mode == ENDED then
         out[i] = found and what .. found or 'U' .. id
     else
-        local effect_value, record, task_score, state_score = unpack(ARGV, ai, ai + 3)
+        local effect_value, record, task_score, state_score = unpack(ARGV, ai + 1, ai + 4)
         if found == id then
             what = 'N' -- this very admission, sent again
-        elseif not found and room <= 0 then
+        elseif not found and room <= 0 and kind ~= 0 then
             what, found = 'F', id
         elseif not found then
             what, found = 'N', id
@@ -95,9 +99,9 @@ for i = 1, tonumber(ARGV[5]) do
                     to_states[at + 1], to_states[at + 2] = state_score, id
                 end
                 for r = 0, n_reports - 1 do
-                    local due = tonumber(ARGV[ai + 6 + r * 3])
+                    local due = tonumber(ARGV[ai + 7 + r * 3])
                     add_report(outbox, KEYS[ki + 2], KEYS[ki + 3], KEYS[ki + 4], id,
-                               ARGV[ai + 4 + r * 3], ARGV[ai + 5 + r * 3], 1, due, now,
+                               ARGV[ai + 5 + r * 3], ARGV[ai + 6 + r * 3], 1, due, now,
                                sub(record, 53))
                     if due <= now then
                         woken[4] = true
@@ -105,7 +109,7 @@ for i = 1, tonumber(ARGV[5]) do
                 end
             end
         end
-        ai = ai + 4 + n_reports * 3
+        ai = ai + 5 + n_reports * 3
         ki = ki + (n_reports > 0 and 5 or 2)
         out[i] = what .. found
     end

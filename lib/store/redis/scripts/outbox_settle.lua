@@ -61,7 +61,7 @@ while from <= #queue do -- where this report stands, and whether a later stage w
 end
 local after = sub(queue, from + ENTRY)
 for e = 1, #after, ENTRY do
-    later = later or sub(after, e, e + 15) == id
+    later = later or (sub(after, e, e + 15) == id and byte(after, e + 16) > byte(field))
 end
 if what == 'again' and not later then
     write(PENDING, 0, attempts + 1, 0, 0, at, ARGV[7])

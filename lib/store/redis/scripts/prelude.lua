@@ -57,13 +57,14 @@ local function show_first(outbox, queues, destination, queue)
     call('ZADD', outbox, 'NX', u48(queue, 22), sub(queue, 1, 21) .. destination)
 end
 
--- Earlier reports of the same retry that are not under way give way to a later one.
-local function supersede(outbox, rows, id, destination, queue, now)
+-- Reports of the same retry about an earlier stage that are not under way give way to a later one.
+local function supersede(outbox, rows, id, stage, destination, queue, now)
     local kept = {}
     for at = 1, #queue, ENTRY do
         local entry = sub(queue, at, at + ENTRY - 1)
         local field = sub(entry, 17, 21) .. destination
-        local row = sub(entry, 1, 16) == id and call('HGET', rows, field)
+        local row = sub(entry, 1, 16) == id and byte(entry, 17) < byte(stage)
+            and call('HGET', rows, field)
         if row and not (byte(row, 2) == 1 and u48(row, 15) > now) then
             call('HSET', rows, field, string.char(SUPERSEDED) .. '\0' .. sub(row, 3))
             call('ZREM', outbox, id .. field)
@@ -81,7 +82,7 @@ local function add_report(outbox, rows, snapshots, queues, id, stage, destinatio
         return
     end
     local queue = call('HGET', queues, destination) or ''
-    queue = supersede(outbox, rows, id, destination, queue, now)
+    queue = supersede(outbox, rows, id, stage, destination, queue, now)
     call('HSET', rows, field, pack('>BBI2I2c8I6I6I6B', PENDING, 0, 0, 0, NO_FENCE, 0, due, due,
                                    math.min(call('HLEN', rows), 255)))
     call('HSET', snapshots, pack('>I4', version), record)

@@ -1,9 +1,9 @@
 #!lua
 -- repeat - the second half of admissions that met a retry: a duplicate is counted and listed at
--- its retry, the end of a child makes its follow task due. Then the delivery is remembered.
--- KEYS  tasks, then of each item: record, deliveries, [delivery now]
+-- its retry and its keys are remembered; the end of a child makes its follow task due.
+-- KEYS  tasks, then of each item: record, deliveries, [token now], [delivery now]
 -- ARGV  now, channel, how long keys are kept, items; then of each item:
---       meta (D or C, has delivery key), id, delivery listed or '', [delivery field, value]
+--       meta (D or C, how many keys), id, delivery listed or '', [field, value of each key]
 -- Answer: one byte an item, the state of the retry, 255 when it is gone.
 local LISTED = 19
 local tasks, now, channel, keep_ms = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3]
@@ -11,7 +11,7 @@ local ki, ai = 2, 5
 local out, woken = {}, false
 
 for i = 1, tonumber(ARGV[4]) do
-    local what, has_delivery = byte(ARGV[ai], 1, 2)
+    local what, n_keys = byte(ARGV[ai], 1, 2)
     local id, listed = ARGV[ai + 1], ARGV[ai + 2]
     local head = call('GETRANGE', KEYS[ki], 0, 51)
     if head == '' then
@@ -39,8 +39,9 @@ for i = 1, tonumber(ARGV[4]) do
         end
     end
     ki, ai = ki + 2, ai + 3
-    if has_delivery == 1 then
-        if head ~= '' then
+    for _ = 1, n_keys do
+        local known = call('HGET', KEYS[ki], ARGV[ai])
+        if head ~= '' and not (known and u48(known, 17) > now) then
             remember(KEYS[ki], ARGV[ai], ARGV[ai + 1], keep_ms)
         end
         ki, ai = ki + 1, ai + 2
