@@ -407,7 +407,7 @@ static void mark(struct world *w, struct worker *k)
 
     if (!rb_plan_may_send(&w->windows, &s, aws_now(w, k)) && w->mutant != ENDLESS_RESEND &&
         w->mutant != RESIGNED) {
-        later(w, k, rb_plan_ambiguous_wait_ms(&s, aws_now(w, k)));
+        later(w, k, rb_plan_ambiguous_wait_ms(w->now_ms - k->r.intent.date_ms));
         return;
     }
     k->was_ambiguous = k->r.intent.ambiguous;
@@ -421,10 +421,9 @@ static void mark(struct world *w, struct worker *k)
 
 static void unsent(struct world *w, struct worker *k)
 {
-    struct rb_plan_state s = plan_state(&k->r);
     k->r.intent.ambiguous = k->was_ambiguous;
     k->r.intent.sends = k->sends_before;
-    later(w, k, rb_plan_ambiguous_wait_ms(&s, aws_now(w, k)));
+    later(w, k, rb_plan_ambiguous_wait_ms(w->now_ms - k->r.intent.date_ms));
 }
 
 static void send_copy(struct world *w, struct worker *k)
@@ -466,7 +465,7 @@ static void answered(struct world *w, struct worker *k, enum rb_code rc)
         return;
     case RB_ANSWER_AMBIGUOUS:
     default:
-        later(w, k, rb_plan_ambiguous_wait_ms(&s, aws_now(w, k)));
+        later(w, k, rb_plan_ambiguous_wait_ms(w->now_ms - k->r.intent.date_ms));
     }
 }
 
