@@ -1,4 +1,4 @@
-/* What happens around the call: admission, inspection, following, chains, the sweep. */
+/* What happens around the call: admission, inspection, the sweep, people, reports. */
 #include "world.h"
 
 #include <stdio.h>
@@ -186,208 +186,6 @@ static void a_look_that_fails_is_repeated_until_it_does_not(void **state)
     world_expect(w, id, RB_STATE_SCHEDULED);
 }
 
-/* ---- follow and chains ---- */
-
-static struct world_build *child_of(struct world *w, const char *retry)
-{
-    RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, retry);
-    assert_int_equal(r->state, RB_STATE_RUNNING);
-    return world_find(w, r->child.id);
-}
-
-static void newest_of_chain(struct world *w, char ret_id[RB_ID_BYTES])
-{
-    struct rb_retry *items[1] = {NULL};
-    char next[RB_CURSOR_BYTES];
-    const struct rb_filter f = {.limit = 1};
-    struct rb_err err;
-    unsigned n = 0;
-
-    assert_int_equal(rb_store_list(w->ses, &f, items, &n, next, &err), RB_OK);
-    assert_int_equal(n, 1);
-    memcpy(ret_id, items[0]->id, RB_ID_BYTES);
-    rb_retry_free(items[0]);
-}
-
-static void a_child_that_fails_is_the_next_attempt(void **state)
-{
-    struct world *w = *state;
-
-    (void)world_deliver(w, world_failed(w, "web", "main"), "d1", id);
-    assert_true(world_round(&w->submit));
-    world_end(w, child_of(w, id), "FAILED");
-    world_work(w, &w->follow, 20000);
-    world_expect(w, id, RB_STATE_FAILED_AGAIN);
-    newest_of_chain(w, other_id);
-    assert_string_not_equal(id, other_id);
-    {
-        RB_CLEANUP(rb_retry_freep) struct rb_retry *a = world_get(w, id);
-        RB_CLEANUP(rb_retry_freep) struct rb_retry *b = world_get(w, other_id);
-        assert_string_equal(a->chain, b->chain);
-        assert_string_equal(b->previous, a->id);
-        assert_int_equal(b->attempt, 2);
-        assert_string_equal(b->build.id, a->child.id);
-        assert_int_equal(b->n_rule_uses, 1);
-        assert_int_equal(b->rule_uses[0].count, 2);
-    }
-    assert_true(world_round(&w->submit));
-    world_end(w, child_of(w, other_id), "FAULT");
-    world_work(w, &w->follow, 20000);
-    world_expect(w, other_id, RB_STATE_FAILED_AGAIN);
-    assert_true(world_noted(w, other_id, "the limit of the chain is reached"));
-    world_work(w, &w->submit, 600000);
-    assert_int_equal(w->n_effects, 2);
-}
-
-static void the_event_of_a_childs_failure_starts_no_chain(void **state)
-{
-    struct world *w = *state;
-
-    (void)world_deliver(w, world_failed(w, "web", "main"), "d1", id);
-    assert_true(world_round(&w->submit));
-    struct world_build *child = child_of(w, id);
-    world_end(w, child, "FAILED");
-    assert_int_equal(world_deliver(w, child, "d2", other_id), RB_ADMIT_CHILD);
-    assert_string_equal(id, other_id);
-    assert_true(world_round(&w->follow)); /* woken at once */
-    world_expect(w, id, RB_STATE_FAILED_AGAIN);
-    assert_true(world_round(&w->submit));
-    assert_int_equal(w->n_effects, 2);
-    assert_int_equal(world_deliver(w, child, "d3", NULL), RB_ADMIT_DUPLICATE);
-}
-
-static void the_event_of_a_childs_success_wakes_the_follower(void **state)
-{
-    struct world *w = *state;
-
-    (void)world_deliver(w, world_failed(w, "web", "main"), "d1", id);
-    assert_true(world_round(&w->submit));
-    struct world_build *child = child_of(w, id);
-    assert_false(world_round(&w->follow)); /* not due */
-    world_end(w, child, "SUCCEEDED");
-    assert_int_equal(world_deliver(w, child, "d2", NULL), RB_ADMIT_CHILD);
-    assert_true(world_round(&w->follow));
-    world_expect(w, id, RB_STATE_RECOVERED);
-}
-
-static void a_woken_follower_asks_again_soon(void **state)
-{
-    struct world *w = *state;
-
-    (void)world_deliver(w, world_failed(w, "web", "main"), "d1", id);
-    assert_true(world_round(&w->submit));
-    struct world_build *child = child_of(w, id);
-    child->b.status = "SUCCEEDED";
-    assert_int_equal(world_deliver(w, child, "d2", NULL), RB_ADMIT_CHILD);
-    child->b.status = "IN_PROGRESS"; /* look-ups lag */
-    assert_true(world_round(&w->follow));
-    world_expect(w, id, RB_STATE_RUNNING);
-    world_pass(w, 1000);
-    assert_true(world_round(&w->follow));
-    child->b.status = "SUCCEEDED";
-    world_pass(w, 1000);
-    assert_true(world_round(&w->follow));
-    world_expect(w, id, RB_STATE_RECOVERED);
-}
-
-static void a_stopped_child_ends_the_chain(void **state)
-{
-    struct world *w = *state;
-
-    (void)world_deliver(w, world_failed(w, "web", "main"), "d1", id);
-    assert_true(world_round(&w->submit));
-    world_end(w, child_of(w, id), "STOPPED");
-    world_work(w, &w->follow, 20000);
-    world_expect(w, id, RB_STATE_FAILED_AGAIN);
-    assert_true(world_noted(w, id, "STOPPED"));
-    world_work(w, &w->submit, 60000);
-    assert_int_equal(w->n_effects, 1);
-}
-
-static void a_child_that_vanished_is_dead_in_the_end(void **state)
-{
-    struct world *w = *state;
-
-    (void)world_deliver(w, world_failed(w, "web", "main"), "d1", id);
-    assert_true(world_round(&w->submit));
-    child_of(w, id)->hidden = true;
-    world_work(w, &w->follow, 60000);
-    world_expect(w, id, RB_STATE_RUNNING);
-    world_work(w, &w->follow, 600000);
-    world_expect(w, id, RB_STATE_DEAD);
-}
-
-static void many_children_are_asked_for_in_one_call(void **state)
-{
-    struct world *w = *state;
-
-    for (int i = 0; i < 20; i++) {
-        char key[16];
-        snprintf(key, sizeof(key), "d%d", i);
-        (void)world_deliver(w, world_failed(w, "web", NULL), key, id);
-        world_work(w, &w->submit, 0);
-    }
-    assert_int_equal(w->n_effects, 20);
-    unsigned gets = w->n_gets;
-    world_pass(w, 20000);
-    assert_true(world_round(&w->follow));
-    assert_int_equal(w->n_gets, gets + 1);
-}
-
-/* The child fails before its parent knows that it is its own: its event makes a retry of its own,
- * which must neither double nor end the chain. */
-static void a_child_that_fails_before_it_is_known_stays_in_its_chain(void **state)
-{
-    struct world *w = *state;
-
-    (void)world_deliver(w, world_failed(w, "web", NULL), "d1", id);
-    world_answer_next(w, RB_E_AMBIGUOUS, true);
-    assert_true(world_round(&w->submit));
-    struct world_build *child = world_find(w, "web:0000-0002");
-    world_end(w, child, "FAILED");
-    assert_int_equal(world_deliver(w, child, "d2", other_id), RB_ADMIT_NEW);
-    assert_true(world_round(&w->submit)); /* must wait: the parent has the intent */
-    world_expect(w, other_id, RB_STATE_SCHEDULED);
-    assert_int_equal(w->n_effects, 1);
-    world_work(w, &w->submit, 10000); /* the parent adopts, the other sees whose child it is */
-    world_expect(w, id, RB_STATE_RUNNING);
-    world_expect(w, other_id, RB_STATE_SUPERSEDED);
-    world_work(w, &w->follow, 20000);
-    world_expect(w, id, RB_STATE_FAILED_AGAIN);
-    world_work(w, &w->submit, 10000);
-    newest_of_chain(w, other_id);
-    world_expect(w, other_id, RB_STATE_RUNNING);
-    RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, other_id);
-    assert_int_equal(r->attempt, 2);
-    assert_string_equal(r->previous, id);
-    assert_int_equal(w->n_effects, 2);
-}
-
-static void the_retry_of_an_early_failure_takes_the_chain_over(void **state)
-{
-    struct world *w = *state;
-
-    (void)world_deliver(w, world_failed(w, "web", NULL), "d1", id);
-    world_answer_next(w, RB_E_AMBIGUOUS, true);
-    assert_true(world_round(&w->submit));
-    struct world_build *child = world_find(w, "web:0000-0002");
-    world_end(w, child, "FAILED");
-    w->decision.delay.list_ms[0] = 120000; /* the other is not due while the parent ends */
-    (void)world_deliver(w, child, "d2", other_id);
-    w->decision.delay.list_ms[0] = 0;
-    world_work(w, &w->submit, 10000);
-    world_expect(w, id, RB_STATE_RUNNING);
-    world_work(w, &w->follow, 20000);
-    world_expect(w, id, RB_STATE_FAILED_AGAIN);
-    world_expect(w, other_id, RB_STATE_SCHEDULED);
-    world_work(w, &w->submit, 120000);
-    world_expect(w, other_id, RB_STATE_RUNNING);
-    RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, other_id);
-    assert_int_equal(r->attempt, 2);
-    assert_string_equal(r->previous, id);
-    assert_int_equal(w->n_effects, 2);
-}
-
 /* ---- sweep ---- */
 
 static void a_failure_that_nobody_delivered_is_found(void **state)
@@ -398,7 +196,7 @@ static void a_failure_that_nobody_delivered_is_found(void **state)
     (void)world_started(w, "web", "dev");
     world_pass(w, 20000);
     assert_false(world_round(&w->sweep));
-    newest_of_chain(w, id);
+    world_newest(w, id);
     RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, id);
     assert_string_equal(r->source.type, "sweep");
     assert_int_equal(r->state, RB_STATE_SCHEDULED);
@@ -427,13 +225,13 @@ static void the_sweep_knows_our_children_and_old_builds(void **state)
 
     (void)world_deliver(w, world_failed(w, "web", "main"), "d1", id);
     assert_true(world_round(&w->submit));
-    world_end(w, child_of(w, id), "FAILED");
+    world_end(w, world_child_of(w, id), "FAILED");
     struct world_build *old = world_failed(w, "web", "dev");
     old->b.started_ms -= 7 * 3600 * 1000;
     old->b.ended_ms -= 7 * 3600 * 1000;
     world_pass(w, 20000);
     (void)world_round(&w->sweep);
-    newest_of_chain(w, other_id);
+    world_newest(w, other_id);
     assert_string_equal(id, other_id);
 }
 
@@ -487,7 +285,7 @@ static void every_stage_is_reported_in_order(void **state)
     (void)world_deliver(w, world_failed(w, "web", "main"), "d1", id);
     assert_true(world_round(&w->submit));
     world_work(w, &w->report, 1000);
-    world_end(w, child_of(w, id), "SUCCEEDED");
+    world_end(w, world_child_of(w, id), "SUCCEEDED");
     world_work(w, &w->follow, 20000);
     world_work(w, &w->report, 1000);
     assert_int_equal(w->n_posts, 2);
@@ -589,15 +387,6 @@ int main(void)
         T(a_running_build_is_looked_at_again_for_an_event),
         T(an_unknown_build_is_refused),
         T(a_look_that_fails_is_repeated_until_it_does_not),
-        T(a_child_that_fails_is_the_next_attempt),
-        T(the_event_of_a_childs_failure_starts_no_chain),
-        T(the_event_of_a_childs_success_wakes_the_follower),
-        T(a_woken_follower_asks_again_soon),
-        T(a_stopped_child_ends_the_chain),
-        T(a_child_that_vanished_is_dead_in_the_end),
-        T(many_children_are_asked_for_in_one_call),
-        T(a_child_that_fails_before_it_is_known_stays_in_its_chain),
-        T(the_retry_of_an_early_failure_takes_the_chain_over),
         T(a_failure_that_nobody_delivered_is_found),
         T(a_delivery_gets_its_fair_chance_before_the_sweep),
         T(the_sweep_knows_our_children_and_old_builds),

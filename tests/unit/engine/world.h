@@ -103,6 +103,8 @@ bool world_round(struct rb_worker *k);
 void world_work(struct world *w, struct rb_worker *k, int64_t ms);
 struct rb_retry *world_get(struct world *w, const char *id); /* caller frees */
 void world_expect(struct world *w, const char *id, enum rb_state state);
+struct world_build *world_child_of(struct world *w, const char *retry);
+void world_newest(struct world *w, char ret_id[RB_ID_BYTES]); /* the retry created last */
 bool world_noted(struct world *w, const char *id, const char *part);
 
 #endif
