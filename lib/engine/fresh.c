@@ -299,6 +299,25 @@ static enum rb_code look_and_judge(struct rb_work *k, bool strict, struct rb_loo
     return RB_OK;
 }
 
+/* Whether the build ended before our memory began is a question for one clock: the first submit of
+ * a process asks AWS something first, to learn how the clocks differ. */
+static enum rb_code learn_clock(struct rb_work *k, bool *ret_ended, struct rb_err *err)
+{
+    struct rb_fetch f = {.region = k->r->build.region, .id = k->r->build.id};
+    struct rb_look look = {.status = RB_LOOK_FAILED};
+
+    if (rb_aws_offset_known(k->e->aws)) {
+        return RB_OK;
+    }
+    rb_fetch_builds(k->w, &f, 1, &k->arena);
+    if (f.rc == RB_OK || rb_aws_offset_known(k->e->aws)) {
+        return RB_OK;
+    }
+    *ret_ended = true;
+    look.rc = f.rc;
+    return look_failed(k, &look, &f.err, err);
+}
+
 enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err)
 {
     struct rb_look look;
@@ -308,7 +327,11 @@ enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err)
     if (rb_engine_is_paused(k->w, k->r->build.project)) {
         return rb_work_later(k, RB_PAUSED_AGAIN_MS, "paused: waiting for `resume`", err);
     }
-    enum rb_code rc = check_epoch(k, &strict, &until_ms, err);
+    enum rb_code rc = learn_clock(k, &ended, err);
+    if (rc != RB_OK || ended) {
+        return rc;
+    }
+    rc = check_epoch(k, &strict, &until_ms, err);
     if (rc != RB_OK) {
         return rc;
     }
