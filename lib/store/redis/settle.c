@@ -23,6 +23,7 @@ struct settling {
     uint8_t gone[RKEY_RAW]; /* a holder of the intent that no longer exists */
     bool has_gone;
     unsigned flags;
+    bool is_repeat; /* the answer to the same write was lost */
 };
 
 static void put_report_keys(struct rb_buf *out, const uint8_t id[RKEY_RAW], const char *chain_id)
@@ -196,7 +197,7 @@ static enum rb_code put_args(struct settling *g, struct rb_buf *out, struct rb_e
     const struct rb_settle *s = g->s;
     const struct rb_retry *r = s->retry;
     const struct rb_admission *next = s->follow_on;
-    const uint8_t meta[9] = {
+    const uint8_t meta[10] = {
         s->task != NULL,
         s->keep_lease,
         (uint8_t)s->next,
@@ -206,6 +207,7 @@ static enum rb_code put_args(struct settling *g, struct rb_buf *out, struct rb_e
         next == NULL ? 0 : (uint8_t)next->n_reports,
         next == NULL ? 0 : (uint8_t)next->task,
         next == NULL ? 0 : (uint8_t)next->retry->state,
+        g->is_repeat,
     };
     uint8_t value[RKEY_RAW + 6];
     rcmd_arg(out, meta, sizeof(meta));
@@ -353,10 +355,16 @@ enum rb_code redis_settle(struct rb_store_session *base, struct rb_settle *s, in
     g.has_previous = rid_raw(s->retry->previous, g.previous);
     rb_build_key(&s->retry->build, key);
     rkey_raw(key, g.effect);
+    uint64_t mark = s->task != NULL ? s->task->fence : s->retry->version;
     enum rb_code rc = rses_begin(g.ses, err);
-    bool again = rc == RB_OK;
+    if (rc != RB_OK) {
+        return rc; /* nothing was sent */
+    }
+    bool again = true;
+    g.is_repeat = rses_is_repeat(g.ses, g.id, mark);
     for (int round = 0; round < ROUNDS && again && rc == RB_OK; round++) {
         rc = settle_once(&g, &again, err);
     }
+    rses_note_outcome(g.ses, g.id, mark, rc);
     return rc == RB_OK && again ? rses_odd(err) : rc;
 }
