@@ -23,6 +23,7 @@ struct settling {
     uint8_t gone[RKEY_RAW]; /* a holder of the intent that no longer exists */
     bool has_gone;
     unsigned flags;
+    bool is_repeat; /* the answer to the same write was lost */
 };
 
 static void put_report_keys(struct rb_buf *out, const uint8_t id[RKEY_RAW], const char *chain_id)
@@ -50,10 +51,15 @@ static void count_parts(const struct settling *g, size_t *ret_keys, size_t *ret_
     const struct rb_settle *s = g->s;
     size_t keys = 5;
     size_t args = 12;
-    keys += ((g->flags & OPEN) != 0) + ((g->flags & CLOSE) != 0) + ((g->flags & NO_CHILD) != 0) +
-            ((g->flags & NEW_CHILD) != 0);
-    args += ((g->flags & OPEN) != 0 ? 2u : 0u) + ((g->flags & CLOSE) != 0 ? 1u : 0u) +
-            ((g->flags & NO_CHILD) != 0 ? 1u : 0u) + ((g->flags & NEW_CHILD) != 0 ? 2u : 0u);
+    static const struct {
+        unsigned flag, args;
+    } parts[] = {{OPEN, 2}, {CLOSE, 1}, {NO_CHILD, 1}, {NEW_CHILD, 2}};
+    for (size_t i = 0; i < RB_ARRAY_LEN(parts); i++) {
+        if ((g->flags & parts[i].flag) != 0) {
+            keys++;
+            args += parts[i].args;
+        }
+    }
     keys += s->n_reports > 0 ? 4 : 0;
     args += 3 * (size_t)s->n_reports;
     if ((g->flags & NEXT) != 0) {
@@ -191,7 +197,7 @@ static enum rb_code put_args(struct settling *g, struct rb_buf *out, struct rb_e
     const struct rb_settle *s = g->s;
     const struct rb_retry *r = s->retry;
     const struct rb_admission *next = s->follow_on;
-    const uint8_t meta[9] = {
+    const uint8_t meta[10] = {
         s->task != NULL,
         s->keep_lease,
         (uint8_t)s->next,
@@ -201,6 +207,7 @@ static enum rb_code put_args(struct settling *g, struct rb_buf *out, struct rb_e
         next == NULL ? 0 : (uint8_t)next->n_reports,
         next == NULL ? 0 : (uint8_t)next->task,
         next == NULL ? 0 : (uint8_t)next->retry->state,
+        g->is_repeat,
     };
     uint8_t value[RKEY_RAW + 6];
     rcmd_arg(out, meta, sizeof(meta));
@@ -348,10 +355,16 @@ enum rb_code redis_settle(struct rb_store_session *base, struct rb_settle *s, in
     g.has_previous = rid_raw(s->retry->previous, g.previous);
     rb_build_key(&s->retry->build, key);
     rkey_raw(key, g.effect);
+    uint64_t mark = s->task != NULL ? s->task->fence : s->retry->version;
     enum rb_code rc = rses_begin(g.ses, err);
-    bool again = rc == RB_OK;
+    if (rc != RB_OK) {
+        return rc; /* nothing was sent */
+    }
+    bool again = true;
+    g.is_repeat = rses_is_repeat(g.ses, g.id, mark);
     for (int round = 0; round < ROUNDS && again && rc == RB_OK; round++) {
         rc = settle_once(&g, &again, err);
     }
+    rses_note_outcome(g.ses, g.id, mark, rc);
     return rc == RB_OK && again ? rses_odd(err) : rc;
 }

@@ -6,7 +6,8 @@
 --       [outbox, rows, snapshots, queues] [created, record, project's list, effect,
 --       [delivery now, delivery before], [outbox, rows, snapshots, queues] of the next attempt]
 -- ARGV  meta (by fence or version, keep the lease, next kind, state, flags, reports, reports of the
---       next attempt, kind of the next attempt, its state), id, now, channel, fence or version,
+--       next attempt, kind of the next attempt, its state, whether this is sent again because the
+--       answer was lost), id, now, channel, fence or version,
 --       record, next due, state score, effect field, effect key, effect value, previous;
 --       then [open field, a holder that is gone or ''] [close field] [no child field] [child field, child key]
 --       [stage, destination, due of each report] [id, record, task score, state score, effect field,
@@ -14,7 +15,7 @@
 -- Answer: O done (then N, or D and id, of the next attempt), F fenced, V other version, X no such
 -- retry, E and the effect key that belongs here, I or K and who holds the intent or the child.
 local OPEN, CLOSE, NO_CHILD, NEW_CHILD, NEXT, NEXT_DELIVERY = 1, 2, 4, 8, 16, 32
-local meta = {byte(ARGV[1], 1, 9)}
+local meta = {byte(ARGV[1], 1, 10)}
 local by_fence, keep, kind, state, asked = meta[1] == 1, meta[2] == 1, meta[3], meta[4], meta[5]
 local n_reports, next_reports = meta[6], meta[7]
 local id, now, channel, expected, body = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
@@ -50,7 +51,8 @@ if not old then
 end
 local old_head, old_body = split(old)
 local old_state, flags, version = byte(old, 2), byte(old, 4), (unpk('>I4', old, 5))
-local same = old_body == body and old_state == state and byte(old, 3) == kind
+local again = meta[10] == 1 and old_body == body and old_state == state
+local same = again and byte(old, 3) == kind
 local repeated = false
 if by_fence then
     if sub(old, 9, 16) ~= expected or expected == NO_FENCE then
@@ -61,7 +63,7 @@ if by_fence then
             return 'F'
         end
         kind = byte(old, 3)
-        repeated = old_body == body and old_state == state
+        repeated = again
     elseif not has(flags, LEASED) then
         if not same then
             return 'F'
@@ -86,6 +88,7 @@ if has(asked, OPEN) then
     if holder and holder ~= id and holder ~= gone then
         return 'I' .. holder
     end
+    repeated = repeated and holder == id
 end
 if has(asked, CLOSE) then
     close = {key(), arg()}
@@ -102,6 +105,7 @@ if has(asked, NEW_CHILD) then
     if parent and parent ~= id then
         return 'K' .. parent
     end
+    repeated = repeated and parent == id
 end
 
 -- 3. what was applied already, or the writes
