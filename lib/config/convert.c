@@ -236,6 +236,12 @@ static void convert_texts(struct rb_conversion *c, const char *path, const struc
     unsigned used = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct rb_node *item = n->kind == RB_NODE_LIST ? n->entries[i].value : n;
+        if (rb_node_is_null(item)) {
+            rb_problem_add(&c->problems, item == NULL ? n->line : item->line,
+                           item == NULL ? n->column : item->column,
+                           "%s: expected a text, found nothing", path);
+            continue;
+        }
         const char *text = scalar(c, item, path, "a text");
         if (text != NULL) {
             items[used++] = text;
@@ -298,7 +304,8 @@ static void convert_delay_member(struct rb_conversion *c, const char *path,
         convert_durations(c, path, e->value, d->list_ms, &d->n_list);
     } else {
         rb_problem_add(&c->problems, e->line, e->column,
-                       "%s: unknown key '%.60s'; known are base, cap, fixed, list", path, e->key);
+                       "%s: there is no key '%s'; known here are base, cap, fixed, list", path,
+                       rb_key_shown(&c->settings->arena, e->key));
     }
 }
 
