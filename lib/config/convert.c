@@ -100,7 +100,11 @@ static bool put_number(const struct rb_key *key, const char *text, void *at, con
     int64_t v = 0;
     uint64_t size = 0;
     if (key->type == RB_KEY_SIZE) {
-        if (!rb_parse_size(s, &size) || size == 0) {
+        if (!rb_parse_size(s, &size)) {
+            return false;
+        }
+        if (size < (uint64_t)key->min || size > (uint64_t)key->max) {
+            *ret_why = size < (uint64_t)key->min ? "too small" : "too large";
             return false;
         }
         *(uint64_t *)at = size;
@@ -168,7 +172,9 @@ static void convert_number(struct rb_conversion *c, const struct rb_key *key, co
         rb_problem_add(&c->problems, n->line, n->column,
                        "%s: %s is %s (%lld to %lld%s are possible)", path, text, why,
                        (long long)key->min, (long long)key->max,
-                       key->type == RB_KEY_DURATION ? " ms" : "");
+                       key->type == RB_KEY_DURATION ? " ms"
+                       : key->type == RB_KEY_SIZE   ? " bytes"
+                                                    : "");
     } else {
         expected(c, n, path, what_is(key->type));
     }

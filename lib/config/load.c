@@ -177,6 +177,7 @@ enum rb_code rb_config_parse(const char *text, size_t len, const char *name, con
         rb_validate(&c);
     }
     if (ret_problems->n > 0) {
+        rb_problems_sort(&c.problems);
         return rb_err_set(err, RB_E_INVALID, "%s: %u problem%s", name, ret_problems->n,
                           ret_problems->n == 1 ? "" : "s");
     }

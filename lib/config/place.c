@@ -1,11 +1,11 @@
 /* place.c - where a key path stands in the document. */
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <retrybuild/buf.h>
 #include <retrybuild/cleanup.h>
 #include <retrybuild/config.h>
+#include <retrybuild/str.h>
 
 #include "place.h"
 
@@ -25,9 +25,12 @@ static const struct rb_node_entry *step(const struct rb_node *n, const char **pa
 {
     const char *p = *path;
     if (p[0] == '[') {
-        char *end = NULL;
-        unsigned long i = strtoul(p + 1, &end, 10);
-        *path = end + (*end == ']' ? 1 : 0);
+        size_t digits = strcspn(p + 1, "]");
+        uint64_t i = 0;
+        *path = p + 1 + digits + (p[1 + digits] == ']' ? 1 : 0);
+        if (!rb_parse_u64((struct rb_slice){.ptr = p + 1, .len = digits}, &i)) {
+            return NULL;
+        }
         return n->kind == RB_NODE_LIST && i < n->n ? &n->entries[i] : NULL;
     }
     p += p[0] == '.' ? 1 : 0;
@@ -69,6 +72,17 @@ void rb_wrong(struct rb_conversion *c, const char *path, const char *fmt, ...)
     rb_buf_addvf(&text, fmt, ap);
     va_end(ap);
     rb_problem_add(&c->problems, line, column, "%s: %s", path, rb_buf_str(&text));
+}
+
+bool rb_has_problem(const struct rb_conversion *c, const char *path)
+{
+    const struct rb_problems *p = c->problems.out;
+    for (unsigned i = 0; i < p->n; i++) {
+        if (p->items[i].text != NULL && strncmp(p->items[i].text, path, strlen(path)) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 const char *rb_path(struct rb_conversion *c, const char *fmt, ...)

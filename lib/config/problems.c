@@ -34,6 +34,21 @@ void rb_problem_add(struct rb_problem_list *l, unsigned line, unsigned column, c
     p->items[p->n++] = (struct rb_problem){line, column, rb_buf_detach(&text)};
 }
 
+void rb_problems_sort(struct rb_problem_list *l)
+{
+    struct rb_problem *items = l->out->items;
+    for (unsigned i = 1; i < l->out->n && i < RB_PROBLEMS_MAX; i++) {
+        struct rb_problem moved = items[i];
+        unsigned k = i;
+        for (; k > 0 && (items[k - 1].line > moved.line ||
+                         (items[k - 1].line == moved.line && items[k - 1].column > moved.column));
+             k--) {
+            items[k] = items[k - 1];
+        }
+        items[k] = moved;
+    }
+}
+
 const char *rb_key_shown(struct rb_arena *a, const char *key)
 {
     size_t len = strspn(key, KEY_BYTES);

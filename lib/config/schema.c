@@ -27,7 +27,8 @@ static const struct rb_key tls_keys[] = {
 static const struct rb_key listen_keys[] = {
     {"address", RB_KEY_TEXT, "127.0.0.1:8080", false,
      "HOST:PORT to listen on; port 0 picks a free one", AT(listen.address)},
-    {"max_body", RB_KEY_SIZE, "1MiB", true, "largest body of a request", AT(listen.max_body)},
+    {"max_body", RB_KEY_SIZE, "1MiB", true, "largest body of a request", AT(listen.max_body),
+     .min = 1024, .max = 64 * 1024 * 1024},
     {"max_connections", RB_KEY_INT, "4096", false, "connections open at once",
      AT(listen.max_connections), .min = 1, .max = 100000},
     {"request_timeout", RB_KEY_DURATION, "10s", true,

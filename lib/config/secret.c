@@ -29,6 +29,20 @@ const struct rb_node_entry *rb_secret_form(const struct rb_node *map, const char
     return NULL;
 }
 
+/* from_text - an empty secret would be one that everybody knows. */
+static enum rb_code from_text(const char *text, struct rb_secret **ret_s, struct rb_err *err)
+{
+    if (text[0] == '\0') {
+        return rb_err_set(err, RB_E_INVALID, "is empty");
+    }
+    struct rb_secret *s = rb_secret_new(text, strlen(text));
+    if (s == NULL) {
+        return rb_err_set(err, RB_E_TOO_LARGE, "is longer than %d bytes", RB_SECRET_MAX_BYTES);
+    }
+    *ret_s = s;
+    return RB_OK;
+}
+
 /* load_form - the secret that @entry, at @path, names in @form (0 value, 1 file, 2 environment). */
 static struct rb_secret *load_form(struct rb_conversion *c, const char *path,
                                    const struct rb_node_entry *entry, unsigned form)
@@ -46,7 +60,7 @@ static struct rb_secret *load_form(struct rb_conversion *c, const char *path,
     }
     enum rb_code rc = RB_OK;
     if (form == 0) {
-        s = rb_secret_new(text, strlen(text));
+        rc = from_text(text, &s, &err);
     } else if (form == 1) {
         rc = rb_secret_load_file(rb_resolve_path(c, text), &s, &err);
     } else if (strspn(text, VARIABLE_BYTES) == strlen(text)) {

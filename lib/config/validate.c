@@ -78,9 +78,9 @@ static void check_sources(struct rb_conversion *c)
         if (x->type == NULL) {
             rb_wrong(c, rb_path(c, "sources[%u].type", i), "is missing, for example eventbridge");
         }
-        if (x->secrets.n == 0) {
-            rb_wrong(c, rb_path(c, "sources[%u].secrets", i),
-                     "at least one secret is needed, or anybody could start builds");
+        const char *path = rb_path(c, "sources[%u].secrets", i);
+        if (x->secrets.n == 0 && !rb_has_problem(c, path)) {
+            rb_wrong(c, path, "at least one secret is needed, or anybody could start builds");
         }
         x->header = lower(c, x->header);
         size_t len = strlen(x->header);
@@ -138,7 +138,9 @@ static void check_destinations(struct rb_conversion *c)
         }
         const char *path = rb_path(c, "destinations[%u].url", i);
         if (x->url == NULL) {
-            rb_wrong(c, path, "is missing (or url_file, url_env)");
+            if (!rb_has_problem(c, path)) {
+                rb_wrong(c, path, "is missing (or url_file, url_env)");
+            }
         } else if (!is_http_url(rb_secret_data(x->url))) {
             rb_wrong(c, path, "is not an http:// or https:// URL");
         }
@@ -177,12 +179,15 @@ static void check_tokens(struct rb_conversion *c)
     for (unsigned i = 0; i < s->n_tokens; i++) {
         struct rb_token_setting *x = &s->tokens[i];
         check_name(c, "api.tokens", i, x->name);
-        if (x->role == RB_ROLE_NONE) {
-            rb_wrong(c, rb_path(c, "api.tokens[%u].role", i), "is missing: viewer or operator");
+        const char *path = rb_path(c, "api.tokens[%u].role", i);
+        if (x->role == RB_ROLE_NONE && !rb_has_problem(c, path)) {
+            rb_wrong(c, path, "is missing: viewer or operator");
         }
-        const char *path = rb_path(c, "api.tokens[%u].secret", i);
+        path = rb_path(c, "api.tokens[%u].secret", i);
         if (x->secret == NULL) {
-            rb_wrong(c, path, "is missing (or secret_file, secret_env)");
+            if (!rb_has_problem(c, path)) {
+                rb_wrong(c, path, "is missing (or secret_file, secret_env)");
+            }
         } else if (rb_secret_len(x->secret) < TOKEN_MIN_BYTES) {
             rb_wrong(c, path, "is shorter than %d bytes; make one with 'openssl rand -hex 24'",
                      TOKEN_MIN_BYTES);
