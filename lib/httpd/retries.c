@@ -6,13 +6,15 @@
 
 #include <retrybuild/cleanup.h>
 
+#include "callback.h"
 #include "private.h"
 
 #define TOKEN_BYTES_MAX 256
 #define REASON_BYTES_MAX 500
+#define CALLBACK_BYTES_MAX 2048
 
 struct ask {
-    const char *id, *token, *account, *region, *reason;
+    const char *id, *token, *account, *region, *reason, *callback_url;
     bool force;
 };
 
@@ -65,7 +67,8 @@ static bool read_ask(struct rb_exchange *ex, json_t *body, struct ask *ret)
         !text_member(ex, body, "idempotencyToken", TOKEN_BYTES_MAX, &ret->token) ||
         !text_member(ex, body, "account", 12, &ret->account) ||
         !text_member(ex, body, "region", 32, &ret->region) ||
-        !text_member(ex, body, "reason", REASON_BYTES_MAX, &ret->reason)) {
+        !text_member(ex, body, "reason", REASON_BYTES_MAX, &ret->reason) ||
+        !text_member(ex, body, "callback_url", CALLBACK_BYTES_MAX, &ret->callback_url)) {
         return false;
     }
     const json_t *force = json_object_get(body, "force");
@@ -74,12 +77,6 @@ static bool read_ask(struct rb_exchange *ex, json_t *body, struct ask *ret)
         return false;
     }
     ret->force = json_is_true(force);
-    const json_t *callback = json_object_get(body, "callback_url");
-    if (callback != NULL && !json_is_null(callback)) {
-        rb_answer_problem(ex, 422,
-                          "'callback_url' is not allowed here: configure a destination instead");
-        return false;
-    }
     if (ret->id == NULL) {
         rb_answer_problem(ex, 400, "'id' is missing: the build as project:uuid or its ARN");
         return false;
@@ -172,6 +169,7 @@ static void admit(struct rb_exchange *ex, const struct ask *ask)
         .token = ask->token,
         .caller = ex->actor,
         .reason = ask->reason,
+        .callback_url = ask->callback_url,
         .force = ask->force,
         .delivery = {.source = "api",
                      .type = "api",
@@ -188,18 +186,52 @@ static void admit(struct rb_exchange *ex, const struct ask *ask)
     rb_exchange_admit(ex, finish);
 }
 
+/* read_body - parse and check; false after a problem was answered. @ret_body holds what @ret_ask
+ * borrows. */
+static bool read_body(struct rb_exchange *ex, json_t **ret_body, struct ask *ret_ask)
+{
+    struct rb_err err = {.code = RB_OK};
+    if (rb_json_load(ex->body.len == 0 ? "" : ex->body.data, ex->body.len, ret_body, &err) !=
+        RB_OK) {
+        rb_answer_problem(ex, 400, "%s", err.msg);
+        return false;
+    }
+    return read_ask(ex, *ret_body, ret_ask);
+}
+
+/* check_callback - in the API thread, for it may ask a name server. The guard looks again when the
+ * report is posted. */
+static void check_callback(struct rb_exchange *ex, struct rb_store_session *ses)
+{
+    (void)ses;
+    RB_CLEANUP(rb_json_decrefp) json_t *body = NULL;
+    struct ask ask = {.id = NULL};
+    struct rb_err err = {.code = RB_OK};
+    if (read_body(ex, &body, &ask) &&
+        rb_callback_check(ask.callback_url, ex->view->settings, &err) != RB_OK) {
+        rb_answer_problem(ex, 422, "'callback_url': %s", err.msg);
+    }
+}
+
+static void after_callback(struct rb_exchange *ex)
+{
+    RB_CLEANUP(rb_json_decrefp) json_t *body = NULL;
+    struct ask ask = {.id = NULL};
+    if (ex->status == 0 && read_body(ex, &body, &ask)) {
+        admit(ex, &ask);
+    }
+}
+
 void rb_handle_retries_post(struct rb_exchange *ex)
 {
     ex->source = &ex->view->sources[ex->view->n_sources];
     RB_CLEANUP(rb_json_decrefp) json_t *body = NULL;
-    struct rb_err err = {.code = RB_OK};
-    if (rb_json_load(ex->body.len == 0 ? "" : ex->body.data, ex->body.len, &body, &err) != RB_OK) {
-        rb_answer_problem(ex, 400, "%s", err.msg);
-    } else {
-        struct ask ask = {.id = NULL};
-        if (read_ask(ex, body, &ask)) {
-            admit(ex, &ask);
-        }
+    struct ask ask = {.id = NULL};
+    if (read_body(ex, &body, &ask) && ask.callback_url != NULL) {
+        ex->finish = after_callback;
+        rb_exchange_job(ex, check_callback);
+    } else if (ex->status == 0) {
+        admit(ex, &ask);
     }
     if (ex->status == 400) {
         rb_metric_add(ex->source->results[RB_RESULT_INVALID], 1);
