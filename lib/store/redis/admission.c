@@ -67,11 +67,11 @@ static void put_project_seen(struct rb_buf *out, struct rb_buf *scratch, const s
 
 static void count_first(const struct rb_admission *a, size_t *keys, size_t *args)
 {
-    size_t remembered = (has_token(a) ? 1 : 0) + (has_delivery(a) ? 1 : 0);
+    size_t remembered = (has_token(a) ? 1u : 0u) + (has_delivery(a) ? 1u : 0u);
     *keys += 2 * remembered + 1;
     *args += 3 + 2 * remembered;
     if (a->mode != RB_ADMIT_ENDED) {
-        *keys += 3 + (a->n_reports > 0 ? 3 : 0);
+        *keys += 3u + (a->n_reports > 0 ? 3u : 0u);
         *args += 5 + 3 * (size_t)a->n_reports;
     }
 }

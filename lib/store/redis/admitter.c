@@ -259,7 +259,7 @@ static enum rb_code take_answer(struct redis_admitter *m, const redisReply *r, i
         if (rreply_is(r, REDIS_REPLY_ERROR)) {
             return rreply_error(r, err);
         }
-        return --m->reload_left == 0 ? send_batch(m, err) : RB_OK;
+        return --m->reload_left == 0 ? send_batch(m, now_ms, err) : RB_OK;
     }
     unsigned at = m->n_answered++;
     if (at < m->n_calls) {

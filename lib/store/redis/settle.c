@@ -50,10 +50,15 @@ static void count_parts(const struct settling *g, size_t *ret_keys, size_t *ret_
     const struct rb_settle *s = g->s;
     size_t keys = 5;
     size_t args = 12;
-    keys += ((g->flags & OPEN) != 0) + ((g->flags & CLOSE) != 0) + ((g->flags & NO_CHILD) != 0) +
-            ((g->flags & NEW_CHILD) != 0);
-    args += ((g->flags & OPEN) != 0 ? 2u : 0u) + ((g->flags & CLOSE) != 0 ? 1u : 0u) +
-            ((g->flags & NO_CHILD) != 0 ? 1u : 0u) + ((g->flags & NEW_CHILD) != 0 ? 2u : 0u);
+    static const struct {
+        unsigned flag, args;
+    } parts[] = {{OPEN, 2}, {CLOSE, 1}, {NO_CHILD, 1}, {NEW_CHILD, 2}};
+    for (size_t i = 0; i < RB_ARRAY_LEN(parts); i++) {
+        if ((g->flags & parts[i].flag) != 0) {
+            keys++;
+            args += parts[i].args;
+        }
+    }
     keys += s->n_reports > 0 ? 4 : 0;
     args += 3 * (size_t)s->n_reports;
     if ((g->flags & NEXT) != 0) {
