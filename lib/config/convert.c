@@ -1,7 +1,9 @@
 /* convert.c - one value of the document into its place, by its row. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <retrybuild/buf.h>
 #include <retrybuild/cleanup.h>
@@ -334,6 +336,16 @@ static void convert_delay(struct rb_conversion *c, const char *path, const struc
     }
 }
 
+static void check_readable(struct rb_conversion *c, const char *path, const struct rb_node *n,
+                           const char *file)
+{
+    if (file != NULL && access(file, R_OK) != 0) {
+        struct rb_err err = {.code = RB_OK};
+        (void)rb_err_errno(&err, RB_E_IO, errno, "cannot read '%s'", file);
+        rb_problem_add(&c->problems, n->line, n->column, "%s: %s", path, err.msg);
+    }
+}
+
 void rb_convert(struct rb_conversion *c, const struct rb_key *key, const char *path,
                 const struct rb_node *n, void *base)
 {
@@ -343,8 +355,12 @@ void rb_convert(struct rb_conversion *c, const struct rb_key *key, const char *p
     case RB_KEY_TEXT:
     case RB_KEY_PATH:
         text = scalar(c, n, path, "a text");
+        if (text != NULL && key->type == RB_KEY_PATH) {
+            text = rb_resolve_path(c, text);
+            check_readable(c, path, n, text);
+        }
         if (text != NULL) {
-            *(const char **)at = key->type == RB_KEY_PATH ? rb_resolve_path(c, text) : text;
+            *(const char **)at = text;
         }
         break;
     case RB_KEY_DURATION:

@@ -289,8 +289,10 @@ static void every_key_of_the_file_stands_in_the_schema_with_its_default(void **s
 static void the_examples_of_the_file_are_good(void **state)
 {
     (void)state;
-    static const char *const files[] = {"eventbridge.key", "ops.token", "ci.url", "ci.key",
-                                        "redis.password"};
+    static const char *const files[] = {"eventbridge.key", "ops.token",      "ci.url",
+                                        "ci.key",          "redis.password", "server.pem",
+                                        "server.key",      "redis-ca.pem",   "client.pem",
+                                        "client.key",      "company-ca.pem"};
     assert_non_null(mkdtemp(dir));
     for (unsigned i = 0; i < RB_ARRAY_LEN(files); i++) {
         RB_CLEANUP(rb_freep) char *path = NULL;

@@ -39,7 +39,7 @@ static void in_dir(const char *name, char *ret_path, size_t len)
 
 static int remove_dir(void **state)
 {
-    static const char *const names[] = {"a.yaml", "key", "large.yaml"};
+    static const char *const names[] = {"a.yaml", "ca.pem", "key", "large.yaml"};
     (void)state;
     for (unsigned i = 0; i < RB_ARRAY_LEN(names); i++) {
         char path[128];
@@ -125,6 +125,7 @@ static void paths_are_relative_to_the_file(void **state)
     (void)state;
     char path[128];
     put("key", "the-secret\n");
+    put("ca.pem", "");
     put("a.yaml", "network: {ca_file: ca.pem}\n"
                   "sources: [{name: a, type: eventbridge, secrets: [{file: key}]}]\n");
     in_dir("a.yaml", path, sizeof path);
@@ -141,8 +142,8 @@ static void an_absolute_path_stays(void **state)
 {
     (void)state;
     RB_CLEANUP(rb_settings_unrefp)
-    struct rb_settings *s = parse("network: {ca_file: /etc/ssl/ca.pem}\n");
-    assert_string_equal(s->network.ca_file, "/etc/ssl/ca.pem");
+    struct rb_settings *s = parse("network: {ca_file: /dev/null}\n");
+    assert_string_equal(s->network.ca_file, "/dev/null");
 }
 
 static void a_relative_store_lies_in_the_state_directory_or_beside_the_file(void **state)
