@@ -113,4 +113,8 @@ def reach(s, retry_id, state, timeout=20):
         if r["state"] in service.TERMINAL and r["state"] != state:
             raise AssertionError(f"ended as {r['state']}: {[(h['state'], h['note']) for h in r['history']]}")
         return r if r["state"] == state else None
-    return wait_until(f"{retry_id} is {state}", look, timeout)
+    try:
+        return wait_until(f"{retry_id} is {state}", look, timeout)
+    except AssertionError:
+        print([(h["at"], h["state"], h["note"]) for h in s.api("GET", f"/v1/retries/{retry_id}")[1]["history"]])
+        raise
