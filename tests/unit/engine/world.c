@@ -13,10 +13,21 @@
 static int64_t read_now(void *arg)
 {
     const struct world *w = arg;
-    return w->now_ms;
+    return w->real_clock ? rb_now_ms(rb_clock_system()) : w->now_ms;
 }
 
-static struct rb_clock world_clock = {.unix_ms = read_now, .boot_ms = read_now};
+static int64_t read_boot(void *arg)
+{
+    const struct world *w = arg;
+    return w->real_clock ? rb_boot_ms(rb_clock_system()) : w->now_ms;
+}
+
+static struct rb_clock world_clock = {.unix_ms = read_now, .boot_ms = read_boot};
+
+int64_t world_now_ms(const struct world *w)
+{
+    return w->real_clock ? rb_now_ms(rb_clock_system()) : w->now_ms;
+}
 
 /* ---- setup ---- */
 
@@ -106,6 +117,7 @@ int world_setup(void **state)
 
     assert_non_null(w);
     the_world = w;
+    pthread_mutex_init(&w->lock, NULL);
     rb_log_setup(RB_LOG_ERROR, RB_LOG_LOGFMT, 2);
     world_clock.arg = w;
     w->now_ms = WORLD_START;
@@ -150,6 +162,7 @@ int world_teardown(void **state)
     remove_file(w, "store.db.lock");
     (void)rmdir(w->dir);
     rb_settings_unref(w->settings);
+    pthread_mutex_destroy(&w->lock);
     free(w);
     return 0;
 }
@@ -166,7 +179,7 @@ static enum rb_admit_result admit(struct world *w, struct rb_admission *a, char 
     struct rb_err err = {.code = RB_OK};
 
     assert_non_null(a);
-    if (rb_store_admit(w->ses, &a, 1, w->now_ms, &err) != RB_OK || a->rc != RB_OK) {
+    if (rb_store_admit(w->ses, &a, 1, world_now_ms(w), &err) != RB_OK || a->rc != RB_OK) {
         fail_msg("admit: %s", err.msg);
     }
     if (ret_id != NULL) {
