@@ -65,7 +65,7 @@ static void worker_close(struct rb_worker *k)
     }
 }
 
-static void world_open(struct world *w)
+void world_open(struct world *w)
 {
     static const struct rb_store_backend *const backends[] = {&rb_store_backend_sqlite, NULL};
     struct rb_err err = {.code = RB_OK};
@@ -90,7 +90,7 @@ static void world_open(struct world *w)
     (void)world_round(&w->keep); /* the store's memory begins */
 }
 
-static void world_close(struct world *w)
+void world_close(struct world *w)
 {
     struct rb_worker *all[] = {&w->submit, &w->other_submit, &w->inspect, &w->follow,
                                &w->report, &w->sweep,        &w->keep};
@@ -108,14 +108,12 @@ void world_restart(struct world *w)
     world_open(w);
 }
 
-int world_setup(void **state)
+void world_prepare(struct world *w)
 {
-    struct world *w = calloc(1, sizeof(*w));
     char text[1024];
     struct rb_problems problems = {.n = 0};
     struct rb_err err = {.code = RB_OK};
 
-    assert_non_null(w);
     the_world = w;
     pthread_mutex_init(&w->lock, NULL);
     rb_log_setup(RB_LOG_ERROR, RB_LOG_LOGFMT, 2);
@@ -138,6 +136,14 @@ int world_setup(void **state)
         fail_msg("%s %s", err.msg, problems.n > 0 ? problems.items[0].text : "");
     }
     rb_problems_release(&problems);
+}
+
+int world_setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+
+    assert_non_null(w);
+    world_prepare(w);
     world_open(w);
     w->now_ms += 60000; /* what ends from now on ended after the memory began */
     *state = w;
@@ -151,11 +157,8 @@ static void remove_file(const struct world *w, const char *name)
     (void)unlink(path);
 }
 
-int world_teardown(void **state)
+void world_cleanup(struct world *w)
 {
-    struct world *w = *state;
-
-    world_close(w);
     remove_file(w, "store.db");
     remove_file(w, "store.db-wal");
     remove_file(w, "store.db-shm");
@@ -163,6 +166,14 @@ int world_teardown(void **state)
     (void)rmdir(w->dir);
     rb_settings_unref(w->settings);
     pthread_mutex_destroy(&w->lock);
+}
+
+int world_teardown(void **state)
+{
+    struct world *w = *state;
+
+    world_close(w);
+    world_cleanup(w);
     free(w);
     return 0;
 }

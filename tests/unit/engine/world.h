@@ -81,7 +81,12 @@ extern struct world *the_world;
 /* world_setup/world_teardown - for cmocka; *state is the world. */
 int world_setup(void **state);
 int world_teardown(void **state);
-/* world_reopen - the process ends and starts again on the same file. */
+/* The parts of these: the world without a process, a process in it, the end of both. */
+void world_prepare(struct world *w);
+void world_open(struct world *w);
+void world_close(struct world *w);
+void world_cleanup(struct world *w);
+/* world_restart - the process ends and starts again on the same file. */
 void world_restart(struct world *w);
 
 /* world_failed - a build that ended a second ago in FAILED; the one returned is CodeBuild's. */
