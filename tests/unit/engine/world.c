@@ -13,10 +13,21 @@
 static int64_t read_now(void *arg)
 {
     const struct world *w = arg;
-    return w->now_ms;
+    return w->real_clock ? rb_now_ms(rb_clock_system()) : w->now_ms;
 }
 
-static struct rb_clock world_clock = {.unix_ms = read_now, .boot_ms = read_now};
+static int64_t read_boot(void *arg)
+{
+    const struct world *w = arg;
+    return w->real_clock ? rb_boot_ms(rb_clock_system()) : w->now_ms;
+}
+
+static struct rb_clock world_clock = {.unix_ms = read_now, .boot_ms = read_boot};
+
+int64_t world_now_ms(const struct world *w)
+{
+    return w->real_clock ? rb_now_ms(rb_clock_system()) : w->now_ms;
+}
 
 /* ---- setup ---- */
 
@@ -54,7 +65,7 @@ static void worker_close(struct rb_worker *k)
     }
 }
 
-static void world_open(struct world *w)
+void world_open(struct world *w)
 {
     static const struct rb_store_backend *const backends[] = {&rb_store_backend_sqlite, NULL};
     struct rb_err err = {.code = RB_OK};
@@ -79,7 +90,7 @@ static void world_open(struct world *w)
     (void)world_round(&w->keep); /* the store's memory begins */
 }
 
-static void world_close(struct world *w)
+void world_close(struct world *w)
 {
     struct rb_worker *all[] = {&w->submit, &w->other_submit, &w->inspect, &w->follow,
                                &w->report, &w->sweep,        &w->keep};
@@ -97,15 +108,14 @@ void world_restart(struct world *w)
     world_open(w);
 }
 
-int world_setup(void **state)
+void world_prepare(struct world *w)
 {
-    struct world *w = calloc(1, sizeof(*w));
     char text[1024];
     struct rb_problems problems = {.n = 0};
     struct rb_err err = {.code = RB_OK};
 
-    assert_non_null(w);
     the_world = w;
+    pthread_mutex_init(&w->lock, NULL);
     rb_log_setup(RB_LOG_ERROR, RB_LOG_LOGFMT, 2);
     world_clock.arg = w;
     w->now_ms = WORLD_START;
@@ -126,6 +136,14 @@ int world_setup(void **state)
         fail_msg("%s %s", err.msg, problems.n > 0 ? problems.items[0].text : "");
     }
     rb_problems_release(&problems);
+}
+
+int world_setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+
+    assert_non_null(w);
+    world_prepare(w);
     world_open(w);
     w->now_ms += 60000; /* what ends from now on ended after the memory began */
     *state = w;
@@ -139,17 +157,23 @@ static void remove_file(const struct world *w, const char *name)
     (void)unlink(path);
 }
 
-int world_teardown(void **state)
+void world_cleanup(struct world *w)
 {
-    struct world *w = *state;
-
-    world_close(w);
     remove_file(w, "store.db");
     remove_file(w, "store.db-wal");
     remove_file(w, "store.db-shm");
     remove_file(w, "store.db.lock");
     (void)rmdir(w->dir);
     rb_settings_unref(w->settings);
+    pthread_mutex_destroy(&w->lock);
+}
+
+int world_teardown(void **state)
+{
+    struct world *w = *state;
+
+    world_close(w);
+    world_cleanup(w);
     free(w);
     return 0;
 }
@@ -166,7 +190,7 @@ static enum rb_admit_result admit(struct world *w, struct rb_admission *a, char 
     struct rb_err err = {.code = RB_OK};
 
     assert_non_null(a);
-    if (rb_store_admit(w->ses, &a, 1, w->now_ms, &err) != RB_OK || a->rc != RB_OK) {
+    if (rb_store_admit(w->ses, &a, 1, world_now_ms(w), &err) != RB_OK || a->rc != RB_OK) {
         fail_msg("admit: %s", err.msg);
     }
     if (ret_id != NULL) {

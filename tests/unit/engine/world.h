@@ -12,9 +12,9 @@
 
 #include "internal.h"
 
-#define WORLD_BUILDS 64
+#define WORLD_BUILDS 256
 #define WORLD_ANSWERS 16
-#define WORLD_POSTS 64
+#define WORLD_POSTS 1024
 #define WORLD_ACCOUNT "123456789012"
 #define WORLD_REGION "us-east-1"
 #define WORLD_START 1790000000000LL
@@ -39,8 +39,11 @@ struct world_effect {
 };
 
 struct world {
-    int64_t now_ms;    /* ours */
-    int64_t offset_ms; /* AWS's clock minus ours */
+    pthread_mutex_t lock; /* of CodeBuild and the receivers: test_threads has real workers */
+    bool real_clock;
+    unsigned chaos_percent; /* of the calls that go wrong, one way or another */
+    int64_t now_ms;         /* ours */
+    int64_t offset_ms;      /* AWS's clock minus ours */
     bool offset_known;
     struct world_build builds[WORLD_BUILDS];
     unsigned n_builds;
@@ -78,7 +81,12 @@ extern struct world *the_world;
 /* world_setup/world_teardown - for cmocka; *state is the world. */
 int world_setup(void **state);
 int world_teardown(void **state);
-/* world_reopen - the process ends and starts again on the same file. */
+/* The parts of these: the world without a process, a process in it, the end of both. */
+void world_prepare(struct world *w);
+void world_open(struct world *w);
+void world_close(struct world *w);
+void world_cleanup(struct world *w);
+/* world_restart - the process ends and starts again on the same file. */
 void world_restart(struct world *w);
 
 /* world_failed - a build that ended a second ago in FAILED; the one returned is CodeBuild's. */
@@ -96,6 +104,7 @@ enum rb_admit_result world_deliver_bare(struct world *w, const struct world_buil
                                         const char *key, char ret_id[RB_ID_BYTES]);
 enum rb_admit_result world_ask(struct world *w, const struct world_build *b, const char *token,
                                bool force, char ret_id[RB_ID_BYTES]);
+int64_t world_now_ms(const struct world *w);
 void world_pass(struct world *w, int64_t ms);
 /* world_round - one round of a worker; true when it found work. */
 bool world_round(struct rb_worker *k);

@@ -36,29 +36,33 @@ void rb_credentials_release(struct rb_credentials *c)
 void rb_aws_credentials_refused(struct rb_aws *aws)
 {
     (void)aws;
+    pthread_mutex_lock(&the_world->lock);
     the_world->n_refused_credentials++;
+    pthread_mutex_unlock(&the_world->lock);
 }
 
 int64_t rb_aws_offset_ms(const struct rb_aws *aws)
 {
-    (void)aws;
-    return the_world->offset_known ? the_world->offset_ms : 0;
+    return rb_aws_offset_known(aws) ? the_world->offset_ms : 0;
 }
 
 bool rb_aws_offset_known(const struct rb_aws *aws)
 {
     (void)aws;
-    return the_world->offset_known;
+    pthread_mutex_lock(&the_world->lock);
+    bool known = the_world->offset_known;
+    pthread_mutex_unlock(&the_world->lock);
+    return known;
 }
 
 int64_t rb_aws_now_ms(const struct rb_aws *aws)
 {
-    return the_world->now_ms + rb_aws_offset_ms(aws);
+    return world_now_ms(the_world) + rb_aws_offset_ms(aws);
 }
 
 static int64_t aws_clock(const struct world *w)
 {
-    return w->now_ms + w->offset_ms;
+    return world_now_ms(w) + w->offset_ms;
 }
 
 enum rb_code rb_codebuild_new(struct rb_aws *aws, const struct rb_settings *s,
@@ -157,20 +161,60 @@ static struct world_build *known_token(struct world *w, const char *token)
     return NULL;
 }
 
+/* What the next call does: scripted, else by chance, else a child at once. */
+static struct world_answer take_answer(struct world *w)
+{
+    static const struct world_answer wrong[] = {
+        {.rc = RB_E_AMBIGUOUS, .effect = true, .retry_after_ms = -1},
+        {.rc = RB_E_AMBIGUOUS, .effect = false, .retry_after_ms = -1},
+        {.rc = RB_E_THROTTLED, .effect = false, .retry_after_ms = 50},
+        {.rc = RB_E_UNAVAIL, .effect = false, .retry_after_ms = -1},
+    };
+    struct world_answer answer = {.rc = RB_OK, .effect = true, .retry_after_ms = -1};
+
+    pthread_mutex_lock(&w->lock);
+    if (w->at_answer < w->n_answers) {
+        answer = w->answers[w->at_answer++];
+    } else if (rb_random_below(rb_random_system(), 100) < w->chaos_percent) {
+        answer = wrong[rb_random_below(rb_random_system(), RB_ARRAY_LEN(wrong))];
+    }
+    pthread_mutex_unlock(&w->lock);
+    return answer;
+}
+
+static struct world_build *take_effect(struct world *w, const struct rb_retry_call *call,
+                                       bool effect)
+{
+    struct world_build *child = known_token(w, call->token);
+    struct world_build *parent = world_find(w, call->build_id);
+    struct world_effect *e = &w->calls[w->n_calls++];
+
+    assert_non_null(parent);
+    snprintf(e->parent, sizeof(e->parent), "%s", call->build_id);
+    snprintf(e->token, sizeof(e->token), "%s", call->token);
+    e->date_ms = call->date_ms;
+    if (effect && child == NULL) {
+        child = world_started(w, parent->b.project, parent->b.source_version);
+        child->b.initiator = w->initiator;
+        memcpy(child->parent, parent->id, sizeof(child->parent));
+        memcpy(e->child, child->id, sizeof(e->child));
+        w->n_effects++;
+        if (w->real_clock) {
+            world_end(w, child, "SUCCEEDED");
+        }
+    }
+    return child;
+}
+
 enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_call *call,
                                 struct rb_arena *a, struct rb_build *ret_child,
                                 const char **ret_access_key, int64_t *ret_retry_after_ms,
                                 struct rb_err *err)
 {
     struct world *w = the_world;
-    struct world_answer answer = {.rc = RB_OK, .effect = true, .retry_after_ms = -1};
-    struct world_build *parent = world_find(w, call->build_id);
+    struct world_answer answer = take_answer(w);
 
     (void)c;
-    assert_non_null(parent);
-    if (w->at_answer < w->n_answers) {
-        answer = w->answers[w->at_answer++];
-    }
     *ret_retry_after_ms = answer.retry_after_ms;
     if (answer.unchecked) {
         return rb_err_set(err, answer.rc, "not sent");
@@ -180,25 +224,17 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
         return rc;
     }
     once(w, &w->in_call);
-    struct world_effect *e = &w->calls[w->n_calls++];
-    snprintf(e->parent, sizeof(e->parent), "%s", call->build_id);
-    snprintf(e->token, sizeof(e->token), "%s", call->token);
-    e->date_ms = call->date_ms;
-    struct world_build *child = known_token(w, call->token);
-    if (answer.effect && child == NULL) {
-        child = world_started(w, parent->b.project, parent->b.source_version);
-        child->b.initiator = w->initiator;
-        memcpy(child->parent, parent->id, sizeof(child->parent));
-        memcpy(e->child, child->id, sizeof(e->child));
-        w->n_effects++;
+    pthread_mutex_lock(&w->lock);
+    const struct world_build *child = take_effect(w, call, answer.effect);
+    if (answer.rc == RB_OK) {
+        assert_non_null(child);
+        assert_true(rb_build_copy(ret_child, &child->b, a));
+        *ret_access_key = "AKIDEXAMPLE";
     }
-    if (answer.rc != RB_OK) {
-        return rb_err_set(err, answer.rc, "the answer was %s", rb_code_name(answer.rc));
-    }
-    assert_non_null(child);
-    *ret_access_key = "AKIDEXAMPLE";
-    assert_true(rb_build_copy(ret_child, &child->b, a));
-    return RB_OK;
+    pthread_mutex_unlock(&w->lock);
+    return answer.rc == RB_OK
+               ? RB_OK
+               : rb_err_set(err, answer.rc, "the answer was %s", rb_code_name(answer.rc));
 }
 
 enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const char *const *ids,
@@ -211,19 +247,23 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
     (void)c;
     assert_string_equal(region, WORLD_REGION);
     assert_true(n >= 1 && n <= 100);
+    pthread_mutex_lock(&w->lock);
     w->n_gets++;
+    w->offset_known = w->offset_known || w->get_rc == RB_OK;
+    pthread_mutex_unlock(&w->lock);
     if (w->get_rc != RB_OK) {
         return rb_err_set(err, w->get_rc, "look-ups fail");
     }
     *ret_n = 0;
+    pthread_mutex_lock(&w->lock);
     for (unsigned i = 0; i < n; i++) {
         struct world_build *b = world_find(w, ids[i]);
         if (b != NULL && !b->hidden) {
             assert_true(rb_build_copy(&out[(*ret_n)++], &b->b, a));
         }
     }
+    pthread_mutex_unlock(&w->lock);
     *ret_builds = out;
-    w->offset_known = true;
     return RB_OK;
 }
 
@@ -236,11 +276,12 @@ enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const
     (void)c;
     (void)region;
     assert_null(next);
-    w->n_lists++;
     once(w, &w->in_list);
     if (w->list_rc != RB_OK) {
         return rb_err_set(err, w->list_rc, "look-ups fail");
     }
+    pthread_mutex_lock(&w->lock);
+    w->n_lists++;
     *ret_ids = rb_arena_alloc(a, (w->n_builds + 1) * sizeof(**ret_ids));
     *ret_n = 0;
     *ret_next = NULL;
@@ -249,6 +290,7 @@ enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const
             (*ret_ids)[(*ret_n)++] = rb_arena_strdup(a, w->builds[i].id);
         }
     }
+    pthread_mutex_unlock(&w->lock);
     return RB_OK;
 }
 
@@ -318,12 +360,14 @@ void rb_destination_post(const struct rb_destination_setting *d, const struct rb
     (void)s;
     (void)rnd;
     assert_non_null(http);
+    pthread_mutex_lock(&w->lock);
     assert_true(w->n_posts < WORLD_POSTS);
     snprintf(w->posts[w->n_posts].destination, 64, "%s", d->name);
     snprintf(w->posts[w->n_posts].message_id, 64, "%s", v->message_id);
     w->posts[w->n_posts].stage = v->stage;
     w->posts[w->n_posts].state = v->retry->state;
     w->n_posts++;
+    pthread_mutex_unlock(&w->lock);
     *ret = (struct rb_post_result){.verdict = RB_POST_DELIVERED};
     if (w->verdict != WORLD_DELIVERED) {
         ret->verdict = w->verdict == WORLD_AGAIN ? RB_POST_AGAIN : RB_POST_DEAD;
