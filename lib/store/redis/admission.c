@@ -169,7 +169,7 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
     const struct rb_build *projects[RCHUNK];
     unsigned n_projects = distinct_projects(items, n, projects);
     size_t keys = KEYS_FIXED;
-    size_t args = ARGS_FIXED + n_projects;
+    size_t args = ARGS_FIXED + 2 * (size_t)n_projects;
     for (unsigned i = 0; i < n; i++) {
         count_first(items[i]->a, &keys, &args);
     }
@@ -192,6 +192,7 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
     rcmd_int(out, n);
     rcmd_int(out, n_projects);
     for (unsigned i = 0; i < n_projects; i++) {
+        rcmd_int(out, now_ms);
         put_project_seen(out, scratch, projects[i]);
     }
     enum rb_code rc = RB_OK;

@@ -6,7 +6,7 @@
 -- KEYS  tasks, states, created, waiting, projects, outbox; then of each item:
 --       [token] [delivery] [effect] child [record] [rows, snapshots, queues]
 -- ARGV  now, room for tasks, channel, how long keys are remembered, until when that is, until when
---       an ended retry holds its effect key, items, projects seen, those projects;
+--       an ended retry holds its effect key, items, projects seen, score and name of each;
 --       then of each item:
 --       meta (mode, flags, kind, state, reports, terminal) with id, [previous] [fingerprint]
 --       [record, tail of its entry, score] [stage, destination, due of each report]
@@ -19,7 +19,7 @@ local now, channel, keep_ms = tonumber(ARGV[1]), ARGV[3], ARGV[4]
 local keep_until, hold_until = ARGV[5], ARGV[6]
 local room = tonumber(ARGV[2]) - call('ZCARD', tasks)
 local n_projects = tonumber(ARGV[8])
-local ki, ai = 7, 9 + n_projects
+local ki, ai = 7, 9 + 2 * n_projects
 local there = call('MGET', unpack(KEYS, 7))
 local mine = {} -- what items before in this call have set
 local out, to_set, to_tasks, to_states, to_created, woken = {}, {}, {}, {}, {}, {}
@@ -135,8 +135,8 @@ end
 if #to_set > 0 then
     call('MSET', unpack(to_set))
     call('LPUSH', created, unpack(to_created))
-    for p = 9, 8 + n_projects do
-        call('ZADD', projects, 'GT', ARGV[1], ARGV[p])
+    if n_projects > 0 then
+        call('ZADD', projects, 'GT', unpack(ARGV, 9, 8 + 2 * n_projects))
     end
 end
 if #to_tasks > 0 then
