@@ -54,6 +54,7 @@ struct rb_json_level {
     bool is_object;
     uint16_t first_key; /* index of this object's first key hash */
     uint16_t n_keys;
+    uint64_t seen; /* bit (hash % 64) of each key: most new keys need no comparison */
 };
 
 struct rb_json_reader {

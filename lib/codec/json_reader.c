@@ -2,13 +2,15 @@
  *
  * The reader is an automaton: `state` says what may come next, `level` is the stack of open
  * containers. Keys of the open objects stand in one array used as a stack, each as hash and place;
- * a hash that was seen in the same object leads to an exact comparison. Strings are scanned eight
- * bytes at a time for the few bytes that mean something. The first failure is kept, so that every
- * further call fails in the same way.
+ * a hash that was seen in the same object leads to an exact comparison, and a mask of 64 bits an
+ * object tells most new keys at once. Strings are scanned 16 or 8 bytes at a time for the few bytes
+ * that mean something. A token is written when it is complete and right. The first failure is kept,
+ * so that every further call fails in the same way.
  */
 #include <string.h>
 
 #include "json_private.h"
+#include "json_scan.h"
 
 enum state {
     WANT_VALUE,        /* at the start, behind a colon, behind a comma of an array */
@@ -62,62 +64,33 @@ __attribute__((cold)) static enum rb_code report(const struct rb_json_reader *r,
 
 static inline const char *skip_blanks(const char *p, const char *end)
 {
+    if (p < end && (unsigned char)*p > ' ') {
+        return p; /* compact documents have none */
+    }
     while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r')) {
         p++;
     }
     return p;
 }
 
-#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
-
-/* special - a mask whose lowest set bit is in the first byte that is a quote, a backslash, a
- * control byte or not ASCII; 0 when there is none. Borrows make false hits only above a true one.
- */
-static inline uint64_t special(uint64_t w)
+/* read_string - a key or a string as @type; r->p is at the opening quote. */
+static inline bool read_string(struct rb_json_reader *r, struct rb_json_token *t,
+                               enum rb_json_type type)
 {
-    uint64_t quote = w ^ EACH_BYTE(0x22U);
-    uint64_t backslash = w ^ EACH_BYTE(0x5CU);
-    uint64_t hits = ((quote - EACH_BYTE(1U)) & ~quote) |
-                    ((backslash - EACH_BYTE(1U)) & ~backslash) | ((w - EACH_BYTE(0x20U)) & ~w) | w;
-    return hits & EACH_BYTE(0x80U);
-}
-
-/* skip_plain - to the next byte that means something. */
-static inline const char *skip_plain(const char *p, const char *end)
-{
-    while (end - p >= 8) {
-        uint64_t w = 0;
-        memcpy(&w, p, sizeof(w));
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        w = __builtin_bswap64(w);
-#endif
-        uint64_t hits = special(w);
-        if (hits != 0) {
-            return p + __builtin_ctzll(hits) / 8;
-        }
-        p += 8;
-    }
-    while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' &&
-           *p != '\\') {
-        p++;
-    }
-    return p;
-}
-
-/* read_string - r->p is behind the opening quote. */
-static bool read_string(struct rb_json_reader *r, struct rb_json_token *t)
-{
-    const char *p = r->p;
-    t->raw.ptr = p;
-    t->escaped = false;
+    const char *start = r->p + 1;
+    const char *p = start;
+    bool escaped = false;
     for (;;) {
-        p = skip_plain(p, r->end);
+        p = json_skip_plain(p, r->end);
         if (p == r->end) {
             r->p = p;
             return fail(r, RB_E_INVALID, "string without an end");
         }
         if (*p == '"') {
-            t->raw.len = (size_t)(p - t->raw.ptr);
+            t->type = type;
+            t->raw.ptr = start;
+            t->raw.len = (size_t)(p - start);
+            t->escaped = escaped;
             r->p = p + 1;
             return true;
         }
@@ -128,7 +101,7 @@ static bool read_string(struct rb_json_reader *r, struct rb_json_token *t)
             if (json_escape(&p, r->end, bytes, &why) == 0) {
                 return fail(r, RB_E_INVALID, why);
             }
-            t->escaped = true;
+            escaped = true;
             continue;
         }
         if ((unsigned char)*p < 0x20) {
@@ -155,7 +128,6 @@ static bool read_number(struct rb_json_reader *r, struct rb_json_token *t)
 {
     const char *p = r->p;
     const char *end = r->end;
-    t->raw.ptr = p;
     if (*p == '-') {
         p++;
     }
@@ -180,9 +152,16 @@ static bool read_number(struct rb_json_reader *r, struct rb_json_token *t)
         return fail(r, RB_E_INVALID, "malformed number");
     }
     t->type = RB_JSON_NUMBER;
-    t->raw.len = (size_t)(p - t->raw.ptr);
+    t->raw.ptr = r->p;
+    t->raw.len = (size_t)(p - r->p);
+    t->escaped = false;
     r->p = p;
     return true;
+}
+
+static void plain_token(struct rb_json_token *t, enum rb_json_type type)
+{
+    *t = (struct rb_json_token){.type = type, .raw = {.ptr = NULL, .len = 0}};
 }
 
 static bool read_word(struct rb_json_reader *r, struct rb_json_token *t, const char *word,
@@ -192,7 +171,7 @@ static bool read_word(struct rb_json_reader *r, struct rb_json_token *t, const c
         return fail(r, RB_E_INVALID, "value expected");
     }
     r->p += len;
-    t->type = type;
+    plain_token(t, type);
     return true;
 }
 
@@ -201,10 +180,10 @@ static bool open_container(struct rb_json_reader *r, struct rb_json_token *t, bo
     if (r->depth == RB_JSON_MAX_DEPTH) {
         return fail(r, RB_E_TOO_LARGE, "nested too deep");
     }
-    r->level[r->depth++] =
-        (struct rb_json_level){.is_object = is_object, .first_key = r->n_keys, .n_keys = 0};
+    r->level[r->depth++] = (struct rb_json_level){
+        .is_object = is_object, .first_key = r->n_keys, .n_keys = 0, .seen = 0};
     r->p++;
-    t->type = is_object ? RB_JSON_OBJECT_BEGIN : RB_JSON_ARRAY_BEGIN;
+    plain_token(t, is_object ? RB_JSON_OBJECT_BEGIN : RB_JSON_ARRAY_BEGIN);
     r->state = is_object ? WANT_FIRST_KEY : WANT_FIRST_VALUE;
     return true;
 }
@@ -214,7 +193,7 @@ static bool close_container(struct rb_json_reader *r, struct rb_json_token *t)
     const struct rb_json_level *l = &r->level[--r->depth];
     r->n_keys = l->first_key;
     r->p++;
-    t->type = l->is_object ? RB_JSON_OBJECT_END : RB_JSON_ARRAY_END;
+    plain_token(t, l->is_object ? RB_JSON_OBJECT_END : RB_JSON_ARRAY_END);
     r->state = r->depth == 0 ? WANT_NOTHING : WANT_COMMA_OR_END;
     return true;
 }
@@ -228,9 +207,7 @@ static bool read_value(struct rb_json_reader *r, struct rb_json_token *t)
     case '[':
         return open_container(r, t, false);
     case '"':
-        r->p++;
-        t->type = RB_JSON_STRING;
-        good = read_string(r, t);
+        good = read_string(r, t, RB_JSON_STRING);
         break;
     case 't':
         good = read_word(r, t, "true", 4, RB_JSON_TRUE);
@@ -252,18 +229,29 @@ static bool read_value(struct rb_json_reader *r, struct rb_json_token *t)
     return good;
 }
 
-/* note_key - false when the innermost object has this key already, or too many of them. */
-static bool note_key(struct rb_json_reader *r, const struct rb_json_token *t)
+/* has_key - is there a key that says the same in object @l? */
+static bool has_key(const struct rb_json_reader *r, const struct rb_json_level *l,
+                    const struct rb_json_token *t, uint32_t hash)
 {
-    struct rb_json_level *l = &r->level[r->depth - 1];
-    uint32_t hash = json_raw_hash(t->raw, t->escaped);
     for (unsigned i = l->first_key; i < r->n_keys; i++) {
         if (r->keys[i].hash == hash) {
             struct rb_slice other = {.ptr = r->start + r->keys[i].offset, .len = r->keys[i].len};
             if (json_raw_equal(other, t->raw)) {
-                return fail(r, RB_E_INVALID, "duplicate key");
+                return true;
             }
         }
+    }
+    return false;
+}
+
+/* note_key - false when the innermost object has this key already, or too many of them. */
+static inline bool note_key(struct rb_json_reader *r, const struct rb_json_token *t)
+{
+    struct rb_json_level *l = &r->level[r->depth - 1];
+    uint32_t hash = t->escaped ? json_hash_escaped(t->raw) : json_hash_plain(t->raw);
+    uint64_t bit = UINT64_C(1) << (hash & 63U);
+    if ((l->seen & bit) != 0 && has_key(r, l, t, hash)) {
+        return fail(r, RB_E_INVALID, "duplicate key");
     }
     if (l->n_keys == RB_JSON_MAX_KEYS || r->n_keys == RB_JSON_KEY_SLOTS) {
         return fail(r, RB_E_TOO_LARGE, "too many keys");
@@ -273,6 +261,7 @@ static bool note_key(struct rb_json_reader *r, const struct rb_json_token *t)
     r->keys[r->n_keys].len = (uint32_t)t->raw.len;
     r->n_keys++;
     l->n_keys++;
+    l->seen |= bit;
     return true;
 }
 
@@ -282,9 +271,8 @@ static bool read_key(struct rb_json_reader *r, struct rb_json_token *t)
     if (*r->p != '"') {
         return fail(r, RB_E_INVALID, "key expected");
     }
-    r->p++;
-    t->type = RB_JSON_KEY;
-    if (!read_string(r, t) || !note_key(r, t)) {
+    struct rb_json_token key;
+    if (!read_string(r, &key, RB_JSON_KEY) || !note_key(r, &key)) {
         return false;
     }
     r->p = skip_blanks(r->p, r->end);
@@ -293,6 +281,7 @@ static bool read_key(struct rb_json_reader *r, struct rb_json_token *t)
     }
     r->p++;
     r->state = WANT_VALUE;
+    *t = key;
     return true;
 }
 
@@ -317,8 +306,11 @@ static bool read_token(struct rb_json_reader *r, struct rb_json_token *t)
 {
     r->p = skip_blanks(r->p, r->end);
     if (r->p == r->end) {
-        t->type = RB_JSON_END;
-        return r->state == WANT_NOTHING || fail(r, RB_E_INVALID, "document ends too early");
+        if (r->state != WANT_NOTHING) {
+            return fail(r, RB_E_INVALID, "document ends too early");
+        }
+        plain_token(t, RB_JSON_END);
+        return true;
     }
     if (r->tokens++ >= r->max_tokens) {
         return fail(r, RB_E_TOO_LARGE, "too many tokens");
@@ -342,11 +334,9 @@ static bool read_token(struct rb_json_reader *r, struct rb_json_token *t)
 
 enum rb_code rb_json_next(struct rb_json_reader *r, struct rb_json_token *ret_t, struct rb_err *err)
 {
-    struct rb_json_token t = {.type = RB_JSON_END, .raw = {.ptr = NULL, .len = 0}};
-    if (r->failure != RB_OK || !read_token(r, &t)) {
+    if (r->failure != RB_OK || !read_token(r, ret_t)) {
         return report(r, err);
     }
-    *ret_t = t;
     return RB_OK;
 }
 
@@ -358,7 +348,7 @@ enum rb_code rb_json_skip_rest(struct rb_json_reader *r, const struct rb_json_to
     }
     uint32_t outside = r->depth - 1;
     while (r->depth > outside) {
-        struct rb_json_token inner;
+        struct rb_json_token inner = {.type = RB_JSON_END};
         enum rb_code rc = rb_json_next(r, &inner, err);
         if (rc != RB_OK) {
             return rc;
@@ -369,7 +359,7 @@ enum rb_code rb_json_skip_rest(struct rb_json_reader *r, const struct rb_json_to
 
 enum rb_code rb_json_skip(struct rb_json_reader *r, struct rb_err *err)
 {
-    struct rb_json_token t;
+    struct rb_json_token t = {.type = RB_JSON_END};
     enum rb_code rc = rb_json_next(r, &t, err);
     if (rc != RB_OK) {
         return rc;
@@ -382,7 +372,7 @@ enum rb_code rb_json_skip(struct rb_json_reader *r, struct rb_err *err)
 
 enum rb_code rb_json_finish(struct rb_json_reader *r, struct rb_err *err)
 {
-    struct rb_json_token t;
+    struct rb_json_token t = {.type = RB_JSON_END};
     do {
         enum rb_code rc = rb_json_next(r, &t, err);
         if (rc != RB_OK) {

@@ -127,29 +127,7 @@ static int walk_next(struct walk *w)
     return w->n_bytes == 0 ? -1 : w->bytes[0];
 }
 
-static inline uint64_t mix(uint64_t h, uint64_t word)
-{
-    h = (h ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-    return h ^ h >> 29;
-}
-
-static uint32_t hash_plain(const char *p, size_t len)
-{
-    uint64_t h = 0;
-    uint64_t word = 0;
-    size_t left = len;
-    for (; left >= sizeof(word); left -= sizeof(word), p += sizeof(word)) {
-        memcpy(&word, p, sizeof(word));
-        h = mix(h, word);
-    }
-    word = 0;
-    memcpy(&word, p, left);
-    h = mix(mix(h, word), len);
-    return (uint32_t)(h >> 32);
-}
-
-/* hash_escaped - the same value as hash_plain of what the text says. */
-static uint32_t hash_escaped(struct rb_slice raw)
+uint32_t json_hash_escaped(struct rb_slice raw)
 {
     struct walk w = {.p = raw.ptr, .end = raw.ptr + raw.len};
     uint64_t h = 0;
@@ -160,18 +138,15 @@ static uint32_t hash_escaped(struct rb_slice raw)
         block[len++ % sizeof(block)] = (unsigned char)c;
         if (len % sizeof(block) == 0) {
             memcpy(&word, block, sizeof(word));
-            h = mix(h, word);
+            h = json_mix(h, word);
             memset(block, 0, sizeof(block));
         }
     }
-    memcpy(&word, block, sizeof(word));
-    h = mix(mix(h, word), len);
-    return (uint32_t)(h >> 32);
-}
-
-uint32_t json_raw_hash(struct rb_slice raw, bool escaped)
-{
-    return escaped ? hash_escaped(raw) : hash_plain(raw.ptr, raw.len);
+    word = 0;
+    for (size_t i = 0; i < len % sizeof(block); i++) {
+        word |= (uint64_t)block[i] << 8 * i;
+    }
+    return json_hash_end(h, word, len);
 }
 
 bool json_raw_equal(struct rb_slice a, struct rb_slice b)

@@ -1,50 +1,59 @@
 /* pack.c - texts of a record, packed.
  *
  * Bytes from 0x20 up stand for themselves. Bytes below are codes: a word that the record has said
- * before (region, project, uuid), a uuid or a commit in binary, a phrase of the table, or an escape
- * for the rare control byte of the text itself. A console link of 200 bytes becomes a dozen.
- * Phrases are tried at the beginnings of words only, which keeps the cost near that of a copy.
+ * before (region, project, uuid, version, rule), a uuid, a commit or a ULID in binary, a phrase of
+ * the table, or an escape for the rare control byte of the text itself. A console link of 200 bytes
+ * becomes a dozen. Phrases are tried at the beginnings of words only, which keeps the cost near
+ * that of a copy.
  */
 #include <retrybuild/cleanup.h>
 #include <retrybuild/digest.h>
+#include <retrybuild/random.h>
 
 #include "pack.h"
 
 enum code {
     CODE_NONE,
-    CODE_REGION,
-    CODE_PROJECT,
-    CODE_UUID,
-    CODE_HEX_UUID,   /* 16 bytes follow */
-    CODE_HEX_COMMIT, /* 20 bytes follow */
-    CODE_ESCAPE,     /* the byte that follows stands for itself */
-    CODE_PHRASE,     /* the first phrase */
+    CODE_WORD,                              /* the first word of the record */
+    CODE_HEX_UUID = CODE_WORD + PACK_WORDS, /* 16 bytes follow */
+    CODE_HEX_COMMIT,                        /* 20 bytes follow */
+    CODE_ULID,                              /* 17 bytes follow */
+    CODE_ESCAPE,                            /* the byte that follows stands for itself */
+    CODE_PHRASE,                            /* the first phrase */
 };
+
+#define PHRASE(s)                        \
+    {                                    \
+        .ptr = (s), .len = sizeof(s) - 1 \
+    }
 
 /* The place is the code, for ever: add at the end, at most to 0x1f; never change a row. */
 static const struct rb_slice phrases[] = {
-    RB_SLICE_LIT("COMMAND_EXECUTION_ERROR: Error while executing command: "),
-    RB_SLICE_LIT("Reason: exit status "),
-    RB_SLICE_LIT("https://console.aws.amazon.com/cloudwatch/home?region="),
-    RB_SLICE_LIT("#logsV2:log-groups/log-group/$252Faws$252Fcodebuild$252F"),
-    RB_SLICE_LIT("#logEvent:group=/aws/codebuild/"),
-    RB_SLICE_LIT("/log-events/"),
-    RB_SLICE_LIT("https://github.com/"),
-    RB_SLICE_LIT("GitHub-Hookshot/"),
-    RB_SLICE_LIT("eventbridge"),
-    RB_SLICE_LIT("SUCCEEDED"),
-    RB_SLICE_LIT("FAILED"),
-    RB_SLICE_LIT("PROVISIONING"),
-    RB_SLICE_LIT("DOWNLOAD_SOURCE"),
-    RB_SLICE_LIT("CLIENT_ERROR"),
-    RB_SLICE_LIT("refs/heads/"),
-    RB_SLICE_LIT("arn:aws:codebuild:"),
-    RB_SLICE_LIT(":build/"),
+    PHRASE("COMMAND_EXECUTION_ERROR: Error while executing command: "),
+    PHRASE("Reason: exit status "),
+    PHRASE("https://console.aws.amazon.com/cloudwatch/home?region="),
+    PHRASE("#logsV2:log-groups/log-group/$252Faws$252Fcodebuild$252F"),
+    PHRASE("#logEvent:group=/aws/codebuild/"),
+    PHRASE("/log-events/"),
+    PHRASE("https://github.com/"),
+    PHRASE("GitHub-Hookshot/"),
+    PHRASE("eventbridge"),
+    PHRASE("SUCCEEDED"),
+    PHRASE("FAILED"),
+    PHRASE("PROVISIONING"),
+    PHRASE("DOWNLOAD_SOURCE"),
+    PHRASE("CLIENT_ERROR"),
+    PHRASE("refs/heads/"),
+    PHRASE("arn:aws:codebuild:"),
+    PHRASE(":build/"),
 };
 _Static_assert((int)CODE_PHRASE + (int)RB_ARRAY_LEN(phrases) <= 0x20, "codes end below blanks");
 
 #define UUID_CHARS 36
 #define COMMIT_CHARS 40
+#define ULID_BYTES 17 /* 26 digits of 5 bits, and 6 bits that are 0 */
+
+static const char ulid_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 static bool is_hex(char c)
 {
@@ -106,6 +115,34 @@ static size_t pack_commit(struct rb_buf *out, const char *s)
     return COMMIT_CHARS;
 }
 
+/* pack_ulid - 0 when no ULID begins at @s. */
+static size_t pack_ulid(struct rb_buf *out, const char *s, size_t left)
+{
+    if (left < RB_ULID_LEN || s[0] != '0') { /* as all are until the year 3084 */
+        return 0;
+    }
+    char packed[1 + ULID_BYTES] = {CODE_ULID};
+    unsigned bits = 0;
+    unsigned n_bits = 0;
+    size_t at = 1;
+    for (size_t i = 0; i < RB_ULID_LEN; i++) {
+        const char *digit = memchr(ulid_digits, s[i], sizeof(ulid_digits) - 1);
+        if (digit == NULL) {
+            return 0;
+        }
+        bits = (bits << 5) | (unsigned)(digit - ulid_digits);
+        n_bits += 5;
+        if (n_bits >= 8) {
+            n_bits -= 8;
+            packed[at++] = (char)(uint8_t)(bits >> n_bits);
+            bits &= (1U << n_bits) - 1U;
+        }
+    }
+    packed[at] = (char)(uint8_t)(bits << (8 - n_bits));
+    rb_buf_add(out, packed, sizeof(packed));
+    return RB_ULID_LEN;
+}
+
 static bool begins(const char *s, size_t left, struct rb_slice with)
 {
     return with.len > 1 && with.len <= left && s[0] == with.ptr[0] &&
@@ -115,9 +152,9 @@ static bool begins(const char *s, size_t left, struct rb_slice with)
 /* pack_word - write the code of what begins at @s; 0 = nothing known does. */
 static size_t pack_word(struct rb_buf *out, const char *s, size_t left, const struct rb_slice *own)
 {
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < PACK_WORDS; i++) {
         if (own[i].ptr != NULL && begins(s, left, own[i])) {
-            rb_buf_addc(out, (char)(CODE_REGION + (int)i));
+            rb_buf_addc(out, (char)(CODE_WORD + (int)i));
             return own[i].len;
         }
     }
@@ -130,13 +167,18 @@ static size_t pack_word(struct rb_buf *out, const char *s, size_t left, const st
     if (is_uuid(s, left)) {
         return pack_uuid(out, s);
     }
-    return is_commit(s, left) ? pack_commit(out, s) : 0;
+    if (is_commit(s, left)) {
+        return pack_commit(out, s);
+    }
+    return pack_ulid(out, s, left);
 }
 
 void rb_pack_text(struct rb_buf *out, const char *s, const struct pack_words *w)
 {
-    const struct rb_slice own[3] = {rb_slice_str(w->region), rb_slice_str(w->project),
-                                    rb_slice_str(w->uuid)};
+    struct rb_slice own[PACK_WORDS];
+    for (unsigned i = 0; i < PACK_WORDS; i++) {
+        own[i] = rb_slice_str(w->word[i]);
+    }
     size_t len = strlen(s);
     bool starts = true;
     size_t plain = 0; /* where the bytes that stand for themselves begin */
@@ -179,19 +221,34 @@ static bool unpack_uuid(struct rb_buf *out, const char *bytes)
     return true;
 }
 
+static bool unpack_ulid(struct rb_buf *out, const char *bytes)
+{
+    unsigned bits = 0;
+    unsigned n_bits = 0;
+    for (size_t i = 0; i < RB_ULID_LEN; i++) {
+        if (n_bits < 5) {
+            bits = (bits << 8) | (unsigned char)*bytes++;
+            n_bits += 8;
+        }
+        n_bits -= 5;
+        rb_buf_addc(out, ulid_digits[(bits >> n_bits) & 31U]);
+        bits &= (1U << n_bits) - 1U;
+    }
+    return true;
+}
+
 /* unpack_code - the code at p[0]; returns how many bytes it took, 0 = damaged. */
 static size_t unpack_code(struct rb_buf *out, const char *p, size_t left,
                           const struct pack_words *w)
 {
     unsigned code = (unsigned char)p[0];
-    const char *own[] = {NULL, w->region, w->project, w->uuid};
     char hex[COMMIT_CHARS + 1];
+    if (code >= CODE_WORD && code < CODE_WORD + PACK_WORDS) {
+        const char *word = w->word[code - CODE_WORD];
+        rb_buf_adds(out, word);
+        return word == NULL ? 0 : 1;
+    }
     switch (code) {
-    case CODE_REGION:
-    case CODE_PROJECT:
-    case CODE_UUID:
-        rb_buf_adds(out, own[code]);
-        return own[code] == NULL ? 0 : 1;
     case CODE_HEX_UUID:
         return left > 16 && unpack_uuid(out, p + 1) ? 17 : 0;
     case CODE_HEX_COMMIT:
@@ -201,6 +258,8 @@ static size_t unpack_code(struct rb_buf *out, const char *p, size_t left,
         rb_hex(p + 1, 20, hex);
         rb_buf_add(out, hex, COMMIT_CHARS);
         return 21;
+    case CODE_ULID:
+        return left > ULID_BYTES && unpack_ulid(out, p + 1) ? ULID_BYTES + 1 : 0;
     case CODE_ESCAPE:
         if (left < 2 || p[1] == '\0') {
             return 0;

@@ -6,10 +6,18 @@
 #include <retrybuild/mem.h>
 #include <retrybuild/str.h>
 
-/* What the record itself has said before: NULL = not yet. */
+enum pack_word {
+    PACK_REGION,
+    PACK_PROJECT,
+    PACK_UUID,    /* of the build */
+    PACK_VERSION, /* the source version */
+    PACK_RULE,    /* of the decision */
+    PACK_WORDS
+};
+
+/* What the record itself has said before; an absent word is NULL. */
 struct pack_words {
-    const char *region, *project;
-    const char *uuid; /* of the build */
+    const char *word[PACK_WORDS];
 };
 
 /* rb_pack_text - append the packed form of @s. */

@@ -36,6 +36,7 @@ static const struct field build_fields[] = {
     B(3, TEXT, 0, region),
     B(4, TEXT, 0, project),
     B(5, TEXT, 0, id),
+    B(15, TEXT, 0, source_version),
     B(6, TEXT, 0, arn),
     B(7, INT64, 0, number),
     B(8, TEXT, 0, status),
@@ -45,7 +46,6 @@ static const struct field build_fields[] = {
     B(12, TEXT, 0, url),
     B(13, TEXT, 0, initiator),
     B(14, TEXT, 0, source_type),
-    B(15, TEXT, 0, source_version),
     B(16, TEXT, 0, resolved_version),
     B(17, TEXT, 0, repository),
     B(18, TEXT, 0, branch),
@@ -232,17 +232,18 @@ static struct pack_words words_of(const struct rb_build *b)
 {
     const char *colon = b->id == NULL ? NULL : strchr(b->id, ':');
     return (struct pack_words){
-        .region = b->region,
-        .project = b->project,
-        .uuid = colon == NULL ? NULL : colon + 1,
+        .word = {[PACK_REGION] = b->region,
+                 [PACK_PROJECT] = b->project,
+                 [PACK_UUID] = colon == NULL ? NULL : colon + 1,
+                 [PACK_VERSION] = b->source_version},
     };
 }
 
-#define NAMING_FIELDS 5 /* of build_fields: partition to id; they say the words */
+#define NAMING_FIELDS 6 /* of build_fields: partition to source_version; they say the words */
 
 static void put_build(struct rb_buf *out, unsigned tag, const struct rb_build *b)
 {
-    static const struct pack_words none = {NULL, NULL, NULL};
+    static const struct pack_words none = {{NULL}};
     size_t start = group_open(out, tag);
     put_fields(out, build_fields, NAMING_FIELDS, b, &none);
     struct pack_words w = words_of(b);
@@ -265,6 +266,7 @@ enum rb_code rb_record_encode(const struct rb_retry *r, struct rb_buf *out, stru
     rb_buf_addc(out, RECORD_VERSION);
     put_build(out, TAG_BUILD, &r->build);
     put_fields(out, retry_fields, RB_ARRAY_LEN(retry_fields), r, &w);
+    w.word[PACK_RULE] = r->decision.rule;
     put_delays(out, &r->decision.delay);
     if (r->has_child) {
         put_build(out, TAG_CHILD, &r->child);
@@ -463,6 +465,7 @@ static bool read_delay(struct rb_slice value, struct rb_delay *d)
 static bool read_top(struct reader *rd, uint64_t tag, struct rb_slice value, struct rb_retry *r)
 {
     struct pack_words w = words_of(&r->build);
+    w.word[PACK_RULE] = r->decision.rule;
     switch (tag) {
     case TAG_BUILD:
         return read_build(rd, value, &r->build);

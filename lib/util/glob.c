@@ -79,7 +79,7 @@ bool rb_glob_match(const char *pattern, const char *s)
         return false;
     }
     const char *after_star = NULL; /* pattern behind the last star */
-    const char *star_s = NULL;     /* where that star's run ends for now */
+    const char *star_s = NULL;     /* where that star's run ends so far */
     while (*s != '\0') {
         const char *next = NULL;
         if (*pattern == '*') {

@@ -1,0 +1,282 @@
+/* schema.c - every key of the configuration: name, type, default, reloadable, meaning. A new key is
+ * one row here and one in configs/retrybuild.yaml. */
+#include <retrybuild/cleanup.h>
+#include <retrybuild/settings.h>
+
+#include "schema.h"
+
+#define AT(member) .offset = offsetof(struct rb_settings, member)
+#define IN(type, member) .offset = offsetof(struct type, member)
+#define CHILDREN(rows) .children = (rows), .n_children = RB_ARRAY_LEN(rows)
+#define LIST_OF(type, rows, count, line) \
+    CHILDREN(rows), .item_size = sizeof(struct type), .count_offset = (count), .line_offset = (line)
+#define SECOND 1000LL
+#define MINUTE (60 * SECOND)
+#define DAY (24 * 60 * MINUTE)
+
+static const char *const role_words[] = {"", "viewer", "operator", NULL};
+static const char *const mode_words[] = {"auto", "ask", "shadow", NULL};
+static const char *const then_words[] = {"", "retry", "ask", "ignore", NULL};
+
+static const struct rb_key tls_keys[] = {
+    {"certificate_file", RB_KEY_PATH, NULL, false, "PEM file with the certificate and its chain",
+     AT(listen.certificate_file)},
+    {"key_file", RB_KEY_PATH, NULL, false, "PEM file with the private key", AT(listen.key_file)},
+};
+
+static const struct rb_key listen_keys[] = {
+    {"address", RB_KEY_TEXT, "127.0.0.1:8080", false,
+     "HOST:PORT to listen on; port 0 picks a free one", AT(listen.address)},
+    {"max_body", RB_KEY_SIZE, "1MiB", true, "largest body of a request", AT(listen.max_body)},
+    {"max_connections", RB_KEY_INT, "4096", false, "connections open at once",
+     AT(listen.max_connections), .min = 1, .max = 100000},
+    {"request_timeout", RB_KEY_DURATION, "10s", true,
+     "time for a request's headers, again for its body, again for its answer",
+     AT(listen.request_timeout_ms), .min = 100, .max = 10 * MINUTE},
+    {"tls", RB_KEY_MAP, NULL, false, "serve HTTPS; both files or none", CHILDREN(tls_keys)},
+};
+
+static const struct rb_key token_keys[] = {
+    {"name", RB_KEY_TEXT, NULL, true, "who this token stands for, as shown in requested_by",
+     IN(rb_token_setting, name)},
+    {"role", RB_KEY_WORD, NULL, true, "viewer (reads) or operator (reads and acts)",
+     IN(rb_token_setting, role), .words = role_words},
+    {"secret", RB_KEY_SECRET, NULL, true, "the bearer token", IN(rb_token_setting, secret)},
+};
+
+static const struct rb_key api_keys[] = {
+    {"tokens", RB_KEY_LIST, NULL, true, "bearer tokens of the API; none = the API is closed",
+     AT(tokens),
+     LIST_OF(rb_token_setting, token_keys, offsetof(struct rb_settings, n_tokens), SIZE_MAX)},
+};
+
+static const struct rb_key store_tls_keys[] = {
+    {"ca_file", RB_KEY_PATH, NULL, false, "CA bundle for rediss://; absent = the system's",
+     AT(store.tls_ca_file)},
+    {"certificate_file", RB_KEY_PATH, NULL, false, "client certificate",
+     AT(store.tls_certificate_file)},
+    {"key_file", RB_KEY_PATH, NULL, false, "client key", AT(store.tls_key_file)},
+};
+
+static const struct rb_key store_keys[] = {
+    {"url", RB_KEY_SECRET, "sqlite:retrybuild.db", false,
+     "sqlite:PATH, redis://[user:pass@]host[:6379][/db], rediss://… (TLS) or redis+unix:///path",
+     AT(store.url)},
+    {"password", RB_KEY_SECRET, NULL, false, "Redis password, when it is not in the URL",
+     AT(store.password)},
+    {"retention", RB_KEY_DURATION, "30d", true, "how long ended retries are kept",
+     AT(store.retention_ms), .min = MINUTE, .max = 3650 * DAY},
+    {"tls", RB_KEY_MAP, NULL, false, "TLS towards Redis", CHILDREN(store_tls_keys)},
+};
+
+static const struct rb_key rate_keys[] = {
+    {"per_second", RB_KEY_NUMBER, "5", false, "calls to CodeBuild a second, on average",
+     AT(aws.rate_per_second)},
+    {"burst", RB_KEY_INT, "10", false, "calls that may come at once", AT(aws.rate_burst), .min = 1,
+     .max = 10000},
+};
+
+static const struct rb_key aws_keys[] = {
+    {"region", RB_KEY_TEXT, NULL, false,
+     "region of builds that do not say one; absent = AWS_REGION, AWS_DEFAULT_REGION, us-east-1",
+     AT(aws.region)},
+    {"endpoint_url", RB_KEY_TEXT, NULL, false,
+     "another CodeBuild endpoint (a simulator, a VPC endpoint); absent = "
+     "AWS_ENDPOINT_URL_CODEBUILD, AWS_ENDPOINT_URL, AWS's own",
+     AT(aws.endpoint_url)},
+    {"account", RB_KEY_TEXT, NULL, true,
+     "our account id; builds of another one are refused; absent = not judged", AT(aws.account)},
+    {"rate", RB_KEY_MAP, NULL, false, "limit on calls", CHILDREN(rate_keys)},
+};
+
+static const struct rb_key workers_keys[] = {
+    {"submit", RB_KEY_INT, "8", false,
+     "threads that call RetryBuild; 0 = this process only accepts and reports", AT(submit_workers),
+     .min = 0, .max = 256},
+    {"report", RB_KEY_INT, "8", false, "threads that post results", AT(report_workers), .min = 1,
+     .max = 256},
+};
+
+static const struct rb_key source_keys[] = {
+    {"name", RB_KEY_TEXT, NULL, true, "last part of the hook's path: POST /v1/hooks/NAME",
+     IN(rb_source_setting, name)},
+    {"type", RB_KEY_TEXT, NULL, true, "eventbridge", IN(rb_source_setting, type)},
+    {"header", RB_KEY_TEXT, "x-retrybuild-key", true,
+     "eventbridge: the header that carries the secret", IN(rb_source_setting, header)},
+    {"secrets", RB_KEY_SECRETS, NULL, true,
+     "accepted secrets, all tried: [{value|file|env, not_after}]", IN(rb_source_setting, secrets)},
+};
+
+static const struct rb_key projects_keys[] = {
+    {"allow", RB_KEY_TEXTS, "*", true, "globs of projects that may be retried", AT(projects_allow)},
+    {"deny", RB_KEY_TEXTS, NULL, true, "globs of projects that never are; wins over allow",
+     AT(projects_deny)},
+};
+
+static const struct rb_key when_keys[] = {
+    {"project", RB_KEY_TEXTS, NULL, true, "globs; \"!glob\" excludes",
+     IN(rb_rule_setting, when.project)},
+    {"repository", RB_KEY_TEXTS, NULL, true, "globs of the clone URL without .git",
+     IN(rb_rule_setting, when.repository)},
+    {"branch", RB_KEY_TEXTS, NULL, true, "globs", IN(rb_rule_setting, when.branch)},
+    {"account", RB_KEY_TEXTS, NULL, true, "globs", IN(rb_rule_setting, when.account)},
+    {"region", RB_KEY_TEXTS, NULL, true, "globs", IN(rb_rule_setting, when.region)},
+    {"source", RB_KEY_TEXTS, NULL, true, "globs of the source's name",
+     IN(rb_rule_setting, when.source)},
+    {"status", RB_KEY_TEXTS, NULL, true, "FAILED, FAULT, TIMED_OUT",
+     IN(rb_rule_setting, when.status)},
+    {"phase", RB_KEY_TEXTS, NULL, true, "first phase that did not succeed",
+     IN(rb_rule_setting, when.phase)},
+    {"phase_status", RB_KEY_TEXTS, NULL, true, "that phase's status",
+     IN(rb_rule_setting, when.phase_status)},
+    {"initiator", RB_KEY_TEXTS, NULL, true, "who started the build",
+     IN(rb_rule_setting, when.initiator)},
+    {"message", RB_KEY_TEXT, NULL, true, "regular expression (PCRE2) over that phase's message",
+     IN(rb_rule_setting, when.message)},
+};
+
+static const struct rb_key rule_keys[] = {
+    {"name", RB_KEY_TEXT, NULL, true, "shown in decisions and metrics", IN(rb_rule_setting, name)},
+    {"when", RB_KEY_MAP, NULL, true, "conditions, all of which must hold; absent = every failure",
+     CHILDREN(when_keys)},
+    {"then", RB_KEY_WORD, "retry", true, "retry, ask or ignore", IN(rb_rule_setting, then),
+     .words = then_words},
+    {"limit", RB_KEY_INT, "1", true, "retries that this rule allows one chain; 0 = never",
+     IN(rb_rule_setting, limit), .min = 0, .max = 100},
+    {"delay", RB_KEY_DELAY, "{base: 30s, cap: 15m}", true,
+     "before the call: {base, cap} with full jitter, {fixed} or {list}",
+     IN(rb_rule_setting, delay)},
+};
+
+static const struct rb_key budget_keys[] = {
+    {"per_chain", RB_KEY_INT, "2", true,
+     "retries of one chain, whatever the rules say; 0 = no limit", AT(budget_per_chain), .min = 0,
+     .max = 1000},
+};
+
+static const struct rb_key sweep_keys[] = {
+    {"projects", RB_KEY_TEXTS, NULL, true,
+     "projects to sweep for missed failures beside those of recent deliveries", AT(sweep_projects)},
+};
+
+static const struct rb_key destination_when_keys[] = {
+    {"project", RB_KEY_TEXTS, NULL, true, "globs", IN(rb_destination_setting, when_project)},
+    {"branch", RB_KEY_TEXTS, NULL, true, "globs", IN(rb_destination_setting, when_branch)},
+    {"repository", RB_KEY_TEXTS, NULL, true, "globs", IN(rb_destination_setting, when_repository)},
+    {"outcome", RB_KEY_TEXTS, NULL, true, "states: recovered, failed_again, dead, …",
+     IN(rb_destination_setting, when_outcome)},
+    {"source", RB_KEY_TEXTS, NULL, true, "globs of the source's name",
+     IN(rb_destination_setting, when_source)},
+};
+
+static const struct rb_key destination_keys[] = {
+    {"name", RB_KEY_TEXT, NULL, true, "shown in reports and metrics",
+     IN(rb_destination_setting, name)},
+    {"type", RB_KEY_TEXT, NULL, true, "webhook", IN(rb_destination_setting, type)},
+    {"url", RB_KEY_SECRET, NULL, true, "where to post; a secret", IN(rb_destination_setting, url)},
+    {"secrets", RB_KEY_SECRETS, NULL, true,
+     "signing keys (whsec_… or text); several while one is being replaced",
+     IN(rb_destination_setting, secrets)},
+    {"when", RB_KEY_MAP, NULL, true, "which retries are reported; absent = all",
+     CHILDREN(destination_when_keys)},
+    {"stages", RB_KEY_STAGES, "[held, started, finished, refused]", true,
+     "which of held, started, finished, refused", IN(rb_destination_setting, stages)},
+    {"timeout", RB_KEY_DURATION, NULL, true, "for one post; absent = timing.report_timeout",
+     IN(rb_destination_setting, timeout_ms), .min = 100, .max = 2 * MINUTE},
+    {"give_up", RB_KEY_DURATION, "24h", true, "after this a report is dead",
+     IN(rb_destination_setting, give_up_ms), .min = SECOND, .max = 30 * DAY},
+    {"schedule", RB_KEY_DURATIONS, NULL, true,
+     "waits between attempts, the last repeats; absent = full jitter from 1s, cap 15m",
+     IN(rb_destination_setting, schedule_ms),
+     .count_offset = offsetof(struct rb_destination_setting, n_schedule)},
+    {"max_in_flight", RB_KEY_INT, "4", true, "posts under way at once",
+     IN(rb_destination_setting, max_in_flight), .min = 1, .max = 256},
+};
+
+static const struct rb_key network_keys[] = {
+    {"allow", RB_KEY_TEXTS, NULL, true,
+     "addresses and CIDRs that posts may reach although they are private", AT(network.allow)},
+    {"ca_file", RB_KEY_PATH, NULL, false, "CA bundle for outbound TLS; absent = the system's",
+     AT(network.ca_file)},
+    {"proxy", RB_KEY_TEXT, "", false,
+     "HTTP proxy for outbound calls; the environment's is never used", AT(network.proxy)},
+};
+
+#define WINDOW(key, member, def, help)                                                       \
+    {                                                                                        \
+        key, RB_KEY_DURATION, def, true, help, AT(timing.member), .min = 0, .max = 365 * DAY \
+    }
+
+static const struct rb_key timing_keys[] = {
+    WINDOW("lease", lease_ms, "30s", "a worker's right to a task; renewed at a third"),
+    WINDOW("resend_window", resend_window_ms, "4m",
+           "how long after its signature date a call may be sent again"),
+    WINDOW("token_window", token_window_ms, "5m", "how long AWS remembers an idempotency token"),
+    WINDOW("signature_window", signature_window_ms, "5m", "how long AWS accepts a signature"),
+    WINDOW("visibility_grace", visibility_grace_ms, "2m", "until a started build is surely listed"),
+    WINDOW("quarantine", quarantine_ms, "7m",
+           "after a store loss, before older failures are submitted"),
+    WINDOW("follow_poll", follow_poll_ms, "15s", "between looks at a running build"),
+    WINDOW("sweep_every", sweep_every_ms, "5m", "between sweeps for missed failures"),
+    WINDOW("max_event_age", max_event_age_ms, "6h", "older failures are recorded and ignored"),
+    WINDOW("double_click", double_click_ms, "10s", "a person's same request within this is one"),
+    WINDOW("delivery_ttl", delivery_ttl_ms, "96h", "how long a delivery's id is remembered"),
+    WINDOW("effect_ttl", effect_ttl_ms, "24h",
+           "how long a failure is remembered after its retry ended"),
+    WINDOW("call_timeout", call_timeout_ms, "10s", "for one call to AWS"),
+    WINDOW("report_timeout", report_timeout_ms, "10s", "for one post to a destination"),
+    WINDOW("shutdown", shutdown_ms, "20s", "for work under way when the service stops"),
+};
+
+const struct rb_key rb_schema[] = {
+    {"listen", RB_KEY_MAP, NULL, false, "the listener", CHILDREN(listen_keys)},
+    {"api", RB_KEY_MAP, NULL, true, "the REST API", CHILDREN(api_keys)},
+    {"store", RB_KEY_MAP, NULL, false, "where retries are kept", CHILDREN(store_keys)},
+    {"aws", RB_KEY_MAP, NULL, false, "AWS", CHILDREN(aws_keys)},
+    {"mode", RB_KEY_WORD, "auto", true,
+     "auto, ask (a person approves each retry) or shadow (decide and record, touch nothing)",
+     AT(mode), .words = mode_words},
+    {"workers", RB_KEY_MAP, NULL, false, "threads", CHILDREN(workers_keys)},
+    {"sources", RB_KEY_LIST, NULL, true, "ways in", AT(sources),
+     LIST_OF(rb_source_setting, source_keys, offsetof(struct rb_settings, n_sources),
+             offsetof(struct rb_source_setting, line))},
+    {"projects", RB_KEY_MAP, NULL, true, "which projects at all", CHILDREN(projects_keys)},
+    {"rules", RB_KEY_LIST, NULL, true, "first match wins; after them come the built-in rules",
+     AT(rules),
+     LIST_OF(rb_rule_setting, rule_keys, offsetof(struct rb_settings, n_rules),
+             offsetof(struct rb_rule_setting, line))},
+    {"builtin_rules", RB_KEY_BOOL, "true", true, "false leaves only the rules above",
+     AT(builtin_rules)},
+    {"budgets", RB_KEY_MAP, NULL, true, "limits beside the rules", CHILDREN(budget_keys)},
+    {"sweep", RB_KEY_MAP, NULL, true, "the search for failures that no delivery brought",
+     CHILDREN(sweep_keys)},
+    {"destinations", RB_KEY_LIST, NULL, true, "ways out", AT(destinations),
+     LIST_OF(rb_destination_setting, destination_keys, offsetof(struct rb_settings, n_destinations),
+             offsetof(struct rb_destination_setting, line))},
+    {"network", RB_KEY_MAP, NULL, false, "outbound connections", CHILDREN(network_keys)},
+    {"timing", RB_KEY_MAP, NULL, true, "every window of the protocol", CHILDREN(timing_keys)},
+};
+const size_t rb_schema_len = RB_ARRAY_LEN(rb_schema);
+
+const char *rb_key_type_name(enum rb_key_type t)
+{
+    static const char *const names[] = {
+        [RB_KEY_TEXT] = "text",
+        [RB_KEY_PATH] = "path",
+        [RB_KEY_SECRET] = "secret",
+        [RB_KEY_SECRETS] = "list of secrets",
+        [RB_KEY_DURATION] = "duration",
+        [RB_KEY_SIZE] = "size",
+        [RB_KEY_INT] = "whole number",
+        [RB_KEY_NUMBER] = "number",
+        [RB_KEY_BOOL] = "true or false",
+        [RB_KEY_WORD] = "word",
+        [RB_KEY_TEXTS] = "list of texts",
+        [RB_KEY_DELAY] = "delay",
+        [RB_KEY_DURATIONS] = "list of durations",
+        [RB_KEY_STAGES] = "list of stages",
+        [RB_KEY_MAP] = "map",
+        [RB_KEY_LIST] = "list",
+    };
+    return names[t];
+}

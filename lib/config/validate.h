@@ -1,0 +1,11 @@
+/* validate.h - rules that concern several keys. Threads: one. */
+#ifndef RB_CONFIG_VALIDATE_H
+#define RB_CONFIG_VALIDATE_H
+
+#include "convert.h"
+
+/* rb_validate - after all keys are in place; adds problems, fills what depends on the environment
+ * (region, store path). */
+void rb_validate(struct rb_conversion *c, const struct rb_node *root);
+
+#endif

@@ -1,0 +1,133 @@
+/* phases.c - builds walk through their phases. Nothing moves by itself: whoever holds the lock
+ * ticks the running builds up to now, and each phase ends at its own due time, not at that of the
+ * tick. So a reader always sees the state that belongs to its moment, and an advanced clock skips
+ * nothing. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+
+/* What follows a phase that did not succeed. Source: the user guide's order of phases. */
+static const enum sim_phase after_failure[SIM_PHASE_COUNT] = {
+    [SIM_SUBMITTED] = SIM_COMPLETED,
+    [SIM_QUEUED] = SIM_COMPLETED,
+    [SIM_PROVISIONING] = SIM_COMPLETED,
+    [SIM_DOWNLOAD_SOURCE] = SIM_FINALIZING,
+    [SIM_INSTALL] = SIM_FINALIZING,
+    [SIM_PRE_BUILD] = SIM_FINALIZING,
+    [SIM_BUILD] = SIM_POST_BUILD,
+    [SIM_POST_BUILD] = SIM_UPLOAD_ARTIFACTS,
+    [SIM_UPLOAD_ARTIFACTS] = SIM_FINALIZING,
+    [SIM_FINALIZING] = SIM_COMPLETED,
+    [SIM_COMPLETED] = SIM_COMPLETED,
+};
+
+static enum sim_phase next_phase(const struct sim_build *b, enum sim_phase ended)
+{
+    if (ended != b->outcome->phase) {
+        return (enum sim_phase)(ended + 1);
+    }
+    if (strcmp(b->outcome->status, "FAILED") == 0) {
+        return after_failure[ended];
+    }
+    /* out of time, stopped or a fault of the service: nothing of the user's runs any more */
+    return ended < SIM_FINALIZING && ended > SIM_PROVISIONING ? SIM_FINALIZING : SIM_COMPLETED;
+}
+
+static void open_phase(struct rb_sim *sim, struct sim_build *b, enum sim_phase phase, int64_t at_ms)
+{
+    struct sim_phase_run *run = &b->phases[b->n_phases++];
+    *run = (struct sim_phase_run){.phase = phase, .start_ms = at_ms};
+    b->due_ms = at_ms + (int64_t)((double)b->outcome->durations_ms[phase] / sim->speed);
+}
+
+/* CodeBuild's own retry of a project with autoRetryLimit, by the project's service role. */
+static void auto_retry(struct rb_sim *sim, struct sim_build *b, int64_t at_ms)
+{
+    bool failed = strcmp(b->status, "SUCCEEDED") != 0 && strcmp(b->status, "STOPPED") != 0;
+    if (!failed || b->auto_number >= b->auto_limit || b->project->deleted) {
+        return;
+    }
+    const char *role = json_string_value(json_object_get(b->base, "serviceRole"));
+    const char *slash = role == NULL ? NULL : strrchr(role, '/');
+    struct rb_buf initiator = RB_BUF_INIT(1024);
+    rb_buf_addf(&initiator, "%s/AWSCodeBuild-%s", slash == NULL ? "codebuild" : slash + 1, b->uuid);
+    struct sim_build *next = sim_build_start(sim, b->project, sim_build_retry_base(b->base),
+                                             b->logs_config, b, rb_buf_detach(&initiator), at_ms);
+    if (next != NULL) {
+        next->automatic = true;
+        next->auto_limit = b->auto_limit;
+        next->auto_number = b->auto_number + 1;
+        b->auto_next = next;
+        sim_ledger_add(sim, next, "AutoRetry", NULL, NULL, at_ms);
+    }
+}
+
+static void complete(struct rb_sim *sim, struct sim_build *b, const char *status, int64_t at_ms)
+{
+    b->complete = true;
+    b->status = status;
+    b->end_ms = at_ms;
+    sim_event_state(sim, b, at_ms);
+    auto_retry(sim, b, at_ms);
+}
+
+/* The running phase ends; the next one begins, or the build is complete. */
+static void end_phase(struct rb_sim *sim, struct sim_build *b)
+{
+    int64_t at_ms = b->due_ms;
+    struct sim_phase_run *run = &b->phases[b->n_phases - 1];
+    bool fails = run->phase == b->outcome->phase;
+    run->status = fails ? b->outcome->phase_status : "SUCCEEDED";
+    run->end_ms = at_ms;
+    open_phase(sim, b, next_phase(b, run->phase), at_ms);
+    sim_event_phase(sim, b, run);
+    if (b->phases[b->n_phases - 1].phase == SIM_COMPLETED) {
+        complete(sim, b, b->outcome->status, at_ms);
+    }
+}
+
+void sim_phase_begin(struct rb_sim *sim, struct sim_build *b, int64_t at_ms)
+{
+    open_phase(sim, b, SIM_SUBMITTED, at_ms);
+    sim_event_state(sim, b, at_ms);
+    if (b->outcome->durations_ms[SIM_SUBMITTED] == 0 && b->outcome->phase != SIM_SUBMITTED) {
+        end_phase(sim, b); /* a fresh build is QUEUED when its reply is written */
+    }
+}
+
+void sim_build_stop(struct rb_sim *sim, struct sim_build *b, int64_t now_ms)
+{
+    struct sim_phase_run *run = &b->phases[b->n_phases - 1];
+    run->status = "STOPPED";
+    run->end_ms = now_ms;
+    open_phase(sim, b, SIM_COMPLETED, now_ms);
+    sim_event_phase(sim, b, run);
+    complete(sim, b, "STOPPED", now_ms);
+}
+
+void sim_tick_locked(struct rb_sim *sim, int64_t now_ms)
+{
+    size_t i = 0;
+    while (i < sim->n_running) { /* auto_retry may add builds at the end meanwhile */
+        struct sim_build *b = sim->running[i];
+        while (!b->complete && b->due_ms <= now_ms) {
+            end_phase(sim, b);
+        }
+        if (b->complete) {
+            sim->running[i] = sim->running[--sim->n_running];
+        } else {
+            i++;
+        }
+    }
+}
+
+int64_t sim_next_due_locked(const struct rb_sim *sim)
+{
+    int64_t due_ms = -1;
+    for (size_t i = 0; i < sim->n_running; i++) {
+        int64_t one_ms = sim->running[i]->complete ? 0 : sim->running[i]->due_ms;
+        due_ms = due_ms < 0 || one_ms < due_ms ? one_ms : due_ms;
+    }
+    return due_ms;
+}

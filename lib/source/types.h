@@ -1,0 +1,9 @@
+/* types.h - the rows of the table, one an adapter. */
+#ifndef RB_SOURCE_TYPES_H
+#define RB_SOURCE_TYPES_H
+
+#include <retrybuild/source.h>
+
+extern const struct rb_source_type rb_source_eventbridge;
+
+#endif

@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+"""The man pages and the README against the programs: every command and option of the help is explained, and none that is not there."""
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MIN_COMMANDS = 10
+EVERYWHERE = {"--help", "--version"}
+
+
+def read(path):
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def output(*command):
+    done = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
+    return done.stdout + done.stderr
+
+
+def options(text):
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - EVERYWHERE
+
+
+def commands(program):
+    return re.findall(r"^  ([a-z][a-z-]*) ", output(program, "-h"), re.M)
+
+
+def compare(left, right, what):
+    return [f"{what}: {', '.join(sorted(left - right))}"] if left - right else []
+
+
+def man_page_names_every_command(build):
+    there = set(commands(build / "cmd/retrybuild/retrybuild"))
+    page = read("deploy/man/retrybuild.1.scd")
+    told = set(re.findall(r"\*([a-z][a-z-]*)\*", page.split("# COMMANDS")[1].split("# OPTIONS")[0]))
+    problems = [] if len(there) >= MIN_COMMANDS else [f"the help lists {len(there)} commands, at least {MIN_COMMANDS} were expected"]
+    return problems + compare(there, told, "not in the man page")
+
+
+def man_page_names_every_option_and_no_other(build):
+    program = build / "cmd/retrybuild/retrybuild"
+    there = set()
+    for command in commands(program):
+        there |= options(output(program, command, "-h"))
+    told = options(read("deploy/man/retrybuild.1.scd"))
+    return compare(there, told, "not in the man page") + compare(told, there, "no option of the program")
+
+
+def simulator_page_names_every_option_and_no_other(build):
+    there = options(output(build / "cmd/codebuild-sim/codebuild-sim", "-h"))
+    told = options(read("deploy/man/codebuild-sim.1.scd")) - {"--endpoint-url"}
+    return compare(there, told, "not in the man page") + compare(told, there, "no option of the program")
+
+
+def readme_shows_commands_that_are_there(build):
+    there = set(commands(build / "cmd/retrybuild/retrybuild"))
+    shown = set(re.findall(r"(?:^|`)retrybuild ([a-z-]+)", read("README.md"), re.M))
+    return compare(shown, there, "shown, but no command") + ([] if len(shown) >= 5 else [f"only {sorted(shown)} are shown"])
+
+
+def readme_configuration_passes_check_config(build):
+    blocks = re.findall(r"```yaml\n(.*?)```", read("README.md"), re.S)
+    folder = build / "readme-config"
+    folder.mkdir(exist_ok=True)
+    for name, content in (("ops.token", "t" * 32), ("eventbridge.key", "k" * 32), ("ci.url", "https://ci.example.org/hook"),
+                          ("ci.key", "whsec_" + "a" * 32)):
+        (folder / name).write_text(content + "\n", encoding="utf-8")
+        (folder / name).chmod(0o600)
+    problems = [] if blocks else ["the README shows no configuration"]
+    for number, block in enumerate(blocks, 1):
+        path = folder / f"readme-{number}.yaml"
+        path.write_text(block, encoding="utf-8")
+        done = subprocess.run([build / "cmd/retrybuild/retrybuild", "check-config", "--config", path], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=20, check=False)
+        if done.returncode != 0:
+            problems.append(f"configuration {number}: status {done.returncode}: {done.stdout}{done.stderr}")
+    return problems
+
+
+TESTS = [
+    man_page_names_every_command,
+    man_page_names_every_option_and_no_other,
+    simulator_page_names_every_option_and_no_other,
+    readme_shows_commands_that_are_there,
+    readme_configuration_passes_check_config,
+]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", type=Path, required=True)
+    build = parser.parse_args().build.resolve()
+    failed = 0
+    for test in TESTS:
+        problems = test(build)
+        failed += 1 if problems else 0
+        print(f"{'FAILED' if problems else 'ok':<6} {test.__name__}" + "".join(f"\n    {p}" for p in problems), flush=True)
+    print(f"{len(TESTS) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
