@@ -110,15 +110,28 @@ static void say_huge(struct client *k)
     }
 }
 
-/* "U" and an id of zeros: nobody's child. */
-static void say_unknown(struct client *k)
+/* As many items as the call asks for: each "U" and an id of zeros, nobody's child. */
+static void say_unknown(struct client *k, size_t items)
 {
-    char reply[5 + 17 + 2] = "$17\r\nU";
-    memcpy(reply + sizeof(reply) - 2, "\r\n", 2);
-    (void)send(k->fd, reply, sizeof(reply), MSG_NOSIGNAL);
+    struct rb_buf reply = RB_BUF_INIT(65536);
+    static const char item[17] = "U";
+    rb_buf_addf(&reply, "$%zu\r\n", items * sizeof(item));
+    for (size_t i = 0; i < items; i++) {
+        rb_buf_add(&reply, item, sizeof(item));
+    }
+    rb_buf_adds(&reply, "\r\n");
+    (void)send(k->fd, rb_buf_str(&reply), reply.len, MSG_NOSIGNAL);
+    rb_buf_release(&reply);
 }
 
-static void answer_work(struct fake *p, struct client *k)
+/* ARGV[7] of the admit script. */
+static size_t items_of(const struct command *c)
+{
+    size_t at = 3 + strtoul(c->arg[2], NULL, 10) + 6;
+    return at < c->n && at < MAX_ARGS ? strtoul(c->arg[at], NULL, 10) : 1;
+}
+
+static void answer_work(struct fake *p, struct client *k, size_t items)
 {
     switch ((enum fake_mode)atomic_load(&p->mode)) {
     case FAKE_GARBAGE:
@@ -161,9 +174,9 @@ static void answer_work(struct fake *p, struct client *k)
     default:
         if (k->owes) {
             k->owes = false;
-            say_unknown(k);
+            say_unknown(k, 1);
         }
-        say_unknown(k);
+        say_unknown(k, items);
         break;
     }
 }
@@ -181,7 +194,7 @@ static void answer(struct fake *p, struct client *k, const struct command *c)
     } else if (is(c, 0, "EVALSHA") && is(c, 2, "0")) {
         say(k, ":1\r\n"); /* the probe */
     } else if (is(c, 0, "EVALSHA")) {
-        answer_work(p, k);
+        answer_work(p, k, items_of(c));
     } else if (is(c, 0, "SUBSCRIBE")) {
         say(k, "*3\r\n$9\r\nsubscribe\r\n$1\r\nw\r\n:1\r\n");
     } else if (is(c, 0, "SENTINEL")) {

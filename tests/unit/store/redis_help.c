@@ -81,7 +81,8 @@ static bool answers(const struct server *s)
 {
     redisContext *c = dial(s);
     redisReply *r = c == NULL ? NULL : redisCommand(c, "PING");
-    bool yes = r != NULL && r->type == REDIS_REPLY_STATUS;
+    /* an error (a password is wanted) is an answer too, but not that it is still loading */
+    bool yes = r != NULL && strncmp(r->str, "LOADING", 7) != 0;
     if (r != NULL) {
         freeReplyObject(r);
     }
