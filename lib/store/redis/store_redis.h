@@ -127,8 +127,11 @@ enum rb_code rrecord_read(const redisReply *r, struct rhead *ret_h, struct rb_re
 void reffect_value(const struct redis_store *s, const uint8_t id[RKEY_RAW], enum rb_state state,
                    int64_t now_ms, uint8_t ret_value[RKEY_RAW + 6]);
 int64_t rdelivery_ttl_ms(const struct redis_store *s);
-uint16_t rslice_now(const struct redis_store *s, int64_t now_ms);
-int64_t rkeep_ms(const struct redis_store *s); /* how long a slice's bucket is kept */
+/* An entry of the list of all records: creation time (6 bytes), id, then hashes of project and
+ * source, so that a filtered list reads few records in vain. */
+#define RENTRY_TAIL 6
+#define RENTRY_BYTES (6 + RKEY_RAW + RENTRY_TAIL)
+void rentry_tail(const struct rb_retry *r, uint8_t ret_tail[RENTRY_TAIL]);
 void rput_deliveries(struct rb_buf *out, const struct rb_delivery *d);
 void rread_deliveries(const redisReply *hash, struct rb_retry *r);
 void rread_reports(const redisReply *hash, struct rb_retry *r);

@@ -31,7 +31,7 @@ struct fix {
     pthread_mutex_t m;
     pthread_cond_t cond;
     unsigned due[RB_TASK_KIND_COUNT]; /* calls of the due function; guarded by m */
-    char path[200];                     /* of the SQLite file; "" for Redis */
+    char path[200];                   /* of the SQLite file; "" for Redis */
 };
 
 /* false: this machine lacks what the backend needs; the reason was printed */
