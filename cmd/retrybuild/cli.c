@@ -13,6 +13,7 @@
 #include "cli.h"
 
 #define NAMES_MAX 24
+#define PRINTABLE_MAX_BYTES 65536
 
 void rb_cli_error(const struct rb_command *c, const char *fmt, ...)
 {
@@ -22,8 +23,25 @@ void rb_cli_error(const struct rb_command *c, const char *fmt, ...)
     rb_buf_addf(&line, "retrybuild %s: ", c->name);
     rb_buf_addvf(&line, fmt, ap);
     va_end(ap);
-    (void)fprintf(stderr, "%s\n", rb_buf_str(&line));
+    char *shown = rb_cli_printable(rb_buf_str(&line));
+    (void)fprintf(stderr, "%s\n", shown);
+    free(shown);
     rb_buf_release(&line);
+}
+
+char *rb_cli_printable(const char *text)
+{
+    struct rb_buf out = RB_BUF_INIT(PRINTABLE_MAX_BYTES);
+    for (const char *p = text == NULL ? "" : text; *p != '\0'; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (c == 0xC2 && (unsigned char)p[1] >= 0x80 && (unsigned char)p[1] <= 0x9F) {
+            p++; /* U+0080 to U+009F, two bytes in UTF-8 */
+            c = 0;
+        }
+        rb_buf_addc(&out, c < 0x20 || c == 0x7F ? '?' : (char)c);
+    }
+    char *made = rb_buf_detach(&out);
+    return made == NULL ? strdup("") : made;
 }
 
 bool rb_cli_colour(int fd)

@@ -56,6 +56,9 @@ bool rb_cli_parse(const struct rb_command *c, int argc, char **argv,
 /* rb_cli_error - one line on standard error, prefixed with the program and command. */
 void rb_cli_error(const struct rb_command *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* rb_cli_printable - @text with control characters as '?', so that what a build or a server wrote
+ * cannot steer the terminal; malloc'ed, "" for NULL and without memory. */
+char *rb_cli_printable(const char *text);
 /* rb_cli_colour - may @fd be coloured: a terminal, and NO_COLOR is unset or empty. */
 bool rb_cli_colour(int fd);
 /* rb_cli_read_file - whole file or "-" for standard input, at most @max bytes; malloc'ed, NULL

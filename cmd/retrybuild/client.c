@@ -76,6 +76,11 @@ static int post(struct rb_client *c, const struct rb_http_request *req, json_t *
     bool sent = false;
     RB_CLEANUP(rb_http_answer_release) struct rb_http_answer answer = {.status = 0};
     enum rb_code rc = rb_httpc_call(c->http, req, &answer, &sent, &err);
+    if (rc == RB_E_INVALID || rc == RB_E_BLOCKED) {
+        rb_cli_error(c->command, "--server: %s; expected something like http://127.0.0.1:8080",
+                     err.msg);
+        return RB_EXIT_USAGE;
+    }
     if (rc != RB_OK) {
         rb_cli_error(c->command, "%s", err.msg);
         return rc == RB_E_UNAVAIL || rc == RB_E_TIMEOUT ? RB_EXIT_UNREACHABLE : RB_EXIT_FAILED;
@@ -136,7 +141,20 @@ int rb_client_call(struct rb_client *c, const char *method, const char *path, co
 void rb_client_print_json(const json_t *j)
 {
     size_t flags = isatty(STDOUT_FILENO) == 1 ? JSON_INDENT(2) : JSON_COMPACT;
-    (void)json_dumpf(j, stdout, flags | JSON_ENCODE_ANY);
+    RB_CLEANUP(rb_freep) char *text = json_dumps(j, flags | JSON_ENCODE_ANY);
+    for (const char *p = text == NULL ? "" : text; *p != '\0'; p++) {
+        unsigned char c = (unsigned char)*p;
+        unsigned char next = (unsigned char)p[1];
+        if (c == 0xC2 && next >= 0x80 && next <= 0x9F) {
+            (void)printf("\\u%04x", (unsigned)next); /* steers terminals too, but JSON need not
+                                                       escape it */
+            p++;
+        } else if (c == 0x7F) {
+            (void)fputs("\\u007f", stdout);
+        } else {
+            (void)putchar(c);
+        }
+    }
     (void)putchar('\n');
 }
 

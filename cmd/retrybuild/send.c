@@ -73,6 +73,10 @@ static int post(struct sending *s, const char *const *headers)
     bool sent = false;
     enum rb_code rc = rb_httpc_call(http, &req, &answer, &sent, &err);
     rb_httpc_free(http);
+    if (rc == RB_E_INVALID || rc == RB_E_BLOCKED) {
+        rb_cli_error(&rb_command_send, "--url: %s", err.msg);
+        return RB_EXIT_USAGE;
+    }
     if (rc != RB_OK) {
         rb_cli_error(&rb_command_send, "%s", err.msg);
         return rc == RB_E_UNAVAIL || rc == RB_E_TIMEOUT ? RB_EXIT_UNREACHABLE : RB_EXIT_FAILED;

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@
 #include "version.h"
 
 #define LAME_DUCK_MS 300
+#define DESCRIPTORS_BESIDE 256 /* store, workers, destinations, files */
 
 struct service {
     const char *config_path;
@@ -69,9 +71,28 @@ static void arm_second_signal(void)
     (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* raise_descriptors - room for every connection: the soft limit of a shell or a service manager is
+ * often 1024. */
+static void raise_descriptors(int64_t connections)
+{
+    struct rlimit limit = {.rlim_cur = 0, .rlim_max = 0};
+    rlim_t wanted = (rlim_t)connections + DESCRIPTORS_BESIDE;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
+        return;
+    }
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < wanted) {
+        rb_log(RB_LOG_WARN, "service.few_descriptors",
+               RB_F("what", "fewer connections than listen.max_connections will be open at once"),
+               RB_FI("limit", (int64_t)limit.rlim_max));
+    }
+}
+
 static enum rb_code start(struct service *s, struct rb_err *err)
 {
     const struct rb_clock *clock = rb_clock_system();
+    raise_descriptors(s->settings->listen.max_connections);
     enum rb_code rc = rb_store_open(backends, s->settings, clock, &s->store, err);
     if (rc == RB_OK) {
         rc = rb_aws_new(s->settings, clock, &s->aws, err);

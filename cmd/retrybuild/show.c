@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <retrybuild/buf.h>
 #include <retrybuild/cleanup.h>
 #include <retrybuild/json.h>
 #include <retrybuild/url.h>
@@ -11,7 +12,8 @@
 static void line(const char *label, const char *value)
 {
     if (value != NULL) {
-        (void)printf("%-12s %s\n", label, value);
+        RB_CLEANUP(rb_freep) char *shown = rb_cli_printable(value);
+        (void)printf("%-12s %s\n", label, shown);
     }
 }
 
@@ -20,11 +22,14 @@ static void show_build(const char *label, const json_t *b)
     if (!json_is_object(b)) {
         return;
     }
+    const char *id = rb_member(b, "id");
     const char *status = rb_member(b, "status");
     const char *phase = rb_member(b, "phase");
-    (void)printf("%-12s %s%s%s%s%s\n", label, rb_member(b, "id") == NULL ? "?" : rb_member(b, "id"),
-                 status == NULL ? "" : "  ", status == NULL ? "" : status,
-                 phase == NULL ? "" : " in ", phase == NULL ? "" : phase);
+    RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(4096);
+    rb_buf_addf(&text, "%s%s%s%s%s", id == NULL ? "?" : id, status == NULL ? "" : "  ",
+                status == NULL ? "" : status, phase == NULL ? "" : " in ",
+                phase == NULL ? "" : phase);
+    line(label, rb_buf_str(&text));
     line("", rb_member(b, "message"));
     line("", rb_member(b, "url"));
 }
@@ -40,8 +45,10 @@ static void show_list(const json_t *r, const char *member, const char *a, const 
         const char *va = rb_member(x, a);
         const char *vb = rb_member(x, b);
         const char *vc = rb_member(x, c);
-        (void)printf("%-12s %-24s  %-12s  %s\n", i == 0 ? member : "", va == NULL ? "-" : va,
-                     vb == NULL ? "-" : vb, vc == NULL ? "" : vc);
+        RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(4096);
+        rb_buf_addf(&text, "%-24s  %-12s  %s", va == NULL ? "-" : va, vb == NULL ? "-" : vb,
+                    vc == NULL ? "" : vc);
+        line(i == 0 ? member : "", rb_buf_str(&text));
     }
 }
 

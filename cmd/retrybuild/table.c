@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <retrybuild/cleanup.h>
 #include <retrybuild/clock.h>
 #include <retrybuild/str.h>
 #include <retrybuild/timefmt.h>
@@ -68,10 +69,14 @@ void rb_print_retry_table(const json_t *retries)
             (void)snprintf(number, sizeof number, "%lld", (long long)json_integer_value(n));
         }
         format_age(rb_member(r, "created_at"), age, sizeof age);
-        (void)printf("%-30s  %s%-12s%s  %-24.24s %6s  %3lld  %-18.18s  %s\n",
-                     or_dash(rb_member(r, "id")), colour ? colour_of(state) : "", state,
-                     colour ? "\033[0m" : "", or_dash(rb_member(r, "project")), number,
-                     (long long)json_integer_value(json_object_get(r, "attempt")),
-                     or_dash(rb_member2(r, "decision", "rule")), age);
+        RB_CLEANUP(rb_freep) char *id = rb_cli_printable(or_dash(rb_member(r, "id")));
+        RB_CLEANUP(rb_freep) char *shown_state = rb_cli_printable(state);
+        RB_CLEANUP(rb_freep) char *project = rb_cli_printable(or_dash(rb_member(r, "project")));
+        RB_CLEANUP(rb_freep)
+        char *rule = rb_cli_printable(or_dash(rb_member2(r, "decision", "rule")));
+        (void)printf("%-30s  %s%-12s%s  %-24.24s %6s  %3lld  %-18.18s  %s\n", id,
+                     colour ? colour_of(state) : "", shown_state, colour ? "\033[0m" : "", project,
+                     number, (long long)json_integer_value(json_object_get(r, "attempt")), rule,
+                     age);
     }
 }

@@ -9,9 +9,9 @@
  *
  * Folded lines, bare LF and NUL bytes cannot be seen in the strings that the library gives, but in
  * where they lie: the library cuts the request in place, so header i+1 starts exactly two bytes
- * (the former CR LF) after the value of header i. Anything else was not "name: value CR LF". This
- * is checked for the library version that is known to work so; another version is judged by its
- * strings alone.
+ * (the former CR LF) after the value of header i, and the last one two bytes before the end of
+ * the header. Anything else was not "name: value CR LF". This is checked for the library version
+ * that is known to work so; another version is judged by its strings alone.
  */
 #include <string.h>
 #include <strings.h>
@@ -21,6 +21,7 @@
 #include "private.h"
 
 #define MHD_VERSION_IN_PLACE "0.9.75"
+#define NOT_CR_LF "a header line is folded, holds a NUL byte or does not end in CR LF"
 
 struct header_scan {
     const char *expected; /* where the next name must start; NULL = layout unknown */
@@ -111,7 +112,7 @@ static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind, const cha
     s->bytes += key_len + value_len + 4;
     if (s->expected != NULL) {
         if (key != s->expected || value[value_len] != '\0' || value[value_len + 1] != '\0') {
-            refuse(s, 400, "a header line is folded, holds a NUL byte or does not end in CR LF");
+            refuse(s, 400, NOT_CR_LF);
         }
         s->expected = value + value_len + 2;
     }
@@ -124,16 +125,15 @@ static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind, const cha
     return MHD_YES;
 }
 
-static const char *known_methods[] = {"GET", "POST", "HEAD", "OPTIONS"};
-
-static bool method_known(const char *method)
+/* check_end - the blank line follows the last header at once, and with it the header ends. Without
+ * this a NUL byte at the very end, or a line that the library dropped, would go unseen. */
+static void check_end(struct header_scan *s, struct MHD_Connection *mhd, const char *method)
 {
-    for (size_t i = 0; i < sizeof known_methods / sizeof known_methods[0]; i++) {
-        if (strcmp(method, known_methods[i]) == 0) {
-            return true;
-        }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (info == NULL || s->expected == NULL || s->expected + 2 != method + info->header_size) {
+        refuse(s, 400, NOT_CR_LF);
     }
-    return false;
 }
 
 static void judge(struct header_scan *s, const char *version, uint64_t max_body)
@@ -162,10 +162,14 @@ unsigned rb_check_request(struct MHD_Connection *mhd, const char *method, const 
     if (strcmp(MHD_get_version(), MHD_VERSION_IN_PLACE) == 0) {
         s.expected = version + strlen(version) + 2;
     }
+    bool in_place = s.expected != NULL;
     MHD_get_connection_values_n(mhd, MHD_HEADER_KIND, scan_header, &s);
+    if (in_place) {
+        check_end(&s, mhd, method);
+    }
     judge(&s, version, max_body);
-    if (s.status == 0 && !method_known(method)) {
-        refuse(&s, 405, "the method is not known here");
+    if (!is_token(method, strlen(method))) {
+        refuse(&s, 400, "the method is malformed");
     }
     if (s.status == 0 && strlen(url) > RB_URL_BYTES_MAX) {
         refuse(&s, 414, "the URL is too long");

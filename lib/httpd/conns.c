@@ -69,14 +69,9 @@ int64_t rb_conns_cut(struct rb_httpd *h, int64_t boot_ms)
             (void)shutdown(c->fd, SHUT_RDWR);
         }
         c->cut = true;
-        unlink_conn(
-            c); /* to the tail with a far deadline: the library closes it when it sees the end */
-        c->deadline_ms = INT64_MAX;
-        link_tail(h, c);
+        unlink_conn(c); /* out of the order: the library closes it when it sees the end */
+        c->prev = c->next = c;
         c = next;
     }
-    if (c == &h->conns || c->cut) {
-        return -1;
-    }
-    return c->deadline_ms - boot_ms;
+    return c == &h->conns ? -1 : c->deadline_ms - boot_ms;
 }

@@ -175,8 +175,8 @@ static enum rb_code start_library(struct rb_httpd *h, const struct rb_settings *
         MHD_OPTION_LISTEN_SOCKET, h->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, rb_httpd_completed, h,
         MHD_OPTION_NOTIFY_CONNECTION, rb_conn_notify, h, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)s->listen.max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)RB_CONNECTION_MEMORY_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY,
-        tls_items, MHD_OPTION_END);
+        (size_t)RB_CONNECTION_MEMORY_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_ARRAY,
+        tls_items, MHD_OPTION_UNESCAPE_CALLBACK, rb_route_unescape, NULL, MHD_OPTION_END);
     if (h->mhd == NULL) {
         return rb_err_set(err, RB_E_IO, "the HTTP listener did not start on '%s'%s", h->address,
                           s->listen.certificate_file == NULL

@@ -176,6 +176,9 @@ struct rb_route {
     void (*handle)(struct rb_exchange *ex); /* with the whole body; sets the answer, or starts
                                                something and leaves phase WAITING */
 };
+/* rb_route_unescape - %XX in place, for the library; "%00" stays as it is, for a NUL would end the
+ * path or argument for every reader but a careful one. */
+size_t rb_route_unescape(void *cls, struct MHD_Connection *mhd, char *s);
 /* rb_route_find - the route, or NULL with *ret_allow (static, for the Allow header; NULL = the path
  * is unknown). */
 const struct rb_route *rb_route_find(const char *method, const char *path,

@@ -14,6 +14,7 @@
 struct query {
     const char *state, *project, *source, *since, *limit, *cursor;
     const char *unknown;
+    const char *repeated;
 };
 
 static enum MHD_Result take_argument(void *cls, enum MHD_ValueKind kind, const char *key,
@@ -28,6 +29,7 @@ static enum MHD_Result take_argument(void *cls, enum MHD_ValueKind kind, const c
                  {"since", &q->since}, {"limit", &q->limit},     {"cursor", &q->cursor}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(key, known[i].name) == 0) {
+            q->repeated = *known[i].into != NULL ? known[i].name : q->repeated;
             *known[i].into = value == NULL ? "" : value;
             return MHD_YES;
         }
@@ -58,6 +60,8 @@ static bool build_filter(struct rb_exchange *ex, const struct query *q, struct r
             ex, 400,
             "unknown filter '%.64s'; known are state, project, source, since, limit, cursor",
             q->unknown);
+    } else if (q->repeated != NULL) {
+        rb_answer_problem(ex, 400, "'%s' may be given once", q->repeated);
     } else if (q->state != NULL && !rb_state_parse(q->state, &f->state)) {
         rb_answer_problem(ex, 400, "'%.64s' is not a state", q->state);
     } else if (q->since != NULL &&

@@ -9,6 +9,7 @@
 #include "callback.h"
 #include "private.h"
 
+#define ACCOUNT_LEN 12
 #define TOKEN_BYTES_MAX 256
 #define REASON_BYTES_MAX 500
 #define CALLBACK_BYTES_MAX 2048
@@ -107,6 +108,16 @@ static bool complete_build(struct rb_exchange *ex, const struct ask *ask, struct
         (b->region != NULL && ask->region != NULL && strcmp(b->region, ask->region) != 0)) {
         rb_answer_problem(ex, 400,
                           "'id' is an ARN of another account or region than the one given");
+        return false;
+    }
+    if (ask->account != NULL && (strlen(ask->account) != ACCOUNT_LEN ||
+                                 strspn(ask->account, "0123456789") != ACCOUNT_LEN)) {
+        rb_answer_problem(ex, 400, "'account' must be the 12 digits of an account id");
+        return false;
+    }
+    if (ask->region != NULL &&
+        strspn(ask->region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(ask->region)) {
+        rb_answer_problem(ex, 400, "'region' must be a region such as us-east-1");
         return false;
     }
     b->account = b->account != NULL     ? b->account

@@ -38,6 +38,34 @@ static bool path_matches(const char *pattern, const char *path, struct rb_slice 
     return true;
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t rb_route_unescape(void *cls, struct MHD_Connection *mhd, char *s)
+{
+    (void)cls;
+    (void)mhd;
+    char *to = s;
+    for (const char *from = s; *from != '\0';) {
+        int high = from[0] == '%' ? hex_digit(from[1]) : -1;
+        int low = high >= 0 ? hex_digit(from[2]) : -1;
+        if (low < 0 || high + low == 0) {
+            *to++ = *from++;
+            continue;
+        }
+        *to++ = (char)(high * 16 + low);
+        from += 3;
+    }
+    *to = '\0';
+    return (size_t)(to - s);
+}
+
 const struct rb_route *rb_route_find(const char *method, const char *path,
                                      struct rb_slice *ret_param, const char **ret_allow)
 {

@@ -56,13 +56,13 @@ class Redis:
 class Service:
     """One `retrybuild serve` with a configuration of its own; may be killed and started again."""
 
-    def __init__(self, binary, store_url, sim_url, extra="", timing=FAST, folder=None, aws_env=None):
+    def __init__(self, binary, store_url, sim_url, extra="", timing=FAST, folder=None, aws_env=None, listen='{address: "127.0.0.1:0"}'):
         self.binary = str(binary)
         self.folder = folder or tempfile.TemporaryDirectory(prefix="rb-serve-")
         self.log = pathlib.Path(self.folder.name) / f"serve-{uuid.uuid4().hex[:6]}.log"
         self.config = pathlib.Path(self.folder.name) / f"config-{uuid.uuid4().hex[:6]}.yaml"
         self.config.write_text(f"""
-listen: {{address: "127.0.0.1:0"}}
+listen: {listen}
 api: {{tokens: [{{name: ops, role: operator, secret: {TOKEN}}}, {{name: eyes, role: viewer, secret: viewer-{TOKEN}}}]}}
 store: {{url: "{store_url}"}}
 aws: {{region: {REGION}, endpoint_url: "{sim_url}", rate: {{per_second: 1000, burst: 1000}}}}
