@@ -13,7 +13,6 @@
 #include "fault.h"
 
 #define RB_FOLLOW_AT_ONCE 100
-#define RB_FOLLOW_MAX_TRIES 50
 #define RB_FOLLOW_NOTE_BYTES 600
 #define RB_FOLLOW_ARENA_BYTES (16u * 1024 * 1024)
 #define RB_FOLLOW_GONE_POLLS 20
@@ -69,9 +68,14 @@ static bool ask_soon(struct rb_worker *w, const struct rb_task *t)
  * superseded: it never made a call, so its key is ours to take. */
 static enum rb_code take_over(struct rb_work *k, struct rb_admission *next, struct rb_err *err)
 {
-    if (next->rc != RB_OK || next->result != RB_ADMIT_DUPLICATE ||
-        next->retry_state != RB_STATE_SUPERSEDED) {
+    RB_CLEANUP(rb_retry_freep) struct rb_retry *holder = NULL;
+
+    if (next->rc != RB_OK || next->result != RB_ADMIT_DUPLICATE) {
         return RB_OK;
+    }
+    enum rb_code rc = rb_store_get(k->w->ses, next->retry_id, &holder, err);
+    if (rc != RB_OK || holder->state != RB_STATE_SUPERSEDED) {
+        return rc == RB_E_NOT_FOUND ? RB_OK : rc;
     }
     next->mode = RB_ADMIT_PERSON;
     return rb_store_admit(k->w->ses, &next, 1, rb_engine_now_ms(k->e), err);
@@ -183,7 +187,7 @@ static void follow_one(struct rb_work *k, const struct rb_fetch *f)
     struct rb_err err = {.code = RB_OK};
     enum rb_code rc;
 
-    if (!k->r->has_child || k->task->tries > RB_FOLLOW_MAX_TRIES) {
+    if (!k->r->has_child || k->task->tries > RB_MAX_TRIES) {
         rc = rb_work_finish(k, RB_STATE_DEAD, "following the new build failed again and again",
                             &err);
     } else if (f->rc == RB_OK) {

@@ -162,9 +162,8 @@ enum rb_answer_step rb_plan_answer(const struct rb_plan_state *s, enum rb_code r
     return RB_ANSWER_AMBIGUOUS;
 }
 
-int64_t rb_plan_ambiguous_wait_ms(const struct rb_plan_state *s, int64_t now_ms)
+int64_t rb_plan_ambiguous_wait_ms(int64_t age_ms)
 {
-    int64_t age_ms = max64(now_ms - s->date_ms, 0);
     return max64(500, min64(age_ms / 4, RB_PLAN_LOOK_EVERY_MS));
 }
 

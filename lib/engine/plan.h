@@ -95,8 +95,9 @@ enum rb_answer_step {
 /* rb_plan_answer - @s as the record stands after marking this send. */
 enum rb_answer_step rb_plan_answer(const struct rb_plan_state *s, enum rb_code rc,
                                    enum rb_sent sent);
-/* rb_plan_ambiguous_wait_ms - until the next look: half a second, growing with the age of T0. */
-int64_t rb_plan_ambiguous_wait_ms(const struct rb_plan_state *s, int64_t now_ms);
+/* rb_plan_ambiguous_wait_ms - until the next look: half a second, growing with the age of the
+ * intent. */
+int64_t rb_plan_ambiguous_wait_ms(int64_t age_ms);
 /* rb_plan_backoff_ms - full jitter in (0, min(cap, base * 2^(n-1))], at least a tenth of base. */
 int64_t rb_plan_backoff_ms(int64_t n, int64_t base_ms, int64_t cap_ms, uint64_t random64);
 

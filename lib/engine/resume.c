@@ -113,15 +113,13 @@ static enum rb_code adopt(struct rb_work *k, const struct rb_build *b, struct rb
     return rc;
 }
 
-static enum rb_code send_again(struct rb_work *k, const struct rb_plan_state *state,
-                               struct rb_err *err)
+static enum rb_code send_again(struct rb_work *k, struct rb_err *err)
 {
     if (rb_engine_is_paused(k->w, k->r->build.project)) {
         return rb_work_later(k, RB_PAUSED_AGAIN_MS, "paused: waiting for `resume`", err);
     }
     if (!rb_aws_offset_known(k->e->aws)) {
-        return rb_work_later(k, rb_plan_ambiguous_wait_ms(state, rb_aws_now_ms(k->e->aws)), NULL,
-                             err);
+        return rb_work_later(k, RB_CLOCK_AGAIN_MS, NULL, err);
     }
     return rb_submit_send(k, err);
 }
@@ -147,7 +145,7 @@ static enum rb_code follow_plan(struct rb_work *k, const struct rb_look *look, s
             c->n = 0; /* somebody else's after all */
             continue;
         case RB_PLAN_SEND:
-            return send_again(k, &state, err);
+            return send_again(k, err);
         case RB_PLAN_HOLD:
             return hold(k, look, c, why, err);
         case RB_PLAN_REISSUE:

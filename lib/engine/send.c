@@ -29,6 +29,12 @@ struct send_context {
     int64_t sends_before;
 };
 
+/* How long ago the intent was written, by our own clock. */
+static int64_t intent_age_ms(const struct rb_work *k)
+{
+    return rb_engine_now_ms(k->e) - k->r->intent.written_ms;
+}
+
 static void unmark(struct send_context *c)
 {
     c->k->r->intent.ambiguous = c->was_ambiguous;
@@ -153,7 +159,6 @@ static enum rb_code answer_unsent(struct send_context *c, enum rb_code rc, const
 {
     struct rb_work *k = c->k;
     char note[RB_ERR_MESSAGE_BYTES + 64];
-    struct rb_plan_state state;
 
     if (c->marks == 0 && (rc == RB_E_FENCED || rc == RB_E_NOT_FOUND)) {
         return rb_err_set(err, rc, "%s", why->msg);
@@ -163,9 +168,7 @@ static enum rb_code answer_unsent(struct send_context *c, enum rb_code rc, const
     if (!was_marked && !c->was_ambiguous && (rc == RB_E_INVALID || rc == RB_E_BLOCKED)) {
         return answer_refused(k, why, err);
     }
-    rb_plan_state_of(k->r, &state);
-    int64_t wait_ms =
-        rc == RB_E_CLOSED ? 0 : rb_plan_ambiguous_wait_ms(&state, rb_aws_now_ms(k->e->aws));
+    int64_t wait_ms = rc == RB_E_CLOSED ? 0 : rb_plan_ambiguous_wait_ms(intent_age_ms(k));
     snprintf(note, sizeof(note), "the call could not be sent: %s", why->msg);
     if (rc == RB_E_CREDENTIALS) {
         rb_aws_credentials_refused(k->e->aws);
@@ -183,16 +186,14 @@ static enum rb_code answer_unsent(struct send_context *c, enum rb_code rc, const
 static enum rb_code answer_ambiguous(struct rb_work *k, const struct rb_err *why,
                                      struct rb_err *err)
 {
-    struct rb_plan_state state;
     char note[RB_ERR_MESSAGE_BYTES + 96];
 
     rb_log(RB_LOG_WARN, "submit.ambiguous", RB_F("retry", k->r->id), RB_F("build", k->r->build.id),
            RB_FI("issue", k->r->intent.issue), RB_FI("sends", k->r->intent.sends),
            RB_F("error", why->msg));
-    rb_plan_state_of(k->r, &state);
     snprintf(note, sizeof(note), "no clear answer to the call, looking for its build: %s",
              why->msg);
-    return rb_work_later(k, rb_plan_ambiguous_wait_ms(&state, rb_aws_now_ms(k->e->aws)), note, err);
+    return rb_work_later(k, rb_plan_ambiguous_wait_ms(intent_age_ms(k)), note, err);
 }
 
 static enum rb_code answer_running(struct rb_work *k, const struct rb_build *child,

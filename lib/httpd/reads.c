@@ -1,7 +1,6 @@
 /* reads.c - GET /v1/retries and /v1/retries/{id}: jobs of the API thread. */
 #include <string.h>
 
-#include <retrybuild/log.h>
 #include <retrybuild/record.h>
 #include <retrybuild/timefmt.h>
 
@@ -163,38 +162,33 @@ void rb_handle_retry_get(struct rb_exchange *ex)
 
 /* ---- verbs on one retry ---- */
 
-static void act(struct rb_exchange *ex, struct rb_store_session *ses, enum rb_verb verb,
-                const char *name)
+static void act(struct rb_exchange *ex, struct rb_store_session *ses, enum rb_verb verb)
 {
     struct rb_err err = {.code = RB_OK};
     RB_CLEANUP(rb_retry_freep) struct rb_retry *r = NULL;
     enum rb_code rc =
         rb_engine_act(ex->httpd->deps.engine, ses, ex->retry_id, verb, ex->actor, &r, &err);
-    if (rc == RB_OK) {
-        rb_log(RB_LOG_INFO, "api.act", RB_F("verb", name), RB_F("retry", ex->retry_id),
-               RB_F("who", ex->actor));
-    }
     show(ex, rc, r, &err);
 }
 
 static void cancel_job(struct rb_exchange *ex, struct rb_store_session *ses)
 {
-    act(ex, ses, RB_VERB_CANCEL, "cancel");
+    act(ex, ses, RB_VERB_CANCEL);
 }
 
 static void approve_job(struct rb_exchange *ex, struct rb_store_session *ses)
 {
-    act(ex, ses, RB_VERB_APPROVE, "approve");
+    act(ex, ses, RB_VERB_APPROVE);
 }
 
 static void deny_job(struct rb_exchange *ex, struct rb_store_session *ses)
 {
-    act(ex, ses, RB_VERB_DENY, "deny");
+    act(ex, ses, RB_VERB_DENY);
 }
 
 static void requeue_job(struct rb_exchange *ex, struct rb_store_session *ses)
 {
-    act(ex, ses, RB_VERB_REQUEUE, "requeue");
+    act(ex, ses, RB_VERB_REQUEUE);
 }
 
 static void start_verb(struct rb_exchange *ex,

@@ -167,8 +167,9 @@ static bool read_build(struct reader *rd, struct rb_slice group, struct rb_build
         if (!read_field(&in, &tag, &value)) {
             return false;
         }
-        const struct record_field *f = find_field(record_build_fields, record_n_build_fields, tag);
-        struct pack_words w = record_words(b);
+        const struct record_field *f =
+            find_field(rb_record_build_fields, rb_record_n_build_fields, tag);
+        struct pack_words w = rb_record_words(b);
         if (f != NULL && !read_into(&in, f, value, b, &w)) {
             return false;
         }
@@ -183,7 +184,7 @@ static bool read_delay(struct rb_slice value, struct rb_delay *d)
 
 static bool read_top(struct reader *rd, uint64_t tag, struct rb_slice value, struct rb_retry *r)
 {
-    struct pack_words w = record_words(&r->build);
+    struct pack_words w = rb_record_words(&r->build);
     w.word[PACK_RULE] = r->decision.rule;
     switch (tag) {
     case TAG_BUILD:
@@ -192,18 +193,19 @@ static bool read_top(struct reader *rd, uint64_t tag, struct rb_slice value, str
         return read_build(rd, value, &r->child);
     case TAG_RULE_USE:
         return r->n_rule_uses < RB_RULE_USES_MAX &&
-               read_group(rd, value, record_use_fields, record_n_use_fields,
+               read_group(rd, value, rb_record_use_fields, rb_record_n_use_fields,
                           &r->rule_uses[r->n_rule_uses++], &w);
     case TAG_HISTORY:
         return r->n_history < RB_HISTORY_MAX &&
-               read_group(rd, value, record_history_fields, record_n_history_fields,
+               read_group(rd, value, rb_record_history_fields, rb_record_n_history_fields,
                           &r->history[r->n_history++], &w);
     case TAG_DELAY:
         return read_delay(value, &r->decision.delay);
     default:
         break;
     }
-    const struct record_field *f = find_field(record_retry_fields, record_n_retry_fields, tag);
+    const struct record_field *f =
+        find_field(rb_record_retry_fields, rb_record_n_retry_fields, tag);
     return f == NULL || read_into(rd, f, value, r, &w);
 }
 

@@ -119,16 +119,16 @@ static void put_fields(struct rb_buf *out, const struct record_field *fields, si
 }
 
 #define NAMING_FIELDS \
-    6 /* of record_build_fields: partition to source_version; they say the words */
+    6 /* of rb_record_build_fields: partition to source_version; they say the words */
 
 static void put_build(struct rb_buf *out, unsigned tag, const struct rb_build *b)
 {
     static const struct pack_words none = {{NULL}};
     size_t start = group_open(out, tag);
-    put_fields(out, record_build_fields, NAMING_FIELDS, b, &none);
-    struct pack_words w = record_words(b);
-    put_fields(out, record_build_fields + NAMING_FIELDS, record_n_build_fields - NAMING_FIELDS, b,
-               &w);
+    put_fields(out, rb_record_build_fields, NAMING_FIELDS, b, &none);
+    struct pack_words w = rb_record_words(b);
+    put_fields(out, rb_record_build_fields + NAMING_FIELDS,
+               rb_record_n_build_fields - NAMING_FIELDS, b, &w);
     group_close(out, start);
 }
 
@@ -142,10 +142,10 @@ static void put_delays(struct rb_buf *out, const struct rb_delay *d)
 enum rb_code rb_record_encode(const struct rb_retry *r, struct rb_buf *out, struct rb_err *err)
 {
     size_t start = out->len;
-    struct pack_words w = record_words(&r->build);
+    struct pack_words w = rb_record_words(&r->build);
     rb_buf_addc(out, RECORD_VERSION);
     put_build(out, TAG_BUILD, &r->build);
-    put_fields(out, record_retry_fields, record_n_retry_fields, r, &w);
+    put_fields(out, rb_record_retry_fields, rb_record_n_retry_fields, r, &w);
     w.word[PACK_RULE] = r->decision.rule;
     put_delays(out, &r->decision.delay);
     if (r->has_child) {
@@ -153,12 +153,12 @@ enum rb_code rb_record_encode(const struct rb_retry *r, struct rb_buf *out, stru
     }
     for (unsigned i = 0; i < r->n_rule_uses && i < RB_RULE_USES_MAX; i++) {
         size_t group = group_open(out, TAG_RULE_USE);
-        put_fields(out, record_use_fields, record_n_use_fields, &r->rule_uses[i], &w);
+        put_fields(out, rb_record_use_fields, rb_record_n_use_fields, &r->rule_uses[i], &w);
         group_close(out, group);
     }
     for (unsigned i = 0; i < r->n_history && i < RB_HISTORY_MAX; i++) {
         size_t group = group_open(out, TAG_HISTORY);
-        put_fields(out, record_history_fields, record_n_history_fields, &r->history[i], &w);
+        put_fields(out, rb_record_history_fields, rb_record_n_history_fields, &r->history[i], &w);
         group_close(out, group);
     }
     if (rb_buf_failed(out) || out->len - start > RB_RECORD_MAX_BYTES) {

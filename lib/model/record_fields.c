@@ -13,7 +13,7 @@
     {                                                        \
         tag, type, absent, offsetof(struct rb_build, member) \
     }
-const struct record_field record_build_fields[] = {
+const struct record_field rb_record_build_fields[] = {
     B(1, TEXT, 0, partition),
     B(2, TEXT, 0, account),
     B(3, TEXT, 0, region),
@@ -46,7 +46,7 @@ const struct record_field record_build_fields[] = {
     {                                                        \
         tag, type, absent, offsetof(struct rb_retry, member) \
     }
-const struct record_field record_retry_fields[] = {
+const struct record_field rb_record_retry_fields[] = {
     R(1, ID, 0, id),
     R(2, ID, 0, chain),
     R(3, ID, 0, previous),
@@ -84,23 +84,23 @@ const struct record_field record_retry_fields[] = {
     R(35, TEXT, 0, intent.access_key),
 };
 
-const struct record_field record_use_fields[] = {
+const struct record_field rb_record_use_fields[] = {
     {1, TEXT, 0, offsetof(struct rb_rule_use, rule)},
     {2, INT64, 0, offsetof(struct rb_rule_use, count)},
 };
 
-const struct record_field record_history_fields[] = {
+const struct record_field rb_record_history_fields[] = {
     {1, INT64, 0, offsetof(struct rb_history_entry, at_ms)},
     {2, STATE, 0, offsetof(struct rb_history_entry, state)},
     {3, TEXT, 0, offsetof(struct rb_history_entry, note)},
 };
 
-const size_t record_n_build_fields = RB_ARRAY_LEN(record_build_fields);
-const size_t record_n_retry_fields = RB_ARRAY_LEN(record_retry_fields);
-const size_t record_n_use_fields = RB_ARRAY_LEN(record_use_fields);
-const size_t record_n_history_fields = RB_ARRAY_LEN(record_history_fields);
+const size_t rb_record_n_build_fields = RB_ARRAY_LEN(rb_record_build_fields);
+const size_t rb_record_n_retry_fields = RB_ARRAY_LEN(rb_record_retry_fields);
+const size_t rb_record_n_use_fields = RB_ARRAY_LEN(rb_record_use_fields);
+const size_t rb_record_n_history_fields = RB_ARRAY_LEN(rb_record_history_fields);
 
-struct pack_words record_words(const struct rb_build *b)
+struct pack_words rb_record_words(const struct rb_build *b)
 {
     const char *colon = b->id == NULL ? NULL : strchr(b->id, ':');
     return (struct pack_words){

@@ -21,16 +21,16 @@ struct record_field {
 
 enum { TAG_BUILD = 40, TAG_CHILD, TAG_RULE_USE, TAG_HISTORY, TAG_DELAY };
 
-extern const struct record_field record_build_fields[];
-extern const size_t record_n_build_fields;
-extern const struct record_field record_retry_fields[];
-extern const size_t record_n_retry_fields;
-extern const struct record_field record_use_fields[];
-extern const size_t record_n_use_fields;
-extern const struct record_field record_history_fields[];
-extern const size_t record_n_history_fields;
+extern const struct record_field rb_record_build_fields[];
+extern const size_t rb_record_n_build_fields;
+extern const struct record_field rb_record_retry_fields[];
+extern const size_t rb_record_n_retry_fields;
+extern const struct record_field rb_record_use_fields[];
+extern const size_t rb_record_n_use_fields;
+extern const struct record_field rb_record_history_fields[];
+extern const size_t rb_record_n_history_fields;
 
-/* record_words - what the texts behind the naming fields of @b may refer to. */
-struct pack_words record_words(const struct rb_build *b);
+/* rb_record_words - what the texts behind the naming fields of @b may refer to. */
+struct pack_words rb_record_words(const struct rb_build *b);
 
 #endif

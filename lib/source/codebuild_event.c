@@ -24,7 +24,7 @@ static enum rb_code read_number(struct walk *w, struct rb_err *err)
     if (t.type == RB_JSON_NUMBER && rb_json_int(&t, &v) && v > 0) {
         w->build.number = v;
     }
-    return walk_drain(w, &t, err);
+    return rb_walk_drain(w, &t, err);
 }
 
 static const struct member source_members[] = {
@@ -35,7 +35,7 @@ static const struct member source_members[] = {
 static enum rb_code read_source(struct walk *w, struct rb_err *err)
 {
     bool is_object = false;
-    return walk_object(w, source_members, RB_ARRAY_LEN(source_members), &is_object, err);
+    return rb_walk_object(w, source_members, RB_ARRAY_LEN(source_members), &is_object, err);
 }
 
 static const struct member log_members[] = {TEXT("deep-link", build.url, URL_MAX_BYTES)};
@@ -43,11 +43,11 @@ static const struct member log_members[] = {TEXT("deep-link", build.url, URL_MAX
 static enum rb_code read_logs(struct walk *w, struct rb_err *err)
 {
     bool is_object = false;
-    return walk_object(w, log_members, RB_ARRAY_LEN(log_members), &is_object, err);
+    return rb_walk_object(w, log_members, RB_ARRAY_LEN(log_members), &is_object, err);
 }
 
 static const struct member information_members[] = {
-    VALUE("phases", walk_phases),
+    VALUE("phases", rb_walk_phases),
     VALUE("build-number", read_number),
     TEXT("initiator", build.initiator, TEXT_MAX_BYTES),
     TEXT("build-start-time", build_started, TEXT_MAX_BYTES),
@@ -59,7 +59,8 @@ static const struct member information_members[] = {
 static enum rb_code read_information(struct walk *w, struct rb_err *err)
 {
     bool is_object = false;
-    return walk_object(w, information_members, RB_ARRAY_LEN(information_members), &is_object, err);
+    return rb_walk_object(w, information_members, RB_ARRAY_LEN(information_members), &is_object,
+                          err);
 }
 
 static const struct member detail_members[] = {
@@ -74,7 +75,7 @@ static enum rb_code read_detail(struct walk *w, struct rb_err *err)
         w->has_detail = true; /* its name is reason enough */
         return rb_json_skip(&w->reader, err);
     }
-    return walk_object(w, detail_members, RB_ARRAY_LEN(detail_members), &w->has_detail, err);
+    return rb_walk_object(w, detail_members, RB_ARRAY_LEN(detail_members), &w->has_detail, err);
 }
 
 static const struct member event_members[] = {
@@ -91,7 +92,7 @@ static const struct member event_members[] = {
 static int64_t us_time(struct walk *w, const struct rb_json_token *t)
 {
     int64_t ms = 0;
-    if (!walk_is_string(t) || t->raw.len > TEXT_MAX_BYTES) {
+    if (!rb_walk_is_string(t) || t->raw.len > TEXT_MAX_BYTES) {
         return 0;
     }
     struct rb_slice s = t->escaped ? rb_slice_str(rb_json_dup(t, w->arena)) : t->raw;
@@ -106,7 +107,7 @@ static enum rb_code fill_reference(struct walk *w, struct rb_err *err)
         ref = rb_arena_printf(w->arena, "arn:aws:codebuild:%s:%s:build/%s", w->region, w->account,
                               ref);
         if (ref == NULL) {
-            return walk_exhausted(err);
+            return rb_walk_exhausted(err);
         }
     }
     enum rb_code rc = rb_build_parse_ref(ref, w->arena, &w->build, err);
@@ -151,7 +152,7 @@ static void fill_build(struct walk *w, struct rb_event *ev)
 static enum rb_code none(struct rb_event *ev, const char *why, struct rb_err *err)
 {
     if (why == NULL) {
-        return walk_exhausted(err);
+        return rb_walk_exhausted(err);
     }
     ev->kind = RB_EVENT_NONE;
     ev->why = why;
@@ -192,7 +193,7 @@ static enum rb_code judge(struct walk *w, struct rb_event *ev, struct rb_err *er
         return none(ev, "the event has no usable build id", err);
     }
     if (rc != RB_OK) {
-        return walk_exhausted(err);
+        return rb_walk_exhausted(err);
     }
     fill_build(w, ev);
     ev->kind = ended ? RB_EVENT_ENDED : RB_EVENT_FAILURE;
@@ -212,7 +213,8 @@ enum rb_code rb_codebuild_event_parse(struct rb_slice body, struct rb_arena *a,
     w.build = (struct rb_build)RB_BUILD_INIT;
     w.ended.type = w.last_end.type = RB_JSON_NULL;
     bool is_object = false;
-    enum rb_code rc = walk_object(&w, event_members, RB_ARRAY_LEN(event_members), &is_object, err);
+    enum rb_code rc =
+        rb_walk_object(&w, event_members, RB_ARRAY_LEN(event_members), &is_object, err);
     if (rc == RB_OK) {
         rc = rb_json_finish(&w.reader, err);
     }

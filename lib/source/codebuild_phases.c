@@ -10,22 +10,22 @@
 
 static enum rb_code read_phase_type(struct walk *w, struct rb_err *err)
 {
-    return walk_token(w, &w->phase.type, err);
+    return rb_walk_token(w, &w->phase.type, err);
 }
 
 static enum rb_code read_phase_status(struct walk *w, struct rb_err *err)
 {
-    return walk_token(w, &w->phase.status, err);
+    return rb_walk_token(w, &w->phase.status, err);
 }
 
 static enum rb_code read_phase_start(struct walk *w, struct rb_err *err)
 {
-    return walk_token(w, &w->phase.start, err);
+    return rb_walk_token(w, &w->phase.start, err);
 }
 
 static enum rb_code read_phase_end(struct walk *w, struct rb_err *err)
 {
-    return walk_token(w, &w->phase.end, err);
+    return rb_walk_token(w, &w->phase.end, err);
 }
 
 static enum rb_code read_phase_context(struct walk *w, struct rb_err *err)
@@ -33,13 +33,13 @@ static enum rb_code read_phase_context(struct walk *w, struct rb_err *err)
     struct rb_json_token t;
     enum rb_code rc = rb_json_next(&w->reader, &t, err);
     if (rc != RB_OK || t.type != RB_JSON_ARRAY_BEGIN) {
-        return rc != RB_OK ? rc : walk_drain(w, &t, err);
+        return rc != RB_OK ? rc : rb_walk_drain(w, &t, err);
     }
     while ((rc = rb_json_next(&w->reader, &t, err)) == RB_OK && t.type != RB_JSON_ARRAY_END) {
         if (t.type == RB_JSON_STRING && w->phase.n_contexts < CONTEXTS_MAX) {
             w->phase.contexts[w->phase.n_contexts++] = t;
         }
-        rc = walk_drain(w, &t, err);
+        rc = rb_walk_drain(w, &t, err);
         if (rc != RB_OK) {
             return rc;
         }
@@ -92,7 +92,7 @@ static enum rb_code join_contexts(struct walk *w, struct rb_err *err)
         if (t.escaped) {
             s = rb_slice_str(rb_json_dup(&t, w->arena));
             if (s.ptr == NULL) {
-                return walk_exhausted(err);
+                return rb_walk_exhausted(err);
             }
         }
         while (s.len > 0 && is_noise(s.ptr[0])) {
@@ -111,7 +111,7 @@ static enum rb_code join_contexts(struct walk *w, struct rb_err *err)
         w->build.message = rb_arena_strndup(w->arena, joined.data, joined.len);
     }
     return rb_buf_failed(&joined) || (joined.len > 0 && w->build.message == NULL)
-               ? walk_exhausted(err)
+               ? rb_walk_exhausted(err)
                : RB_OK;
 }
 
@@ -126,13 +126,13 @@ static bool says(struct rb_json_token t, const char *text)
 static enum rb_code keep_phase(struct walk *w, struct rb_err *err)
 {
     const struct phase *p = &w->phase;
-    if (walk_is_string(&p->end)) {
+    if (rb_walk_is_string(&p->end)) {
         w->last_end = p->end;
     }
-    if (walk_is_string(&p->type) && says(p->type, "COMPLETED")) {
+    if (rb_walk_is_string(&p->type) && says(p->type, "COMPLETED")) {
         w->ended = p->start;
     }
-    if (w->build.phase != NULL || !walk_is_string(&p->status) || !walk_is_string(&p->type) ||
+    if (w->build.phase != NULL || !rb_walk_is_string(&p->status) || !rb_walk_is_string(&p->type) ||
         says(p->status, "SUCCEEDED") || p->type.raw.len > TEXT_MAX_BYTES ||
         p->status.raw.len > TEXT_MAX_BYTES) {
         return RB_OK;
@@ -140,27 +140,27 @@ static enum rb_code keep_phase(struct walk *w, struct rb_err *err)
     w->build.phase = rb_json_dup(&p->type, w->arena);
     w->build.phase_status = rb_json_dup(&p->status, w->arena);
     if (w->build.phase == NULL || w->build.phase_status == NULL) {
-        return walk_exhausted(err);
+        return rb_walk_exhausted(err);
     }
     return join_contexts(w, err);
 }
 
-enum rb_code walk_phases(struct walk *w, struct rb_err *err)
+enum rb_code rb_walk_phases(struct walk *w, struct rb_err *err)
 {
     struct rb_json_token t;
     enum rb_code rc = rb_json_next(&w->reader, &t, err);
     if (rc != RB_OK || t.type != RB_JSON_ARRAY_BEGIN) {
-        return rc != RB_OK ? rc : walk_drain(w, &t, err);
+        return rc != RB_OK ? rc : rb_walk_drain(w, &t, err);
     }
     while ((rc = rb_json_next(&w->reader, &t, err)) == RB_OK && t.type != RB_JSON_ARRAY_END) {
         if (t.type == RB_JSON_OBJECT_BEGIN) {
             w->phase.type.type = w->phase.status.type = RB_JSON_NULL;
             w->phase.start.type = w->phase.end.type = RB_JSON_NULL;
             w->phase.n_contexts = 0;
-            rc = walk_open_object(w, phase_members, RB_ARRAY_LEN(phase_members), err);
+            rc = rb_walk_open_object(w, phase_members, RB_ARRAY_LEN(phase_members), err);
             rc = rc == RB_OK ? keep_phase(w, err) : rc;
         } else {
-            rc = walk_drain(w, &t, err);
+            rc = rb_walk_drain(w, &t, err);
         }
         if (rc != RB_OK) {
             return rc;

@@ -5,7 +5,7 @@
  */
 #include "codebuild_walk.h"
 
-enum rb_code walk_drain(struct walk *w, const struct rb_json_token *t, struct rb_err *err)
+enum rb_code rb_walk_drain(struct walk *w, const struct rb_json_token *t, struct rb_err *err)
 {
     if (t->type != RB_JSON_OBJECT_BEGIN && t->type != RB_JSON_ARRAY_BEGIN) {
         return RB_OK;
@@ -21,12 +21,12 @@ enum rb_code walk_drain(struct walk *w, const struct rb_json_token *t, struct rb
     return RB_OK;
 }
 
-enum rb_code walk_exhausted(struct rb_err *err)
+enum rb_code rb_walk_exhausted(struct rb_err *err)
 {
     return rb_err_set(err, RB_E_NOMEM, "no memory for the texts of an event");
 }
 
-enum rb_code walk_token(struct walk *w, struct rb_json_token *ret_t, struct rb_err *err)
+enum rb_code rb_walk_token(struct walk *w, struct rb_json_token *ret_t, struct rb_err *err)
 {
     struct rb_json_token t;
     enum rb_code rc = rb_json_next(&w->reader, &t, err);
@@ -34,19 +34,19 @@ enum rb_code walk_token(struct walk *w, struct rb_json_token *ret_t, struct rb_e
         return rc;
     }
     *ret_t = t.type == RB_JSON_STRING ? t : (struct rb_json_token){.type = RB_JSON_NULL};
-    return walk_drain(w, &t, err);
+    return rb_walk_drain(w, &t, err);
 }
 
 static enum rb_code read_text(struct walk *w, const struct member *m, struct rb_err *err)
 {
     struct rb_json_token t;
-    enum rb_code rc = walk_token(w, &t, err);
+    enum rb_code rc = rb_walk_token(w, &t, err);
     if (rc != RB_OK || t.type != RB_JSON_STRING || t.raw.len == 0 || t.raw.len > m->max) {
         return rc;
     }
     const char *text = rb_json_dup(&t, w->arena);
     if (text == NULL) {
-        return walk_exhausted(err);
+        return rb_walk_exhausted(err);
     }
     memcpy((char *)w + m->offset, &text, sizeof(text));
     return RB_OK;
@@ -63,8 +63,8 @@ static enum rb_code read_member(struct walk *w, const struct rb_json_token *key,
     return rb_json_skip(&w->reader, err);
 }
 
-enum rb_code walk_open_object(struct walk *w, const struct member *rows, size_t n,
-                              struct rb_err *err)
+enum rb_code rb_walk_open_object(struct walk *w, const struct member *rows, size_t n,
+                                 struct rb_err *err)
 {
     for (;;) {
         struct rb_json_token t;
@@ -78,8 +78,8 @@ enum rb_code walk_open_object(struct walk *w, const struct member *rows, size_t 
     }
 }
 
-enum rb_code walk_object(struct walk *w, const struct member *rows, size_t n, bool *ret_is_object,
-                         struct rb_err *err)
+enum rb_code rb_walk_object(struct walk *w, const struct member *rows, size_t n,
+                            bool *ret_is_object, struct rb_err *err)
 {
     struct rb_json_token t;
     enum rb_code rc = rb_json_next(&w->reader, &t, err);
@@ -87,5 +87,5 @@ enum rb_code walk_object(struct walk *w, const struct member *rows, size_t n, bo
         return rc;
     }
     *ret_is_object = t.type == RB_JSON_OBJECT_BEGIN;
-    return *ret_is_object ? walk_open_object(w, rows, n, err) : walk_drain(w, &t, err);
+    return *ret_is_object ? rb_walk_open_object(w, rows, n, err) : rb_walk_drain(w, &t, err);
 }

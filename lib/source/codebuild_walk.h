@@ -47,21 +47,21 @@ struct member {
         name, 0, 0, read  \
     }
 
-/* walk_drain - the rest of the container that @t opened; nothing for other tokens. */
-enum rb_code walk_drain(struct walk *w, const struct rb_json_token *t, struct rb_err *err);
-/* walk_token - one value; *ret_t is a string or is cleared. */
-enum rb_code walk_token(struct walk *w, struct rb_json_token *ret_t, struct rb_err *err);
-/* walk_open_object - the members behind a '{' that was read already. */
-enum rb_code walk_open_object(struct walk *w, const struct member *rows, size_t n,
-                              struct rb_err *err);
-/* walk_object - one value; what is no object is skipped. */
-enum rb_code walk_object(struct walk *w, const struct member *rows, size_t n, bool *ret_is_object,
-                         struct rb_err *err);
-enum rb_code walk_exhausted(struct rb_err *err);
-/* walk_phases - the value of "phases": the first phase that failed, and when it all ended. */
-enum rb_code walk_phases(struct walk *w, struct rb_err *err);
-/* walk_is_string - a string that is not empty. */
-static inline bool walk_is_string(const struct rb_json_token *t)
+/* rb_walk_drain - the rest of the container that @t opened; nothing for other tokens. */
+enum rb_code rb_walk_drain(struct walk *w, const struct rb_json_token *t, struct rb_err *err);
+/* rb_walk_token - one value; *ret_t is a string or is cleared. */
+enum rb_code rb_walk_token(struct walk *w, struct rb_json_token *ret_t, struct rb_err *err);
+/* rb_walk_open_object - the members behind a '{' that was read already. */
+enum rb_code rb_walk_open_object(struct walk *w, const struct member *rows, size_t n,
+                                 struct rb_err *err);
+/* rb_walk_object - one value; what is no object is skipped. */
+enum rb_code rb_walk_object(struct walk *w, const struct member *rows, size_t n,
+                            bool *ret_is_object, struct rb_err *err);
+enum rb_code rb_walk_exhausted(struct rb_err *err);
+/* rb_walk_phases - the value of "phases": the first phase that failed, and when it all ended. */
+enum rb_code rb_walk_phases(struct walk *w, struct rb_err *err);
+/* rb_walk_is_string - a string that is not empty. */
+static inline bool rb_walk_is_string(const struct rb_json_token *t)
 {
     return t->type == RB_JSON_STRING && t->raw.len > 0;
 }

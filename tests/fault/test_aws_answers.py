@@ -5,11 +5,11 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import cases  # noqa: E402
+import life  # noqa: E402
 import service  # noqa: E402
-import test_life  # noqa: E402
 from cases import case  # noqa: E402
 from sim_harness import equal  # noqa: E402
-from test_life import FAST_RULE, deliver, event_of, reach  # noqa: E402
+from life import FAST_RULE, deliver, event_of, reach  # noqa: E402
 
 
 def one_with_faults(world, rows, state="recovered", timeout=40, extra=""):
@@ -127,4 +127,4 @@ def a_clock_five_minutes_off_is_corrected(world):
 
 
 if __name__ == "__main__":
-    cases.main(__doc__, test_life.World, lambda w: w.sim.stop())
+    cases.main(__doc__, life.World, lambda w: w.sim.stop())

@@ -55,7 +55,7 @@ class Killer:
 
 def start_builds(sim, count):
     """Failed builds at the simulator, by project."""
-    client = sim.client()
+    client = sim.client(attempts=10)
     ids = []
     for n in range(count):
         project = f"app-{n % PROJECTS}"

@@ -101,7 +101,7 @@ static const char *download_failed(const struct rb_policy *p, const struct rb_bu
     if (!rb_str_eq(b->phase, "DOWNLOAD_SOURCE")) {
         return "phase";
     }
-    return transient_find(p, b, ret_hit) ? NULL : "message";
+    return rb_transient_find(p, b, ret_hit) ? NULL : "message";
 }
 
 static const char *download_reason(const struct rb_build *b, struct rb_slice hit,
@@ -143,7 +143,7 @@ static const char *commands_failed(const struct rb_policy *p, const struct rb_bu
     if (!is_command_phase(b->phase)) {
         return "phase";
     }
-    return transient_find(p, b, ret_hit) ? NULL : "message";
+    return rb_transient_find(p, b, ret_hit) ? NULL : "message";
 }
 
 static const char *commands_reason(const struct rb_build *b, struct rb_slice hit,
@@ -201,7 +201,7 @@ static const char *real_reason(const struct rb_build *b, struct rb_slice hit, st
                    plain);
 }
 
-const struct builtin policy_builtins[] = {
+const struct builtin rb_policy_builtins[] = {
     {"stopped", RB_ACTION_IGNORE, 0, stopped_failed, stopped_reason},
     {"client-error", RB_ACTION_IGNORE, 0, client_failed, client_reason},
     {"platform-fault", RB_ACTION_RETRY, 2, platform_failed, platform_reason},
@@ -211,4 +211,4 @@ const struct builtin policy_builtins[] = {
     {"timed-out", RB_ACTION_ASK, 1, timed_out_failed, timed_out_reason},
     {"real-failure", RB_ACTION_IGNORE, 0, nothing_failed, real_reason},
 };
-const unsigned policy_n_builtins = RB_ARRAY_LEN(policy_builtins);
+const unsigned rb_policy_n_builtins = RB_ARRAY_LEN(rb_policy_builtins);

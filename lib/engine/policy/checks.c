@@ -25,8 +25,8 @@ static bool check_project(const struct rb_policy *p, const struct rb_policy_inpu
 {
     const struct rb_settings *s = p->settings;
     const char *project = in->build->project;
-    bool allowed = s->projects_allow.n == 0 || globs_match(&s->projects_allow, project);
-    bool denied = s->projects_deny.n > 0 && globs_match(&s->projects_deny, project);
+    bool allowed = s->projects_allow.n == 0 || rb_globs_match(&s->projects_allow, project);
+    bool denied = s->projects_deny.n > 0 && rb_globs_match(&s->projects_deny, project);
     if (allowed && !denied) {
         return false;
     }
@@ -121,8 +121,8 @@ static bool check_auto_retry(const struct rb_policy *p, const struct rb_policy_i
                           "CodeBuild's own auto-retry runs this build again."));
 }
 
-bool check_first(const struct rb_policy *p, const struct rb_policy_input *in, struct rb_arena *a,
-                 struct rb_decision *ret_d)
+bool rb_check_first(const struct rb_policy *p, const struct rb_policy_input *in, struct rb_arena *a,
+                    struct rb_decision *ret_d)
 {
     static bool (*const checks[])(const struct rb_policy *, const struct rb_policy_input *,
                                   struct rb_arena *, struct rb_decision *) = {

@@ -18,7 +18,7 @@ struct pattern {
     pcre2_match_context *limits;
 };
 
-void pattern_free(struct pattern *p)
+void rb_pattern_free(struct pattern *p)
 {
     if (p != NULL) {
         pcre2_match_context_free(p->limits);
@@ -29,11 +29,11 @@ void pattern_free(struct pattern *p)
 
 static void pattern_freep(struct pattern **p)
 {
-    pattern_free(*p);
+    rb_pattern_free(*p);
 }
 
-enum rb_code pattern_new(const char *text, bool caseless, struct pattern **ret_p,
-                         struct rb_err *err)
+enum rb_code rb_pattern_new(const char *text, bool caseless, struct pattern **ret_p,
+                            struct rb_err *err)
 {
     RB_CLEANUP(pattern_freep) struct pattern *p = calloc(1, sizeof(*p));
     if (p == NULL) {
@@ -68,7 +68,7 @@ static void match_data_freep(pcre2_match_data **m)
     pcre2_match_data_free(*m);
 }
 
-bool pattern_find(const struct pattern *p, struct rb_slice s, struct rb_slice *ret_hit)
+bool rb_pattern_find(const struct pattern *p, struct rb_slice s, struct rb_slice *ret_hit)
 {
     RB_CLEANUP(match_data_freep) pcre2_match_data *m = pcre2_match_data_create(1, NULL);
     if (m == NULL || s.ptr == NULL ||

@@ -22,11 +22,11 @@ static enum rb_code compile_rule(const struct rb_rule_setting *r, struct pattern
     if (r->when.message == NULL) {
         return RB_OK;
     }
-    enum rb_code rc = pattern_new(r->when.message, false, ret_p, err);
+    enum rb_code rc = rb_pattern_new(r->when.message, false, ret_p, err);
     if (rc != RB_OK) {
         return rb_err_wrap(err, rc, "rule '%s', condition message", r->name);
     }
-    if (pattern_find(*ret_p, RB_SLICE_LIT(BOILERPLATE), NULL)) {
+    if (rb_pattern_find(*ret_p, RB_SLICE_LIT(BOILERPLATE), NULL)) {
         return rb_err_set(err, RB_E_INVALID,
                           "rule '%s', condition message: it matches what every failed command "
                           "prints (\"Reason: exit status 1\"); name what is special",
@@ -37,11 +37,11 @@ static enum rb_code compile_rule(const struct rb_rule_setting *r, struct pattern
 
 static enum rb_code compile_table(bool of_download, struct pattern **ret_p, struct rb_err *err)
 {
-    RB_CLEANUP(rb_freep) char *text = transient_pattern(of_download);
+    RB_CLEANUP(rb_freep) char *text = rb_transient_pattern(of_download);
     if (text == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the table of transient messages");
     }
-    return pattern_new(text, true, ret_p, err);
+    return rb_pattern_new(text, true, ret_p, err);
 }
 
 static void policy_freep(struct rb_policy **p)
@@ -79,11 +79,11 @@ void rb_policy_free(struct rb_policy *p)
         return;
     }
     for (unsigned i = 0; p->messages != NULL && i < p->settings->n_rules; i++) {
-        pattern_free(p->messages[i]);
+        rb_pattern_free(p->messages[i]);
     }
     free(p->messages);
-    pattern_free(p->download);
-    pattern_free(p->commands);
+    rb_pattern_free(p->download);
+    rb_pattern_free(p->commands);
     rb_settings_unref(p->settings);
     free(p);
 }
@@ -174,7 +174,7 @@ static void try_user_rule(const struct rb_policy *p, unsigned i, const struct rb
         trace(w, r->name, -1, NULL);
         return;
     }
-    const char *failed = when_failed(p, i, in);
+    const char *failed = rb_when_failed(p, i, in);
     trace(w, r->name, failed == NULL ? 1 : 0, failed);
     if (failed == NULL) {
         struct match m = {.name = r->name, .then = r->then, .limit = r->limit, .delay = r->delay};
@@ -211,8 +211,8 @@ static void walk_rules(const struct rb_policy *p, const struct rb_policy_input *
     for (unsigned i = 0; i < p->settings->n_rules; i++) {
         try_user_rule(p, i, in, a, w, d);
     }
-    for (unsigned i = 0; p->settings->builtin_rules && i < policy_n_builtins; i++) {
-        try_builtin(p, &policy_builtins[i], in, a, w, d);
+    for (unsigned i = 0; p->settings->builtin_rules && i < rb_policy_n_builtins; i++) {
+        try_builtin(p, &rb_policy_builtins[i], in, a, w, d);
     }
     if (!w->decided) {
         *d = (struct rb_decision){.action = RB_ACTION_IGNORE,
@@ -254,7 +254,7 @@ static void apply_mode(const struct rb_policy *p, const struct rb_policy_input *
 static void decide(const struct rb_policy *p, const struct rb_policy_input *in, struct rb_arena *a,
                    struct walk *w, struct rb_decision *d)
 {
-    w->decided = check_first(p, in, a, d);
+    w->decided = rb_check_first(p, in, a, d);
     if (!w->decided && in->person) {
         w->decided = true;
         *d = (struct rb_decision){.action = RB_ACTION_RETRY,

@@ -53,7 +53,7 @@ static const struct {
     {COMMANDS, "error creating overlay mount|failed to register layer"},
 };
 
-char *transient_pattern(bool of_download)
+char *rb_transient_pattern(bool of_download)
 {
     int phase = of_download ? DOWNLOAD : COMMANDS;
     struct rb_buf b = RB_BUF_INIT(16384);
@@ -78,26 +78,27 @@ static bool find_in_commands(const struct pattern *p, const char *message, struc
 {
     const char *begin = strstr(message, COMMAND_BEGINS);
     if (begin == NULL) {
-        return pattern_find(p, rb_slice_str(message), ret_hit);
+        return rb_pattern_find(p, rb_slice_str(message), ret_hit);
     }
     struct rb_slice before = {.ptr = message, .len = (size_t)(begin - message)};
-    if (pattern_find(p, before, ret_hit)) {
+    if (rb_pattern_find(p, before, ret_hit)) {
         return true;
     }
     const char *end = NULL; /* the last one: a command may say the words, too */
     for (const char *at = begin; (at = strstr(at, COMMAND_ENDS)) != NULL; at++) {
         end = at;
     }
-    return end != NULL && pattern_find(p, rb_slice_str(end), ret_hit);
+    return end != NULL && rb_pattern_find(p, rb_slice_str(end), ret_hit);
 }
 
-bool transient_find(const struct rb_policy *p, const struct rb_build *b, struct rb_slice *ret_hit)
+bool rb_transient_find(const struct rb_policy *p, const struct rb_build *b,
+                       struct rb_slice *ret_hit)
 {
     if (b->message == NULL) {
         return false;
     }
     if (rb_str_eq(b->phase, "DOWNLOAD_SOURCE")) {
-        return pattern_find(p->download, rb_slice_str(b->message), ret_hit);
+        return rb_pattern_find(p->download, rb_slice_str(b->message), ret_hit);
     }
     return find_in_commands(p->commands, b->message, ret_hit);
 }

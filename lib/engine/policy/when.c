@@ -23,7 +23,7 @@ static const struct {
     {"initiator", offsetof(struct rb_when, initiator), offsetof(struct rb_build, initiator)},
 };
 
-bool globs_match(const struct rb_strings *globs, const char *value)
+bool rb_globs_match(const struct rb_strings *globs, const char *value)
 {
     bool included = false;
     bool only_exclusions = true;
@@ -44,7 +44,7 @@ bool globs_match(const struct rb_strings *globs, const char *value)
     return included || only_exclusions;
 }
 
-const char *when_failed(const struct rb_policy *p, unsigned i, const struct rb_policy_input *in)
+const char *rb_when_failed(const struct rb_policy *p, unsigned i, const struct rb_policy_input *in)
 {
     const struct rb_when *when = &p->settings->rules[i].when;
     for (size_t c = 0; c < RB_ARRAY_LEN(conditions); c++) {
@@ -52,15 +52,15 @@ const char *when_failed(const struct rb_policy *p, unsigned i, const struct rb_p
         struct rb_strings globs;
         memcpy(&globs, (const char *)when + conditions[c].globs, sizeof(globs));
         memcpy(&value, (const char *)in->build + conditions[c].value, sizeof(value));
-        if (globs.n > 0 && !globs_match(&globs, value)) {
+        if (globs.n > 0 && !rb_globs_match(&globs, value)) {
             return conditions[c].name;
         }
     }
-    if (when->source.n > 0 && !globs_match(&when->source, in->source)) {
+    if (when->source.n > 0 && !rb_globs_match(&when->source, in->source)) {
         return "source";
     }
     if (p->messages[i] != NULL &&
-        !pattern_find(p->messages[i], rb_slice_str(in->build->message), NULL)) {
+        !rb_pattern_find(p->messages[i], rb_slice_str(in->build->message), NULL)) {
         return "message";
     }
     return NULL;

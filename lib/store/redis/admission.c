@@ -10,8 +10,9 @@
 #define GONE 255
 #define HAS_TOKEN 1
 #define HAS_DELIVERY 2
+#define HAS_PREVIOUS 4
 #define KEYS_FIXED 6
-#define ARGS_FIXED 7
+#define ARGS_FIXED 8
 
 bool ritem_init(struct ritem *it, struct rb_admission *a)
 {
@@ -65,45 +66,38 @@ static void put_project_seen(struct rb_buf *out, struct rb_buf *scratch, const s
     rcmd_arg(out, scratch->data, scratch->len);
 }
 
+static bool has_previous(const struct rb_admission *a)
+{
+    return a->mode != RB_ADMIT_ENDED && a->retry->previous[0] != '\0';
+}
+
 static void count_first(const struct rb_admission *a, size_t *keys, size_t *args)
 {
-    size_t remembered = (has_token(a) ? 1u : 0u) + (has_delivery(a) ? 1u : 0u);
-    *keys += 2 * remembered + 1;
-    *args += 3 + 2 * remembered;
+    *keys += 1u + (has_token(a) ? 1u : 0u) + (has_delivery(a) ? 1u : 0u);
+    *args += 1u + (has_token(a) ? 1u : 0u) + (has_previous(a) ? 1u : 0u);
     if (a->mode != RB_ADMIT_ENDED) {
-        *keys += 3u + (a->n_reports > 0 ? 3u : 0u);
-        *args += 5 + 3 * (size_t)a->n_reports;
+        *keys += 2u + (a->n_reports > 0 ? 3u : 0u);
+        *args += 3u + 3u * (size_t)a->n_reports;
     }
 }
 
-static void put_remembered_keys(struct rb_buf *out, char letter, uint16_t slice, const char *key)
-{
-    uint8_t raw[RKEY_RAW];
-    rkey_raw(key, raw);
-    rcmd_slice(out, letter, slice, raw);
-    rcmd_slice(out, letter, (uint16_t)(slice - 1), raw);
-}
-
-static void put_keys(struct rb_buf *out, const struct ritem *it, uint16_t slice)
+static void put_keys(struct rb_buf *out, const struct ritem *it)
 {
     const struct rb_admission *a = it->a;
-    uint8_t build[RKEY_RAW];
-    rkey_raw(a->build_key, build);
     if (has_token(a)) {
-        put_remembered_keys(out, 't', slice, a->token_key);
+        rcmd_hex_key(out, 't', a->token_key);
     }
     if (has_delivery(a)) {
-        put_remembered_keys(out, 'd', slice, a->delivery_key);
+        rcmd_hex_key(out, 'd', a->delivery_key);
     }
     if (a->mode != RB_ADMIT_ENDED) {
-        rcmd_bucket(out, 'e', build);
+        rcmd_hex_key(out, 'e', a->build_key);
     }
-    rcmd_bucket(out, 'c', build);
+    rcmd_hex_key(out, 'c', a->build_key);
     if (a->mode == RB_ADMIT_ENDED) {
         return;
     }
     rcmd_key(out, 'r', it->id, RKEY_RAW);
-    rcmd_project(out, a->retry->build.project);
     if (a->n_reports > 0) {
         uint8_t chain[RKEY_RAW] = {0};
         (void)rid_raw(a->retry->chain, chain);
@@ -113,39 +107,14 @@ static void put_keys(struct rb_buf *out, const struct ritem *it, uint16_t slice)
     }
 }
 
-/* Field and value of a key that is remembered until now + delivery_ttl. */
-static void put_remembered_args(const struct redis_store *s, struct rb_buf *out, const char *key,
-                                const uint8_t id[RKEY_RAW], const char *fingerprint, int64_t now_ms)
-{
-    uint8_t raw[RKEY_RAW];
-    uint8_t value[RKEY_RAW + 6 + RKEY_RAW];
-    size_t len = RKEY_RAW + 6;
-    rkey_raw(key, raw);
-    rcmd_arg(out, raw + 2, RKEY_FIELD);
-    memcpy(value, id, RKEY_RAW);
-    rput48(value + RKEY_RAW, now_ms + rdelivery_ttl_ms(s));
-    if (fingerprint != NULL) {
-        rkey_raw(fingerprint, value + len);
-        len += RKEY_RAW;
-    }
-    rcmd_arg(out, value, len);
-}
-
-static enum rb_code put_record(const struct redis_store *s, struct rb_buf *out,
-                               struct rb_buf *scratch, const struct ritem *it,
-                               const uint8_t build[RKEY_RAW], int64_t now_ms, struct rb_err *err)
+static enum rb_code put_record(struct rb_buf *out, struct rb_buf *scratch, const struct ritem *it,
+                               struct rb_err *err)
 {
     const struct rb_admission *a = it->a;
     const struct rb_retry *r = a->retry;
-    uint8_t previous[RKEY_RAW];
-    uint8_t effect[RKEY_RAW + 6];
-    if (rid_raw(r->previous, previous)) {
-        rcmd_arg(out, previous, RKEY_RAW);
-    } else {
-        rcmd_arg(out, "", 0);
-    }
-    reffect_value(s, it->id, r->state, now_ms, effect);
-    rcmd_arg(out, effect, sizeof(effect));
+    uint8_t build[RKEY_RAW];
+    uint8_t tail[RENTRY_TAIL];
+    rkey_raw(a->build_key, build);
     rb_buf_clear(scratch);
     rhead_new(scratch, r, a->task, build);
     enum rb_code rc = rb_record_encode(r, scratch, err);
@@ -153,8 +122,9 @@ static enum rb_code put_record(const struct redis_store *s, struct rb_buf *out,
         return rc;
     }
     rcmd_arg(out, scratch->data, scratch->len);
+    rentry_tail(r, tail);
+    rcmd_arg(out, tail, sizeof(tail));
     rcmd_int(out, a->task * RSPAN + r->due_ms);
-    rcmd_int(out, r->state * RSPAN + r->created_ms);
     for (unsigned i = 0; i < a->n_reports; i++) {
         const char stage = (char)a->reports[i].stage;
         rcmd_arg(out, &stage, 1);
@@ -164,31 +134,32 @@ static enum rb_code put_record(const struct redis_store *s, struct rb_buf *out,
     return RB_OK;
 }
 
-static enum rb_code put_args(const struct redis_store *s, struct rb_buf *out,
-                             struct rb_buf *scratch, const struct ritem *it, int64_t now_ms,
+static enum rb_code put_args(struct rb_buf *out, struct rb_buf *scratch, const struct ritem *it,
                              struct rb_err *err)
 {
     const struct rb_admission *a = it->a;
     bool ended = a->mode == RB_ADMIT_ENDED;
-    uint8_t build[RKEY_RAW];
-    rkey_raw(a->build_key, build);
-    const uint8_t meta[5] = {
+    uint8_t meta[6 + RKEY_RAW] = {
         (uint8_t)a->mode,
-        (uint8_t)((has_token(a) ? HAS_TOKEN : 0) | (has_delivery(a) ? HAS_DELIVERY : 0)),
+        (uint8_t)((has_token(a) ? HAS_TOKEN : 0) | (has_delivery(a) ? HAS_DELIVERY : 0) |
+                  (has_previous(a) ? HAS_PREVIOUS : 0)),
         ended ? 0 : (uint8_t)a->task,
         ended ? 0 : (uint8_t)a->retry->state,
         (uint8_t)a->n_reports,
+        !ended && rb_state_terminal(a->retry->state),
     };
+    memcpy(meta + 6, it->id, RKEY_RAW);
     rcmd_arg(out, meta, sizeof(meta));
-    rcmd_arg(out, it->id, RKEY_RAW);
+    uint8_t raw[RKEY_RAW] = {0};
+    if (has_previous(a)) {
+        (void)rid_raw(a->retry->previous, raw);
+        rcmd_arg(out, raw, RKEY_RAW);
+    }
     if (has_token(a)) {
-        put_remembered_args(s, out, a->token_key, it->id, a->token_fingerprint, now_ms);
+        rkey_raw(a->token_fingerprint, raw);
+        rcmd_arg(out, raw, RKEY_RAW);
     }
-    if (has_delivery(a)) {
-        put_remembered_args(s, out, a->delivery_key, it->id, NULL, now_ms);
-    }
-    rcmd_arg(out, build + 2, RKEY_FIELD);
-    return ended ? RB_OK : put_record(s, out, scratch, it, build, now_ms, err);
+    return ended ? RB_OK : put_record(out, scratch, it, err);
 }
 
 static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
@@ -198,7 +169,7 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
     const struct rb_build *projects[RCHUNK];
     unsigned n_projects = distinct_projects(items, n, projects);
     size_t keys = KEYS_FIXED;
-    size_t args = ARGS_FIXED + n_projects;
+    size_t args = ARGS_FIXED + 2 * (size_t)n_projects;
     for (unsigned i = 0; i < n; i++) {
         count_first(items[i]->a, &keys, &args);
     }
@@ -206,23 +177,27 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
     for (const char *letter = "zsakjo"; *letter != '\0'; letter++) {
         rcmd_key(out, *letter, "", 0);
     }
-    uint16_t slice = rslice_now(s, now_ms);
     for (unsigned i = 0; i < n; i++) {
-        put_keys(out, items[i], slice);
+        put_keys(out, items[i]);
     }
+    uint8_t value[RKEY_RAW + 6] = {0};
     rcmd_int(out, now_ms);
     rcmd_int(out, s->max_waiting > 0 ? s->max_waiting : INT64_C(1) << 50);
     rcmd_str(out, RKEY_CHANNEL);
-    rcmd_int(out, rkeep_ms(s));
+    rcmd_int(out, rdelivery_ttl_ms(s));
+    rput48(value, now_ms + rdelivery_ttl_ms(s));
+    rcmd_arg(out, value, 6);
+    reffect_value(s, items[0]->id, RB_STATE_IGNORED, now_ms, value);
+    rcmd_arg(out, value + RKEY_RAW, 6);
     rcmd_int(out, n);
     rcmd_int(out, n_projects);
-    rcmd_int(out, now_ms);
     for (unsigned i = 0; i < n_projects; i++) {
+        rcmd_int(out, now_ms);
         put_project_seen(out, scratch, projects[i]);
     }
     enum rb_code rc = RB_OK;
     for (unsigned i = 0; i < n && rc == RB_OK; i++) {
-        rc = put_args(s, out, scratch, items[i], now_ms, err);
+        rc = put_args(out, scratch, items[i], err);
     }
     return rc;
 }
@@ -264,12 +239,9 @@ static enum rb_code receive_first(const redisReply *r, struct ritem *const *item
 
 /* ---- the second half ---- */
 
-static void count_second(const struct ritem *it, size_t *keys, size_t *args)
+static size_t n_remembered(const struct ritem *it)
 {
-    size_t remembered =
-        it->what == 'D' ? (has_token(it->a) ? 1u : 0u) + (has_delivery(it->a) ? 1u : 0u) : 0u;
-    *keys += 2 + remembered;
-    *args += 3 + 2 * remembered;
+    return it->what == 'D' ? (has_token(it->a) ? 1u : 0u) + (has_delivery(it->a) ? 1u : 0u) : 0u;
 }
 
 static void put_second(const struct redis_store *s, struct rb_buf *out, struct rb_buf *scratch,
@@ -277,10 +249,7 @@ static void put_second(const struct redis_store *s, struct rb_buf *out, struct r
 {
     const struct rb_admission *a = it->a;
     bool duplicate = it->what == 'D';
-    const uint8_t meta[2] = {
-        (uint8_t)it->what,
-        duplicate ? (uint8_t)((has_token(a) ? 1 : 0) + (has_delivery(a) ? 1 : 0)) : 0,
-    };
+    const uint8_t meta[2] = {(uint8_t)it->what, (uint8_t)n_remembered(it)};
     rcmd_arg(out, meta, sizeof(meta));
     rcmd_arg(out, it->found, RKEY_RAW);
     rb_buf_clear(scratch);
@@ -288,11 +257,15 @@ static void put_second(const struct redis_store *s, struct rb_buf *out, struct r
         rput_deliveries(scratch, a->delivery);
     }
     rcmd_arg(out, rb_buf_str(scratch), scratch->len);
+    uint8_t value[RKEY_RAW + 6 + RKEY_RAW];
+    memcpy(value, it->found, RKEY_RAW);
+    rput48(value + RKEY_RAW, now_ms + rdelivery_ttl_ms(s));
     if (duplicate && has_token(a)) {
-        put_remembered_args(s, out, a->token_key, it->found, a->token_fingerprint, now_ms);
+        rkey_raw(a->token_fingerprint, value + RKEY_RAW + 6);
+        rcmd_arg(out, value, sizeof(value));
     }
     if (duplicate && has_delivery(a)) {
-        put_remembered_args(s, out, a->delivery_key, it->found, NULL, now_ms);
+        rcmd_arg(out, value, RKEY_RAW + 6);
     }
 }
 
@@ -301,10 +274,9 @@ static void send_second(const struct redis_store *s, struct rb_buf *out, struct 
 {
     size_t keys = 1;
     size_t args = 4;
-    uint16_t slice = rslice_now(s, now_ms);
-    uint8_t raw[RKEY_RAW];
     for (unsigned i = 0; i < n; i++) {
-        count_second(items[i], &keys, &args);
+        keys += 2 + n_remembered(items[i]);
+        args += 3 + n_remembered(items[i]);
     }
     rscript_begin(out, RSCRIPT_REPEAT, keys, args);
     rcmd_key(out, 'z', "", 0);
@@ -312,17 +284,15 @@ static void send_second(const struct redis_store *s, struct rb_buf *out, struct 
         rcmd_key(out, 'r', items[i]->found, RKEY_RAW);
         rcmd_key(out, 'l', items[i]->found, RKEY_RAW);
         if (items[i]->what == 'D' && has_token(items[i]->a)) {
-            rkey_raw(items[i]->a->token_key, raw);
-            rcmd_slice(out, 't', slice, raw);
+            rcmd_hex_key(out, 't', items[i]->a->token_key);
         }
         if (items[i]->what == 'D' && has_delivery(items[i]->a)) {
-            rkey_raw(items[i]->a->delivery_key, raw);
-            rcmd_slice(out, 'd', slice, raw);
+            rcmd_hex_key(out, 'd', items[i]->a->delivery_key);
         }
     }
     rcmd_int(out, now_ms);
     rcmd_str(out, RKEY_CHANNEL);
-    rcmd_int(out, rkeep_ms(s));
+    rcmd_int(out, rdelivery_ttl_ms(s));
     rcmd_int(out, n);
     for (unsigned i = 0; i < n; i++) {
         put_second(s, out, scratch, items[i], now_ms);

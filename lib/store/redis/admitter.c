@@ -365,10 +365,10 @@ int redis_admitter_timeout_ms(const struct rb_admitter *adm)
     int64_t at = 0;
     if (m->conn.state == RCONN_CLOSED) {
         at = m->open_at_ms;
-    } else if (timed(m)) {
+    } else if (m->under_way || (timed(m) && m->n_waiting > 0)) {
         at = m->deadline_ms;
     } else {
-        return m->n_waiting + m->n_batch > 0 ? 0 : -1;
+        return timed(m) || m->n_waiting + m->n_batch == 0 ? -1 : 0;
     }
     int64_t left = at - rb_boot_ms(m->store->clock);
     return left < 0 ? 0 : (int)left;

@@ -66,41 +66,29 @@ void rcmd_words(struct rb_buf *out, const char *word, ...)
 static const char prefix[] = "rb:{0}:";
 #define PREFIX_LEN (sizeof(prefix) - 1)
 
-static void put_key(struct rb_buf *out, char letter, const void *a, size_t a_len, const void *b,
-                    size_t b_len)
+void rcmd_key(struct rb_buf *out, char letter, const void *raw, size_t len)
 {
-    put_count(out, '$', PREFIX_LEN + 1 + a_len + b_len);
+    put_count(out, '$', PREFIX_LEN + 1 + len);
     rb_buf_add(out, prefix, PREFIX_LEN);
     rb_buf_addc(out, letter);
-    rb_buf_add(out, a, a_len);
-    rb_buf_add(out, b, b_len);
+    rb_buf_add(out, raw, len);
     rb_buf_add(out, "\r\n", 2);
 }
 
-void rcmd_key(struct rb_buf *out, char letter, const void *raw, size_t len)
+void rcmd_hex_key(struct rb_buf *out, char letter, const char *key)
 {
-    put_key(out, letter, raw, len, "", 0);
+    uint8_t raw[RKEY_RAW];
+    rkey_raw(key, raw);
+    rcmd_key(out, letter, raw, RKEY_RAW);
 }
 
-void rcmd_bucket(struct rb_buf *out, char letter, const uint8_t raw[RKEY_RAW])
-{
-    put_key(out, letter, raw, 2, "", 0);
-}
-
-void rcmd_slice(struct rb_buf *out, char letter, uint16_t slice, const uint8_t raw[RKEY_RAW])
-{
-    const uint8_t number[2] = {(uint8_t)(slice >> 8), (uint8_t)(slice & 0xff)};
-    put_key(out, letter, number, 2, raw, 2);
-}
-
-/* FNV-1a: two projects that share a list only cost a look at the record. */
-void rcmd_project(struct rb_buf *out, const char *project)
+uint64_t rhash(const char *s)
 {
     uint64_t h = 0xcbf29ce484222325u;
-    for (const char *p = project == NULL ? "" : project; *p != '\0'; p++) {
+    for (const char *p = s == NULL ? "" : s; *p != '\0'; p++) {
         h = (h ^ (uint8_t)*p) * 0x100000001b3u;
     }
-    put_key(out, 'p', &h, sizeof(h), "", 0);
+    return h;
 }
 
 void rkey_raw(const char *key, uint8_t ret_raw[RKEY_RAW])

@@ -2,15 +2,13 @@
  *
  * A key is "rb:{S}:", one letter, then raw bytes. S is the shard; a stand-alone server has the one
  * shard 0, so that all keys of a script share a hash tag. Letters:
- *   r<id> record     l<id> further deliveries   q<id> report rows       y<id> report snapshots
- *   z tasks          s states                   a created, newest first k count of waiting ones
- *   p<hash> a project's list                    j projects seen         o outbox
- *   h<chain> report queues of a chain           x paused                E epoch
- *   d<slice><bucket> deliveries                 t<slice><bucket> tokens
- *   e<bucket> effects  c<bucket> children  i<bucket> intents
- * A bucket is a small hash: its number is the first two bytes of the 16-byte key, the field the
- * other fourteen. That costs a third of a key of its own. Slices are spans of timing.delivery_ttl;
- * a bucket of a slice expires as a whole. Threads: a buffer belongs to its user. Blocks: never.
+ *   r<id> record     l<id> further deliveries   q<id> report rows      y<id> report snapshots
+ *   e<key> effects   c<key> children            i<key> intents         d<key> deliveries
+ *   t<key> tokens    h<chain> report queues of a chain
+ *   z tasks          s states                   a created, newest first
+ *   k how many are scheduled                    j projects seen        o outbox
+ *   x paused         E epoch
+ * Threads: a buffer belongs to its user. Blocks: never.
  */
 #ifndef RB_REDIS_CMD_H
 #define RB_REDIS_CMD_H
@@ -23,7 +21,6 @@
 
 #define RCMD_MAX_BYTES (32u << 20) /* of one buffer of commands */
 #define RKEY_RAW 16                /* an id or a key, in bytes */
-#define RKEY_FIELD 14
 #define RKEY_CHANNEL "rb:{0}:w"
 #define RSPAN (1LL << 43) /* between two kinds or states in a score */
 
@@ -36,15 +33,17 @@ void rcmd_words(struct rb_buf *out, const char *word, ...) __attribute__((sentin
 
 /* rcmd_key - the key of @letter with @len raw bytes behind it (0 = none). */
 void rcmd_key(struct rb_buf *out, char letter, const void *raw, size_t len);
-void rcmd_bucket(struct rb_buf *out, char letter, const uint8_t raw[RKEY_RAW]);
-void rcmd_slice(struct rb_buf *out, char letter, uint16_t slice, const uint8_t raw[RKEY_RAW]);
-void rcmd_project(struct rb_buf *out, const char *project);
+/* rcmd_hex_key - the same with a key of 32 hex digits. */
+void rcmd_hex_key(struct rb_buf *out, char letter, const char *key);
 
 /* rkey_raw - 32 hex digits as 16 bytes; the caller has checked them. */
 void rkey_raw(const char *key, uint8_t ret_raw[RKEY_RAW]);
 /* rid_raw - "rty_" or "chn_" and a ULID as 16 bytes; false when it is none. */
 bool rid_raw(const char *id, uint8_t ret_raw[RKEY_RAW]);
 void rid_text(const void *raw, char ret_id[RB_ID_BYTES]); /* "rty_…" */
+
+/* rhash - FNV-1a of a name; equal hashes only cost a look at the record. */
+uint64_t rhash(const char *s);
 
 void rput48(uint8_t *at, int64_t v);
 int64_t rget48(const void *at);

@@ -23,6 +23,7 @@
 struct keeper {
     struct redis_store *store;
     struct rconn control, listen;
+    struct raddresses addresses; /* where control is connected to */
     bool subscribed;
     bool asked;       /* a check is under way */
     unsigned answers; /* of that check */
@@ -132,10 +133,24 @@ static void tell_all(const struct redis_store *s)
     }
 }
 
-static enum rb_code subscribe(struct keeper *k, const struct raddresses *a, int64_t deadline_ms,
-                              struct rb_err *err)
+/* Whoever set the function may be waiting for this (rkeeper_listen): then nothing was missed. */
+static void heard_from_now_on(struct redis_store *s)
 {
-    enum rb_code rc = rconn_open(&k->listen, a, err);
+    pthread_mutex_lock(&s->lock);
+    bool missed = s->missed;
+    s->missed = true;
+    s->hears = true;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+    if (missed) {
+        tell_all(s);
+    }
+}
+
+static enum rb_code subscribe(struct keeper *k, struct rb_err *err)
+{
+    int64_t deadline_ms = rb_boot_ms(k->store->clock) + RDEADLINE_MS;
+    enum rb_code rc = rconn_open(&k->listen, &k->addresses, err);
     if (rc == RB_OK) {
         rc = rconn_wait_ready(&k->listen, deadline_ms, err);
     }
@@ -150,7 +165,7 @@ static enum rb_code subscribe(struct keeper *k, const struct raddresses *a, int6
     }
     if (rc == RB_OK) {
         k->subscribed = true;
-        tell_all(k->store); /* what was published meanwhile was not heard */
+        heard_from_now_on(k->store);
     }
     return rc;
 }
@@ -158,21 +173,14 @@ static enum rb_code subscribe(struct keeper *k, const struct raddresses *a, int6
 static enum rb_code keeper_connect(struct keeper *k, struct rb_err *err)
 {
     struct redis_store *s = k->store;
-    struct raddresses a;
-    enum rb_code rc = find(s, &a, err);
+    enum rb_code rc = find(s, &k->addresses, err);
     if (rc != RB_OK) {
         return rc;
     }
-    publish(s, &a);
-    int64_t deadline_ms = rb_boot_ms(s->clock) + RDEADLINE_MS;
-    rc = rconn_open(&k->control, &a, err);
-    if (rc == RB_OK) {
-        rc = rconn_wait_ready(&k->control, deadline_ms, err);
-    }
-    if (rc == RB_OK && atomic_load(&s->listens)) {
-        rc = subscribe(k, &a, deadline_ms, err);
-    }
-    return rc;
+    publish(s, &k->addresses);
+    rc = rconn_open(&k->control, &k->addresses, err);
+    return rc == RB_OK ? rconn_wait_ready(&k->control, rb_boot_ms(s->clock) + RDEADLINE_MS, err)
+                       : rc;
 }
 
 static void ask(struct keeper *k)
@@ -288,6 +296,14 @@ static void pause_ms(struct redis_store *s, int64_t ms)
     }
 }
 
+static void deaf(struct keeper *k)
+{
+    k->subscribed = false;
+    pthread_mutex_lock(&k->store->lock);
+    k->store->hears = false;
+    pthread_mutex_unlock(&k->store->lock);
+}
+
 static void *keeper_main(void *arg)
 {
     struct redis_store *s = arg;
@@ -309,9 +325,10 @@ static void *keeper_main(void *arg)
         attempt_ended(s, rc == RB_OK ? NULL : &err);
         failures = rc == RB_OK ? 0 : failures;
         while (rc == RB_OK && !atomic_load(&s->stopping)) {
-            rc = watch(&k, &err);
             if (atomic_load(&s->listens) && !k.subscribed) {
-                break; /* somebody wants to hear: connect anew with both */
+                rc = subscribe(&k, &err);
+            } else {
+                rc = watch(&k, &err);
             }
         }
         if (rc != RB_OK) {
@@ -319,7 +336,7 @@ static void *keeper_main(void *arg)
         }
         rconn_close(&k.control);
         rconn_close(&k.listen);
-        k.subscribed = false;
+        deaf(&k);
         if (rc != RB_OK) {
             pause_ms(s, rbackoff_ms(failures++));
         }
@@ -351,6 +368,22 @@ enum rb_code rkeeper_start(struct redis_store *s, struct rb_err *err)
     }
     pthread_mutex_unlock(&s->lock);
     return RB_OK;
+}
+
+void rkeeper_listen(struct redis_store *s)
+{
+    atomic_store(&s->listens, true);
+    rkeeper_poke(s);
+    int64_t end = rb_boot_ms(s->clock) + RDEADLINE_MS / 2;
+    pthread_mutex_lock(&s->lock);
+    while (!s->hears && atomic_load(&s->up)) {
+        int64_t left = end - rb_boot_ms(s->clock);
+        if (left <= 0 || !rb_cond_wait_ms(&s->changed, &s->lock, left)) {
+            break;
+        }
+    }
+    s->missed = s->missed || !s->hears;
+    pthread_mutex_unlock(&s->lock);
 }
 
 void rkeeper_stop(struct redis_store *s)

@@ -1,10 +1,10 @@
 /* list.c - pages of retries, newest first, from the smallest index that fits the filter.
  *
- * Indexes: the state index (every state but SCHEDULED, in exact order); the list of all records and
- * a list for each project (in order of admission, 22 bytes an entry: creation time and id); for
- * SCHEDULED the task index while it is small. Lists of up to WHOLE entries are read whole and
- * sorted; longer ones are read in windows from their tail's point of view, so that admissions
- * meanwhile shift nothing; windows overlap the cursor by MARGIN, for clocks differ a little.
+ * Indexes: the state index (every state but SCHEDULED, in exact order); the list of all records (in
+ * order of admission, an entry has creation time, id, and hashes of project and source); for
+ * SCHEDULED the task index while it is small. A list of up to WHOLE entries is read whole and
+ * sorted; a longer one in windows counted from its tail, so that admissions meanwhile shift
+ * nothing; windows overlap the cursor by MARGIN, for clocks differ a little.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +14,17 @@
 #include "store_redis.h"
 
 #define WHOLE 4096
-#define WINDOW 1024
+#define WINDOW 2048
 #define MARGIN 256
-#define ENTRY_BYTES (6 + RKEY_RAW)
+#define KEY_BYTES (6 + RKEY_RAW)
 #define RECORDS_AT_ONCE 128
-#define RESERVE_MS 500 /* of the deadline, kept for the last step of a long search */
+#define ENTRIES_PER_RECORD 16 /* of a list read in the time of one record */
+#define RESERVE_MS 500        /* of the deadline, kept for the last step of a long search */
 
-enum source { FROM_STATE, FROM_LIST, FROM_PROJECT, FROM_TASKS };
+enum source { FROM_STATE, FROM_LIST, FROM_TASKS };
 
 struct entry {
-    uint8_t key[ENTRY_BYTES]; /* compares as (created, id) */
+    uint8_t key[KEY_BYTES]; /* compares as (created, id) */
 };
 
 struct listing {
@@ -52,23 +53,22 @@ static void make_entry(struct entry *e, int64_t created_ms, const void *id)
     memcpy(e->key + 6, id, RKEY_RAW);
 }
 
-static void put_list_key(struct listing *l)
-{
-    if (l->source == FROM_PROJECT) {
-        rcmd_project(&l->ses->cmd, l->f->project);
-    } else {
-        rcmd_key(&l->ses->cmd, 'a', "", 0);
-    }
-}
-
+/* The entries of the reply whose hashes fit the filter. */
 static void take_entries(struct listing *l, const redisReply *r)
 {
+    const struct rb_retry like = {.build = {.project = l->f->project},
+                                  .source = {.source = l->f->source}};
+    uint8_t tail[RENTRY_TAIL];
+    rentry_tail(&like, tail);
     l->n = 0;
     l->at = 0;
     for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements && l->n < WHOLE + WINDOW;
          i++) {
-        if (r->element[i]->len == ENTRY_BYTES) {
-            memcpy(l->entries[l->n++].key, r->element[i]->str, ENTRY_BYTES);
+        const redisReply *e = r->element[i];
+        if (e->len == RENTRY_BYTES &&
+            (l->f->project == NULL || memcmp(e->str + KEY_BYTES, tail, 4) == 0) &&
+            (l->f->source == NULL || memcmp(e->str + KEY_BYTES + 4, tail + 4, 2) == 0)) {
+            memcpy(l->entries[l->n++].key, e->str, KEY_BYTES);
         }
     }
     qsort(l->entries, l->n, sizeof(*l->entries), newest_first);
@@ -79,7 +79,7 @@ static enum rb_code read_range(struct listing *l, int64_t from, int64_t to, stru
     rses_next(l->ses);
     rcmd_begin(&l->ses->cmd, 4);
     rcmd_str(&l->ses->cmd, "LRANGE");
-    put_list_key(l);
+    rcmd_key(&l->ses->cmd, 'a', "", 0);
     rcmd_int(&l->ses->cmd, from);
     rcmd_int(&l->ses->cmd, to);
     return rses_run(l->ses, 1, false, err);
@@ -90,7 +90,7 @@ static enum rb_code length(struct listing *l, int64_t *ret_n, struct rb_err *err
     rses_next(l->ses);
     rcmd_begin(&l->ses->cmd, 2);
     rcmd_str(&l->ses->cmd, "LLEN");
-    put_list_key(l);
+    rcmd_key(&l->ses->cmd, 'a', "", 0);
     enum rb_code rc = rses_run(l->ses, 1, false, err);
     if (rc == RB_OK) {
         *ret_n = l->ses->replies[0]->integer;
@@ -110,15 +110,15 @@ static enum rb_code find_cursor(struct listing *l, int64_t len, int64_t *ret_dis
         rses_next(l->ses);
         rcmd_begin(&l->ses->cmd, 3);
         rcmd_str(&l->ses->cmd, "LINDEX");
-        put_list_key(l);
+        rcmd_key(&l->ses->cmd, 'a', "", 0);
         rcmd_int(&l->ses->cmd, -middle);
         enum rb_code rc = rses_run(l->ses, 1, false, err);
         if (rc != RB_OK) {
             return rc;
         }
         const redisReply *r = l->ses->replies[0];
-        bool older = r->type == REDIS_REPLY_STRING && r->len == ENTRY_BYTES &&
-                     memcmp(r->str, l->after.key, ENTRY_BYTES) < 0;
+        bool older = r->type == REDIS_REPLY_STRING && r->len == RENTRY_BYTES &&
+                     memcmp(r->str, l->after.key, KEY_BYTES) < 0;
         if (older) {
             low = middle;
         } else {
@@ -262,40 +262,42 @@ static enum rb_code first_window(struct listing *l, struct rb_err *err)
     rses_next(l->ses);
     put_zcount(cmd, base, base + RSPAN - 1);
     rcmd_begin(cmd, 2);
-    rcmd_str(cmd, "LLEN");
-    rcmd_project(cmd, l->f->project);
-    rcmd_begin(cmd, 2);
     rcmd_str(cmd, "ZCARD");
     rcmd_key(cmd, 'z', "", 0);
     rcmd_begin(cmd, 2);
     rcmd_str(cmd, "GET");
     rcmd_key(cmd, 'k', "", 0);
+    rcmd_begin(cmd, 2);
+    rcmd_str(cmd, "LLEN");
+    rcmd_key(cmd, 'a', "", 0);
     enum rb_code rc = rses_run(l->ses, 4, false, err);
     if (rc != RB_OK) {
         return rc;
     }
     redisReply **r = l->ses->replies;
     bool scheduled = l->f->by_state && l->f->state == RB_STATE_SCHEDULED;
-    int64_t of_project = l->f->project != NULL ? r[1]->integer : INT64_MAX;
-    int64_t of_state = l->f->by_state && !scheduled ? r[0]->integer : INT64_MAX;
-    int64_t tasks = scheduled ? r[2]->integer : INT64_MAX;
+    int64_t tasks = r[1]->integer;
     int64_t waiting = 0;
-    if (r[3]->type == REDIS_REPLY_STRING) {
-        (void)rb_parse_i64(rb_slice_str(r[3]->str), &waiting);
+    if (r[2]->type == REDIS_REPLY_STRING) {
+        (void)rb_parse_i64(rb_slice_str(r[2]->str), &waiting);
     }
-    if (of_state <= of_project && of_state != INT64_MAX) {
+    /* A hash in an entry rules out nearly all of what another project has; a state index does not
+     * know projects. */
+    bool narrow = l->f->project != NULL || l->f->source != NULL;
+    if (l->f->by_state && !scheduled &&
+        (!narrow || r[0]->integer <= r[3]->integer / ENTRIES_PER_RECORD)) {
         l->source = FROM_STATE;
         return window_of_state(l, err);
     }
-    if (tasks <= WHOLE && of_project > tasks && waiting <= tasks) {
+    if (scheduled && tasks <= WHOLE && waiting <= tasks) {
         l->source = FROM_TASKS;
         rc = whole_of_tasks(l, err);
         if (rc != RB_OK || (int64_t)l->n >= waiting) {
             return rc;
         }
-        l->last_window = false; /* some wait without a task: only the lists know them */
+        l->last_window = false; /* some wait without a task: only the list knows them */
     }
-    l->source = of_project != INT64_MAX ? FROM_PROJECT : FROM_LIST;
+    l->source = FROM_LIST;
     rc = first_of_list(l, err);
     return rc == RB_OK && !l->last_window ? window_of_list(l, err) : rc;
 }

@@ -118,7 +118,7 @@ static enum rb_code change(struct redis_session *ses, const struct member *m, co
     uint8_t chain[RKEY_RAW] = {0};
     (void)rid_raw(chain_id, chain);
     rses_next(ses);
-    rscript_begin(&ses->cmd, RSCRIPT_OUTBOX_SETTLE, 4, 9);
+    rscript_begin(&ses->cmd, RSCRIPT_OUTBOX_SETTLE, 4, 10);
     rcmd_key(&ses->cmd, 'o', "", 0);
     rcmd_key(&ses->cmd, 'q', m->bytes, RKEY_RAW);
     rcmd_key(&ses->cmd, 'y', m->bytes, RKEY_RAW);
@@ -133,7 +133,11 @@ static enum rb_code change(struct redis_session *ses, const struct member *m, co
     rcmd_arg(&ses->cmd, last_error == NULL ? "" : last_error, len);
     rcmd_int(&ses->cmd, now_ms);
     rcmd_str(&ses->cmd, RKEY_CHANNEL);
+    uint8_t id[RKEY_RAW];
+    memcpy(id, m->bytes, RKEY_RAW);
+    rcmd_str(&ses->cmd, rses_is_repeat(ses, id, m->fence) ? "1" : "0");
     enum rb_code rc = rses_run(ses, 1, true, err);
+    rses_note_outcome(ses, id, m->fence, rc);
     if (rc == RB_OK) {
         *ret_answer = ses->replies[0]->integer;
     }

@@ -48,16 +48,13 @@ enum rb_code redis_child_of(struct rb_store_session *base, const char *build_key
                             char ret_retry_id[RB_ID_BYTES], struct rb_err *err)
 {
     struct redis_session *ses = rses(base);
-    uint8_t raw[RKEY_RAW];
     enum rb_code rc = rses_begin(ses, err);
     if (rc != RB_OK) {
         return rc;
     }
-    rkey_raw(build_key, raw);
-    rcmd_begin(&ses->cmd, 3);
-    rcmd_str(&ses->cmd, "HGET");
-    rcmd_bucket(&ses->cmd, 'c', raw);
-    rcmd_arg(&ses->cmd, raw + 2, RKEY_FIELD);
+    rcmd_begin(&ses->cmd, 2);
+    rcmd_str(&ses->cmd, "GET");
+    rcmd_hex_key(&ses->cmd, 'c', build_key);
     rc = rses_run(ses, 1, false, err);
     if (rc != RB_OK) {
         return rc;

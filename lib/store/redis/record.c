@@ -19,7 +19,6 @@
 #define AT_CREATED 46
 #define DEFAULT_DELIVERY_TTL_MS (96LL * 3600 * 1000)
 #define DEFAULT_EFFECT_TTL_MS (24LL * 3600 * 1000)
-#define BUCKET_GRACE_MS (3600LL * 1000)
 
 bool rhead_read(const char *data, size_t len, struct rhead *ret_h, size_t *ret_body_at)
 {
@@ -99,14 +98,15 @@ int64_t rdelivery_ttl_ms(const struct redis_store *s)
     return s->delivery_ttl_ms > 0 ? s->delivery_ttl_ms : DEFAULT_DELIVERY_TTL_MS;
 }
 
-uint16_t rslice_now(const struct redis_store *s, int64_t now_ms)
+void rentry_tail(const struct rb_retry *r, uint8_t ret_tail[RENTRY_TAIL])
 {
-    return (uint16_t)((now_ms / rdelivery_ttl_ms(s)) & 0xffff);
-}
-
-int64_t rkeep_ms(const struct redis_store *s)
-{
-    return 2 * rdelivery_ttl_ms(s) + BUCKET_GRACE_MS;
+    uint64_t project = rhash(r->build.project);
+    uint64_t source = rhash(r->source.source);
+    for (size_t i = 0; i < 4; i++) {
+        ret_tail[i] = (uint8_t)(project >> (8 * i + 16));
+    }
+    ret_tail[4] = (uint8_t)(source >> 16);
+    ret_tail[5] = (uint8_t)(source >> 24);
 }
 
 /* ---- further deliveries: at, then source, type and key, each ended by NUL ---- */

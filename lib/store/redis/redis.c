@@ -70,8 +70,9 @@ static bool redis_up(const struct rb_store *s)
 
 static void redis_on_due_changed(struct rb_store *s)
 {
-    atomic_store(&rstore(s)->listens, s->on_due != NULL);
-    rkeeper_poke(rstore(s));
+    if (s->on_due != NULL) {
+        rkeeper_listen(rstore(s));
+    }
 }
 
 static enum rb_code redis_session_open(struct rb_store *s, struct rb_store_session **ret_ses,

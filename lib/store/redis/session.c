@@ -1,6 +1,7 @@
 /* session.c - blocking round trips of one thread: connect, pipeline, wait, reload forgotten
  * scripts. */
 #include <stdlib.h>
+#include <string.h>
 
 #include <retrybuild/cleanup.h>
 
@@ -144,6 +145,19 @@ enum rb_code rses_run(struct redis_session *ses, unsigned n, bool writes, struct
     }
     fail(ses);
     return rc;
+}
+
+bool rses_is_repeat(const struct redis_session *ses, const uint8_t id[RKEY_RAW], uint64_t mark)
+{
+    return ses->has_lost && ses->lost_mark == mark && memcmp(ses->lost_id, id, RKEY_RAW) == 0;
+}
+
+void rses_note_outcome(struct redis_session *ses, const uint8_t id[RKEY_RAW], uint64_t mark,
+                       enum rb_code rc)
+{
+    ses->has_lost = rc == RB_E_UNAVAIL || rc == RB_E_TIMEOUT;
+    ses->lost_mark = mark;
+    memcpy(ses->lost_id, id, RKEY_RAW);
 }
 
 enum rb_code rses_odd(struct rb_err *err)

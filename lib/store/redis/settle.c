@@ -23,6 +23,7 @@ struct settling {
     uint8_t gone[RKEY_RAW]; /* a holder of the intent that no longer exists */
     bool has_gone;
     unsigned flags;
+    bool is_repeat; /* the answer to the same write was lost */
 };
 
 static void put_report_keys(struct rb_buf *out, const uint8_t id[RKEY_RAW], const char *chain_id)
@@ -49,10 +50,10 @@ static void count_parts(const struct settling *g, size_t *ret_keys, size_t *ret_
 {
     const struct rb_settle *s = g->s;
     size_t keys = 5;
-    size_t args = 12;
+    size_t args = 11;
     static const struct {
         unsigned flag, args;
-    } parts[] = {{OPEN, 2}, {CLOSE, 1}, {NO_CHILD, 1}, {NEW_CHILD, 2}};
+    } parts[] = {{OPEN, 1}, {CLOSE, 0}, {NO_CHILD, 0}, {NEW_CHILD, 1}};
     for (size_t i = 0; i < RB_ARRAY_LEN(parts); i++) {
         if ((g->flags & parts[i].flag) != 0) {
             keys++;
@@ -62,27 +63,13 @@ static void count_parts(const struct settling *g, size_t *ret_keys, size_t *ret_
     keys += s->n_reports > 0 ? 4 : 0;
     args += 3 * (size_t)s->n_reports;
     if ((g->flags & NEXT) != 0) {
-        keys += 4 + ((g->flags & NEXT_DELIVERY) != 0 ? 2u : 0u) +
+        keys += 3u + ((g->flags & NEXT_DELIVERY) != 0 ? 1u : 0u) +
                 (s->follow_on->n_reports > 0 ? 4u : 0u);
         args +=
-            7 + ((g->flags & NEXT_DELIVERY) != 0 ? 2u : 0u) + 3 * (size_t)s->follow_on->n_reports;
+            6u + ((g->flags & NEXT_DELIVERY) != 0 ? 2u : 0u) + 3u * (size_t)s->follow_on->n_reports;
     }
     *ret_keys = keys;
     *ret_args = args;
-}
-
-static void put_bucket_of(struct rb_buf *out, char letter, const char *key)
-{
-    uint8_t raw[RKEY_RAW];
-    rkey_raw(key, raw);
-    rcmd_bucket(out, letter, raw);
-}
-
-static void put_field_of(struct rb_buf *out, const char *key)
-{
-    uint8_t raw[RKEY_RAW];
-    rkey_raw(key, raw);
-    rcmd_arg(out, raw + 2, RKEY_FIELD);
 }
 
 static void put_keys(const struct settling *g, struct rb_buf *out)
@@ -92,18 +79,18 @@ static void put_keys(const struct settling *g, struct rb_buf *out)
     rcmd_key(out, 'z', "", 0);
     rcmd_key(out, 's', "", 0);
     rcmd_key(out, 'k', "", 0);
-    rcmd_bucket(out, 'e', g->effect);
+    rcmd_key(out, 'e', g->effect, RKEY_RAW);
     if ((g->flags & OPEN) != 0) {
-        put_bucket_of(out, 'i', s->open_intent);
+        rcmd_hex_key(out, 'i', s->open_intent);
     }
     if ((g->flags & CLOSE) != 0) {
-        put_bucket_of(out, 'i', s->close_intent);
+        rcmd_hex_key(out, 'i', s->close_intent);
     }
     if ((g->flags & NO_CHILD) != 0) {
-        put_bucket_of(out, 'c', s->not_a_child);
+        rcmd_hex_key(out, 'c', s->not_a_child);
     }
     if ((g->flags & NEW_CHILD) != 0) {
-        put_bucket_of(out, 'c', s->child_key);
+        rcmd_hex_key(out, 'c', s->child_key);
     }
     if (s->n_reports > 0) {
         put_report_keys(out, g->id, s->retry->chain);
@@ -114,14 +101,9 @@ static void put_keys(const struct settling *g, struct rb_buf *out)
     const struct rb_admission *next = s->follow_on;
     rcmd_key(out, 'a', "", 0);
     rcmd_key(out, 'r', g->next_id, RKEY_RAW);
-    rcmd_project(out, next->retry->build.project);
-    put_bucket_of(out, 'e', next->build_key);
+    rcmd_hex_key(out, 'e', next->build_key);
     if ((g->flags & NEXT_DELIVERY) != 0) {
-        uint8_t raw[RKEY_RAW];
-        uint16_t slice = rslice_now(g->ses->store, g->now_ms);
-        rkey_raw(next->delivery_key, raw);
-        rcmd_slice(out, 'd', slice, raw);
-        rcmd_slice(out, 'd', (uint16_t)(slice - 1), raw);
+        rcmd_hex_key(out, 'd', next->delivery_key);
     }
     if (next->n_reports > 0) {
         put_report_keys(out, g->next_id, next->retry->chain);
@@ -153,14 +135,15 @@ static enum rb_code put_next(struct settling *g, struct rb_buf *out, struct rb_e
         return rc;
     }
     rcmd_arg(out, g->ses->scratch.data, g->ses->scratch.len);
+    uint8_t tail[RENTRY_TAIL];
+    rentry_tail(next->retry, tail);
+    rcmd_arg(out, tail, sizeof(tail));
     rcmd_int(out, next->task * RSPAN + next->retry->due_ms);
     rcmd_int(out, next->retry->state * RSPAN + next->retry->created_ms);
-    rcmd_arg(out, build + 2, RKEY_FIELD);
     reffect_value(store, g->next_id, next->retry->state, g->now_ms, value);
     rcmd_arg(out, value, sizeof(value));
-    rcmd_int(out, rkeep_ms(store));
     if ((g->flags & NEXT_DELIVERY) != 0) {
-        put_field_of(out, next->delivery_key);
+        rcmd_int(out, rdelivery_ttl_ms(store));
         memcpy(value, g->next_id, RKEY_RAW);
         rput48(value + RKEY_RAW, g->now_ms + rdelivery_ttl_ms(store));
         rcmd_arg(out, value, sizeof(value));
@@ -173,19 +156,11 @@ static void put_flagged(const struct settling *g, struct rb_buf *out)
 {
     const struct rb_settle *s = g->s;
     if ((g->flags & OPEN) != 0) {
-        put_field_of(out, s->open_intent);
         rcmd_arg(out, g->gone, g->has_gone ? RKEY_RAW : 0);
-    }
-    if ((g->flags & CLOSE) != 0) {
-        put_field_of(out, s->close_intent);
-    }
-    if ((g->flags & NO_CHILD) != 0) {
-        put_field_of(out, s->not_a_child);
     }
     if ((g->flags & NEW_CHILD) != 0) {
         uint8_t raw[RKEY_RAW];
         rkey_raw(s->child_key, raw);
-        rcmd_arg(out, raw + 2, RKEY_FIELD);
         rcmd_arg(out, raw, RKEY_RAW);
     }
     put_reports(out, s->reports, s->n_reports);
@@ -196,7 +171,7 @@ static enum rb_code put_args(struct settling *g, struct rb_buf *out, struct rb_e
     const struct rb_settle *s = g->s;
     const struct rb_retry *r = s->retry;
     const struct rb_admission *next = s->follow_on;
-    const uint8_t meta[9] = {
+    const uint8_t meta[10] = {
         s->task != NULL,
         s->keep_lease,
         (uint8_t)s->next,
@@ -206,6 +181,7 @@ static enum rb_code put_args(struct settling *g, struct rb_buf *out, struct rb_e
         next == NULL ? 0 : (uint8_t)next->n_reports,
         next == NULL ? 0 : (uint8_t)next->task,
         next == NULL ? 0 : (uint8_t)next->retry->state,
+        g->is_repeat,
     };
     uint8_t value[RKEY_RAW + 6];
     rcmd_arg(out, meta, sizeof(meta));
@@ -223,7 +199,6 @@ static enum rb_code put_args(struct settling *g, struct rb_buf *out, struct rb_e
     }
     rcmd_int(out, s->next_due_ms);
     rcmd_int(out, r->state * RSPAN + r->created_ms);
-    rcmd_arg(out, g->effect + 2, RKEY_FIELD);
     rcmd_arg(out, g->effect, RKEY_RAW);
     reffect_value(g->ses->store, g->id, r->state, g->now_ms, value);
     rcmd_arg(out, value, sizeof(value));
@@ -353,10 +328,16 @@ enum rb_code redis_settle(struct rb_store_session *base, struct rb_settle *s, in
     g.has_previous = rid_raw(s->retry->previous, g.previous);
     rb_build_key(&s->retry->build, key);
     rkey_raw(key, g.effect);
+    uint64_t mark = s->task != NULL ? s->task->fence : s->retry->version;
     enum rb_code rc = rses_begin(g.ses, err);
-    bool again = rc == RB_OK;
+    if (rc != RB_OK) {
+        return rc; /* nothing was sent */
+    }
+    bool again = true;
+    g.is_repeat = rses_is_repeat(g.ses, g.id, mark);
     for (int round = 0; round < ROUNDS && again && rc == RB_OK; round++) {
         rc = settle_once(&g, &again, err);
     }
+    rses_note_outcome(g.ses, g.id, mark, rc);
     return rc == RB_OK && again ? rses_odd(err) : rc;
 }

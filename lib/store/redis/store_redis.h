@@ -38,11 +38,14 @@ struct redis_store {
     uint64_t generation;         /* lock; counts changes of addresses */
     uint64_t attempts;           /* lock; tries to connect that have ended, well or not */
     struct rb_err why;           /* lock; why the last one failed */
+    bool hears, missed;          /* lock; subscribed; may have missed what was published before */
 };
 
 /* keeper.c */
 enum rb_code rkeeper_start(struct redis_store *s, struct rb_err *err);
 void rkeeper_stop(struct redis_store *s);
+/* rkeeper_listen - begin to hear the wake channel; waits a moment for it when the server is up. */
+void rkeeper_listen(struct redis_store *s);
 void rkeeper_poke(struct redis_store *s);
 /* rkeeper_doubt - somebody met a server that does not work: down until the keeper has looked. */
 void rkeeper_doubt(struct redis_store *s);
@@ -66,6 +69,11 @@ struct redis_session {
     struct rb_buf scratch;
     redisReply **replies;
     unsigned n_replies, cap_replies;
+    /* The last write of this session whose answer was lost: the same write again is answered by
+     * what it did the first time. */
+    bool has_lost;
+    uint8_t lost_id[RKEY_RAW];
+    uint64_t lost_mark; /* fence, or version */
 };
 static inline struct redis_session *rses(struct rb_store_session *ses)
 {
@@ -82,6 +90,11 @@ enum rb_code rses_begin(struct redis_session *ses, struct rb_err *err);
  * and wait for their replies. @writes: with replicas attached, wait for one of them too. An error
  * reply to any of them is the call's error. */
 enum rb_code rses_run(struct redis_session *ses, unsigned n, bool writes, struct rb_err *err);
+/* rses_is_repeat - this write is the one whose answer was lost. rses_note_outcome - remember, or
+ * forget. */
+bool rses_is_repeat(const struct redis_session *ses, const uint8_t id[RKEY_RAW], uint64_t mark);
+void rses_note_outcome(struct redis_session *ses, const uint8_t id[RKEY_RAW], uint64_t mark,
+                       enum rb_code rc);
 /* rses_next - empty cmd for another round trip of the same call. */
 void rses_next(struct redis_session *ses);
 enum rb_code rses_odd(struct rb_err *err); /* the reply is not of the shape that was asked for */
@@ -114,8 +127,11 @@ enum rb_code rrecord_read(const redisReply *r, struct rhead *ret_h, struct rb_re
 void reffect_value(const struct redis_store *s, const uint8_t id[RKEY_RAW], enum rb_state state,
                    int64_t now_ms, uint8_t ret_value[RKEY_RAW + 6]);
 int64_t rdelivery_ttl_ms(const struct redis_store *s);
-uint16_t rslice_now(const struct redis_store *s, int64_t now_ms);
-int64_t rkeep_ms(const struct redis_store *s); /* how long a slice's bucket is kept */
+/* An entry of the list of all records: creation time (6 bytes), id, then hashes of project and
+ * source, so that a filtered list reads few records in vain. */
+#define RENTRY_TAIL 6
+#define RENTRY_BYTES (6 + RKEY_RAW + RENTRY_TAIL)
+void rentry_tail(const struct rb_retry *r, uint8_t ret_tail[RENTRY_TAIL]);
 void rput_deliveries(struct rb_buf *out, const struct rb_delivery *d);
 void rread_deliveries(const redisReply *hash, struct rb_retry *r);
 void rread_reports(const redisReply *hash, struct rb_retry *r);

@@ -90,7 +90,14 @@ static enum rb_code lease_candidates(struct redis_session *ses, enum rb_task_kin
         rcmd_arg(&ses->cmd, ids[i], RKEY_RAW);
         rcmd_arg(&ses->cmd, &fences[i], sizeof(fences[i]));
     }
-    enum rb_code rc = rses_run(ses, 1, true, err);
+    for (unsigned i = 0; i < n; i++) {
+        for (const char *letter = "lq"; *letter != '\0'; letter++) {
+            rcmd_begin(&ses->cmd, 2);
+            rcmd_str(&ses->cmd, "HGETALL");
+            rcmd_key(&ses->cmd, *letter, ids[i], RKEY_RAW);
+        }
+    }
+    enum rb_code rc = rses_run(ses, 1 + 2 * n, true, err);
     if (rc == RB_OK &&
         (ses->replies[0]->type != REDIS_REPLY_ARRAY || ses->replies[0]->elements != n)) {
         return rses_odd(err);
@@ -167,6 +174,8 @@ static enum rb_code claim_round(struct redis_session *ses, enum rb_task_kind kin
         }
         rc = make_task(record, &ret_tasks[made], err);
         if (rc == RB_OK) {
+            rread_deliveries(ses->replies[1 + 2 * i], ret_tasks[made]->retry);
+            rread_reports(ses->replies[2 + 2 * i], ret_tasks[made]->retry);
             made++;
         } else if (rc == RB_E_CORRUPT) {
             memcpy(bad[n_bad++], ids[i], RKEY_RAW);
@@ -222,7 +231,7 @@ static enum rb_code change_lease(struct redis_session *ses, const struct rb_task
     if (rc != RB_OK) {
         return rc;
     }
-    rscript_begin(&ses->cmd, RSCRIPT_LEASE, 2, 6);
+    rscript_begin(&ses->cmd, RSCRIPT_LEASE, 2, 7);
     rcmd_key(&ses->cmd, 'r', id, RKEY_RAW);
     rcmd_key(&ses->cmd, 'z', "", 0);
     rcmd_str(&ses->cmd, what);
@@ -231,7 +240,9 @@ static enum rb_code change_lease(struct redis_session *ses, const struct rb_task
     rcmd_int(&ses->cmd, at_ms);
     rcmd_int(&ses->cmd, now_ms);
     rcmd_str(&ses->cmd, RKEY_CHANNEL);
+    rcmd_str(&ses->cmd, rses_is_repeat(ses, id, t->fence) ? "1" : "0");
     rc = rses_run(ses, 1, true, err);
+    rses_note_outcome(ses, id, t->fence, rc);
     if (rc != RB_OK) {
         return rc;
     }

@@ -19,7 +19,7 @@ struct doomed {
     uint8_t id[RKEY_RAW];
     struct rhead h;
     bool has_head;
-    char project[260];
+    uint8_t tail[RENTRY_TAIL];
     uint8_t intent[RKEY_RAW];
 };
 
@@ -73,10 +73,7 @@ static enum rb_code look(struct trimming *t, struct doomed *d, unsigned n, struc
             char key[RB_KEY_BYTES];
             rb_intent_key(&retry->build, key);
             rkey_raw(key, d[i].intent);
-            if (retry->build.project != NULL &&
-                strlen(retry->build.project) < sizeof(d[i].project)) {
-                memcpy(d[i].project, retry->build.project, strlen(retry->build.project) + 1);
-            }
+            rentry_tail(retry, d[i].tail);
             rb_retry_free(retry);
         }
     }
@@ -89,21 +86,22 @@ static enum rb_code delete_them(struct trimming *t, int state, const struct doom
     struct rb_buf *cmd = &t->ses->cmd;
     rses_next(t->ses);
     for (unsigned i = 0; i < n; i++) {
-        rscript_begin(cmd, RSCRIPT_TRIM, 10, 7);
+        uint8_t entry[RENTRY_BYTES];
+        rput48(entry, d[i].h.created_ms);
+        memcpy(entry + 6, d[i].id, RKEY_RAW);
+        memcpy(entry + 6 + RKEY_RAW, d[i].tail, RENTRY_TAIL);
+        rscript_begin(cmd, RSCRIPT_TRIM, 9, 5);
         rcmd_key(cmd, 'r', d[i].id, RKEY_RAW);
         rcmd_key(cmd, 's', "", 0);
         rcmd_key(cmd, 'a', "", 0);
-        rcmd_project(cmd, d[i].project);
-        rcmd_bucket(cmd, 'e', d[i].h.effect);
-        rcmd_bucket(cmd, 'c', d[i].h.child);
-        rcmd_bucket(cmd, 'i', d[i].intent);
+        rcmd_key(cmd, 'e', d[i].h.effect, RKEY_RAW);
+        rcmd_key(cmd, 'c', d[i].h.child, RKEY_RAW);
+        rcmd_key(cmd, 'i', d[i].intent, RKEY_RAW);
         for (const char *letter = "lqy"; *letter != '\0'; letter++) {
             rcmd_key(cmd, *letter, d[i].id, RKEY_RAW);
         }
         rcmd_arg(cmd, d[i].id, RKEY_RAW);
-        rcmd_arg(cmd, d[i].h.effect + 2, RKEY_FIELD);
-        rcmd_arg(cmd, d[i].h.child + 2, d[i].h.has_child ? RKEY_FIELD : 0);
-        rcmd_arg(cmd, d[i].intent + 2, RKEY_FIELD);
+        rcmd_arg(cmd, entry, sizeof(entry));
         rcmd_int(cmd, state * RSPAN);
         rcmd_int(cmd, state * RSPAN + t->before_ms - 1);
         rcmd_int(cmd, t->now_ms);

@@ -1,7 +1,8 @@
 #!lua
 -- lease - renew or give back the lease of a main task.
 -- KEYS  record, tasks
--- ARGV  'renew' or 'release', id, fence, lease until or due, now, channel
+-- ARGV  'renew' or 'release', id, fence, lease until or due, now, channel, '1' when this is sent
+--       again because the answer was lost
 -- Answer: 1 done, 0 fenced, -1 no such retry.
 local head = call('GETRANGE', KEYS[1], 0, 51)
 local op, id, fence, at, now = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -21,7 +22,7 @@ if op == 'renew' then
     return 1
 end
 if not has(flags, LEASED) then
-    return 1 -- given back before, the answer was lost
+    return ARGV[7] == '1' and 1 or 0
 end
 flags = flags - LEASED
 if has(flags, LATE) then

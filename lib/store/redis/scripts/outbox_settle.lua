@@ -3,7 +3,8 @@
 -- release of its lease.
 -- KEYS  outbox, rows, snapshots, queues
 -- ARGV  what (done, again, give_up, renew, release), id, stage and version, destination, fence,
---       time (again, release: due; renew: lease until), last error, now, channel
+--       time (again, release: due; renew: lease until), last error, now, channel, '1' when this is
+--       sent again because the answer was lost
 -- Answer: 1 done, 0 fenced, -1 no such report.
 local outbox, rows, snapshots, queues = unpack(KEYS)
 local what, id, destination, fence = ARGV[1], ARGV[2], ARGV[4], ARGV[5]
@@ -35,10 +36,10 @@ if what == 'renew' then
     return 1
 end
 if leased == 0 then
-    -- Sent again because the answer was lost: the row shows what it asked for.
+    -- When the answer was lost, the row shows what was asked for.
     local done = (what == 'done' and state == DELIVERED) or (what == 'give_up' and state == DEAD)
         or ((what == 'again' or what == 'release') and state ~= DELIVERED and state ~= DEAD)
-    return done and 1 or 0
+    return ARGV[10] == '1' and done and 1 or 0
 end
 if what == 'release' then
     write(PENDING, 0, attempts, tries - 1, 0, at, sub(row, 34))

@@ -24,20 +24,9 @@ local function split(record)
     return sub(record, 1, from - 1), sub(record, from)
 end
 
--- A key that is remembered for a while: the value of this slice of time or of the one before.
-local function remembered(now_key, before_key, field, now)
-    local v = call('HGET', now_key, field) or call('HGET', before_key, field)
-    if v and u48(v, 17) > now then
-        return v
-    end
-    return nil
-end
-
-local function remember(key, field, value, keep_ms)
-    call('HSET', key, field, value)
-    if call('HLEN', key) == 1 then
-        call('PEXPIRE', key, keep_ms)
-    end
+-- The value of a key that is remembered for a while (id, then until when), unless that is over.
+local function remembered(value, now)
+    return value and u48(value, 17) > now and value or nil
 end
 
 -- Reports. A row of a retry's reports (field: stage, version, destination):

@@ -3,7 +3,7 @@
 -- its retry and its keys are remembered; the end of a child makes its follow task due.
 -- KEYS  tasks, then of each item: record, deliveries, [token now], [delivery now]
 -- ARGV  now, channel, how long keys are kept, items; then of each item:
---       meta (D or C, how many keys), id, delivery listed or '', [field, value of each key]
+--       meta (D or C, how many keys), id, delivery listed or '', [value of each key]
 -- Answer: one byte an item, the state of the retry, 255 when it is gone.
 local LISTED = 19
 local tasks, now, channel, keep_ms = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3]
@@ -40,11 +40,10 @@ for i = 1, tonumber(ARGV[4]) do
     end
     ki, ai = ki + 2, ai + 3
     for _ = 1, n_keys do
-        local known = call('HGET', KEYS[ki], ARGV[ai])
-        if head ~= '' and not (known and u48(known, 17) > now) then
-            remember(KEYS[ki], ARGV[ai], ARGV[ai + 1], keep_ms)
+        if head ~= '' and not remembered(call('GET', KEYS[ki]), now) then
+            call('SET', KEYS[ki], ARGV[ai], 'PX', keep_ms)
         end
-        ki, ai = ki + 1, ai + 2
+        ki, ai = ki + 1, ai + 1
     end
 end
 if woken then

@@ -3,24 +3,25 @@
 -- attempt: one step.
 -- KEYS  record, tasks, states, waiting, effect; then those the flags name:
 --       [open intent] [close intent] [build that must be no child] [child]
---       [outbox, rows, snapshots, queues] [created, record, project's list, effect,
---       [delivery now, delivery before], [outbox, rows, snapshots, queues] of the next attempt]
+--       [outbox, rows, snapshots, queues] [created, record, effect, [delivery],
+--       [outbox, rows, snapshots, queues] of the next attempt]
 -- ARGV  meta (by fence or version, keep the lease, next kind, state, flags, reports, reports of the
---       next attempt, kind of the next attempt, its state), id, now, channel, fence or version,
---       record, next due, state score, effect field, effect key, effect value, previous;
---       then [open field, a holder that is gone or ''] [close field] [no child field] [child field, child key]
---       [stage, destination, due of each report] [id, record, task score, state score, effect field,
---       effect value, how long keys are kept, [delivery field, value], stage, destination, due …]
+--       next attempt, kind of the next attempt, its state, whether this is sent again because the
+--       answer was lost), id, now, channel, fence or version, record, next due, state score,
+--       effect key, effect value, previous; then [a holder of the intent that is gone or '']
+--       [child key] [stage, destination, due of each report] [id, record, tail of its entry, task
+--       score, state score, effect value, [how long keys are remembered, delivery value],
+--       stage, destination, due …]
 -- Answer: O done (then N, or D and id, of the next attempt), F fenced, V other version, X no such
 -- retry, E and the effect key that belongs here, I or K and who holds the intent or the child.
 local OPEN, CLOSE, NO_CHILD, NEW_CHILD, NEXT, NEXT_DELIVERY = 1, 2, 4, 8, 16, 32
-local meta = {byte(ARGV[1], 1, 9)}
+local meta = {byte(ARGV[1], 1, 10)}
 local by_fence, keep, kind, state, asked = meta[1] == 1, meta[2] == 1, meta[3], meta[4], meta[5]
 local n_reports, next_reports = meta[6], meta[7]
 local id, now, channel, expected, body = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
-local due, previous = tonumber(ARGV[7]), ARGV[12]
+local due, effect_value, previous = tonumber(ARGV[7]), ARGV[10], ARGV[11]
 local tasks, states, waiting, effect = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local ki, ai = 6, 13
+local ki, ai = 6, 12
 
 local function key()
     ki = ki + 1
@@ -50,7 +51,8 @@ if not old then
 end
 local old_head, old_body = split(old)
 local old_state, flags, version = byte(old, 2), byte(old, 4), (unpk('>I4', old, 5))
-local same = old_body == body and old_state == state and byte(old, 3) == kind
+local again = meta[10] == 1 and old_body == body and old_state == state
+local same = again and byte(old, 3) == kind
 local repeated = false
 if by_fence then
     if sub(old, 9, 16) ~= expected or expected == NO_FENCE then
@@ -61,7 +63,7 @@ if by_fence then
             return 'F'
         end
         kind = byte(old, 3)
-        repeated = old_body == body and old_state == state
+        repeated = again
     elseif not has(flags, LEASED) then
         if not same then
             return 'F'
@@ -74,34 +76,36 @@ elseif version ~= tonumber(expected) then
     end
     repeated = true
 end
-if sub(old, 31, 46) ~= ARGV[10] then
+if sub(old, 31, 46) ~= ARGV[9] then
     return 'E' .. sub(old, 31, 46)
 end
 
 -- 2. what stands in the way
-local open, close, child
+local open, close, child, child_key
 if has(asked, OPEN) then
-    open = {key(), arg()}
-    local gone, holder = arg(), call('HGET', open[1], open[2])
+    open = key()
+    local gone, holder = arg(), call('GET', open)
     if holder and holder ~= id and holder ~= gone then
         return 'I' .. holder
     end
+    repeated = repeated and holder == id
 end
 if has(asked, CLOSE) then
-    close = {key(), arg()}
+    close = key()
 end
 if has(asked, NO_CHILD) then
-    local parent = call('HGET', key(), arg())
+    local parent = call('GET', key())
     if parent and parent ~= previous then
         return 'K' .. parent
     end
 end
 if has(asked, NEW_CHILD) then
-    child = {key(), arg(), arg()}
-    local parent = call('HGET', child[1], child[2])
+    child, child_key = key(), arg()
+    local parent = call('GET', child)
     if parent and parent ~= id then
         return 'K' .. parent
     end
+    repeated = repeated and parent == id
 end
 
 -- 3. what was applied already, or the writes
@@ -119,10 +123,7 @@ if not repeated then
             kept, due = WOKEN, now -- the child's end was told while the worker looked
         end
     end
-    local child_key = has(flags, CHILD) and sub(old, 53, 68) or ''
-    if child then
-        child_key = child[3]
-    end
+    child_key = child_key or (has(flags, CHILD) and sub(old, 53, 68) or '')
     if child_key ~= '' and not has(kept, CHILD) then
         kept = kept + CHILD
     end
@@ -147,18 +148,18 @@ if not repeated then
             call('ZADD', states, ARGV[8], id)
         end
     end
-    local held = call('HGET', effect, ARGV[9])
-    if (not held or sub(held, 1, 16) == id) and held ~= ARGV[11] and old_state ~= state then
-        call('HSET', effect, ARGV[9], ARGV[11])
+    local held = old_state ~= state and call('GET', effect)
+    if held and sub(held, 1, 16) == id and held ~= effect_value then
+        call('SET', effect, effect_value)
     end
     if open then
-        call('HSET', open[1], open[2], id)
+        call('SET', open, id)
     end
-    if close and call('HGET', close[1], close[2]) == id then
-        call('HDEL', close[1], close[2])
+    if close and call('GET', close) == id then
+        call('DEL', close)
     end
     if child then
-        call('HSET', child[1], child[2], id)
+        call('SET', child, id)
     end
 end
 if n_reports > 0 then
@@ -173,18 +174,18 @@ end
 -- 4. the next attempt
 local answer = 'O'
 if has(asked, NEXT) then
-    local created, record_key, project, next_effect = key(), key(), key(), key()
-    local next_id, record, task_score, state_score, field, value, keep_ms =
-        arg(), arg(), arg(), arg(), arg(), arg(), arg()
+    local created, record_key, next_effect = key(), key(), key()
+    local next_id, record, tail, task_score, state_score, value =
+        arg(), arg(), arg(), arg(), arg(), arg()
     local next_kind, next_state = meta[8], meta[9]
-    local found = call('HGET', next_effect, field)
+    local found = call('GET', next_effect)
     if found and not (u48(found, 17) == 0 or u48(found, 17) > now) then
         found = nil
     end
-    local now_key, before_key, d_field, d_value
+    local delivery, keep_ms, delivery_value
     if has(asked, NEXT_DELIVERY) then
-        now_key, before_key, d_field, d_value = key(), key(), arg(), arg()
-        found = remembered(now_key, before_key, d_field, now) or found
+        delivery, keep_ms, delivery_value = key(), arg(), arg()
+        found = remembered(call('GET', delivery), now) or found
     end
     if found and sub(found, 1, 16) ~= next_id then
         answer = 'OD' .. sub(found, 1, 16)
@@ -192,13 +193,11 @@ if has(asked, NEXT) then
         answer = 'ON'
     else
         answer = 'ON'
-        if d_field then
-            remember(now_key, d_field, d_value, keep_ms)
+        if delivery then
+            call('SET', delivery, delivery_value, 'PX', keep_ms)
         end
-        call('HSET', next_effect, field, value)
-        local entry = sub(record, 47, 52) .. next_id
-        call('LPUSH', project, entry)
-        call('LPUSH', created, entry)
+        call('SET', next_effect, value)
+        call('LPUSH', created, sub(record, 47, 52) .. next_id .. tail)
         if next_kind ~= 0 then
             call('ZADD', tasks, task_score, next_id)
         end

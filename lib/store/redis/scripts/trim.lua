@@ -1,41 +1,34 @@
 #!lua
 -- trim - delete one terminal retry with all that belongs to it, unless a report still waits or it
 -- still holds its effect key.
--- KEYS  record, states, created, project's list, effect, child, intent, deliveries, rows, snapshots
--- ARGV  id, effect field, child field or '', intent field, scores of its state: lowest and highest,
---       now
+-- KEYS  record, states, created, effect, child, intent, deliveries, rows, snapshots
+-- ARGV  id, its entry, scores of its state: lowest and highest, now
 -- Answer: 1 deleted, 0 kept.
 local id = ARGV[1]
-local head = call('GETRANGE', KEYS[1], 0, 51)
 local score = tonumber(call('ZSCORE', KEYS[2], id) or -1)
-if score < tonumber(ARGV[5]) or score > tonumber(ARGV[6]) then
+if score < tonumber(ARGV[3]) or score > tonumber(ARGV[4]) then
     return 0
 end
-local rows = call('HVALS', KEYS[9])
+local rows = call('HVALS', KEYS[8])
 for _, row in ipairs(rows) do
     if byte(row, 1) == PENDING then
         return 0
     end
 end
-local effect = call('HGET', KEYS[5], ARGV[2])
+local effect = call('GET', KEYS[4])
 local holds = effect and sub(effect, 1, 16) == id
-if holds and (u48(effect, 17) == 0 or u48(effect, 17) > tonumber(ARGV[7])) then
+if holds and (u48(effect, 17) == 0 or u48(effect, 17) > tonumber(ARGV[5])) then
     return 0
 end
 call('ZREM', KEYS[2], id)
-if head ~= '' then
-    local entry = sub(head, 47, 52) .. id
-    call('LREM', KEYS[3], -1, entry)
-    call('LREM', KEYS[4], -1, entry)
-end
+call('LREM', KEYS[3], -1, ARGV[2])
 if holds then
-    call('HDEL', KEYS[5], ARGV[2])
+    call('DEL', KEYS[4])
 end
-if ARGV[3] ~= '' and call('HGET', KEYS[6], ARGV[3]) == id then
-    call('HDEL', KEYS[6], ARGV[3])
+for k = 5, 6 do -- the child index and the intent, when they are this retry's
+    if call('GET', KEYS[k]) == id then
+        call('DEL', KEYS[k])
+    end
 end
-if call('HGET', KEYS[7], ARGV[4]) == id then
-    call('HDEL', KEYS[7], ARGV[4])
-end
-call('DEL', KEYS[1], KEYS[8], KEYS[9], KEYS[10])
+call('DEL', KEYS[1], KEYS[7], KEYS[8], KEYS[9])
 return 1
