@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
 from cases import case  # noqa: E402
-from listener import HOOK, JSON_TYPE, PROOF, TIMEOUT_S, World, alive, one, refused_by_the_library  # noqa: E402
+from listener import HOOK, JSON_TYPE, LATE_S, PROOF, World, alive, one, refused_by_the_library  # noqa: E402
 from raw_http import exchange, request  # noqa: E402
 from sim_harness import equal  # noqa: E402
 
@@ -56,7 +56,7 @@ def no_ambiguous_request_is_served(world):
     served = []
     for name, data in SMUGGLED.items():
         try:
-            answers = exchange(world.port, data, timeout=TIMEOUT_S + 2)
+            answers = exchange(world.port, data, timeout=LATE_S)
         except (ValueError, socket.timeout) as e:
             served.append((name, repr(e)))
             continue
@@ -78,7 +78,7 @@ def a_length_that_is_no_number_is_refused(world):
 def a_smuggled_second_request_is_never_answered(world):
     inner = request("GET", "/metrics")
     for front in ([("Content-Length", len(inner)), ("Transfer-Encoding", "chunked")], [("Content-Length", 0), ("Content-Length", len(inner))]):
-        answers = exchange(world.port, request("POST", HOOK, front, b"0\r\n\r\n" + inner), timeout=TIMEOUT_S + 2)
+        answers = exchange(world.port, request("POST", HOOK, front, b"0\r\n\r\n" + inner), timeout=LATE_S)
         equal([a.status for a in answers], [400], front)
 
 
@@ -86,7 +86,7 @@ def a_smuggled_second_request_is_never_answered(world):
 def bad_chunks_end_the_connection(world):
     head = request("POST", HOOK, [JSON_TYPE, PROOF, ("Transfer-Encoding", "chunked")])
     for tail in (b"zz\r\n{}\r\n0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"ffffffffffffffffff\r\n{}\r\n", b"2\r\n{}XX0\r\n\r\n", b"\r\n\r\n"):
-        answers = exchange(world.port, head + tail, timeout=TIMEOUT_S + 2)
+        answers = exchange(world.port, head + tail, timeout=LATE_S)
         equal(all(a.status >= 400 for a in answers), True, (tail, answers))
     alive(world)
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
 import raw_http  # noqa: E402
 from cases import case  # noqa: E402
-from listener import HOOK, JSON_TYPE, PROOF, TIMEOUT_S, World, alive, event, one, post, refused_by_the_library  # noqa: E402
+from listener import HOOK, JSON_TYPE, LATE_S, PROOF, World, alive, event, one, post, refused_by_the_library  # noqa: E402
 from raw_http import exchange, request  # noqa: E402
 from service import KEY, TOKEN  # noqa: E402
 from sim_harness import equal  # noqa: E402
@@ -74,13 +74,13 @@ def a_length_that_is_too_long_waits_and_is_cut(world):
     started = time.monotonic()
     data = request("POST", HOOK, [JSON_TYPE, PROOF, ("Content-Length", 100)], b"{}")
     equal(exchange(world.port, data), [], "an answer to half a body")
-    equal(time.monotonic() - started < TIMEOUT_S + 1, True, "cut in time")
+    equal(time.monotonic() - started < LATE_S, True, "cut in time")
 
 
 @case
 def a_length_that_is_too_short_spoils_only_what_follows(world):
     body = event()
-    answers = exchange(world.port, request("POST", HOOK, [JSON_TYPE, PROOF, ("Content-Length", 5)], body.encode()), timeout=TIMEOUT_S + 2)
+    answers = exchange(world.port, request("POST", HOOK, [JSON_TYPE, PROOF, ("Content-Length", 5)], body.encode()), timeout=LATE_S)
     equal([a.status for a in answers][0], 400)
     equal(all(a.status == 400 for a in answers), True, answers)
 
@@ -173,16 +173,16 @@ def drip(world, head, piece, limit):
 
 @case
 def a_client_that_drips_its_headers_is_cut(world):
-    equal(drip(world, b"GET /livez HTTP/1.1\r\nHost: a\r\n", b"X-A: b\r\n", 10) < TIMEOUT_S + 1, True)
-    equal(drip(world, b"", b"G", 10) < TIMEOUT_S + 1, True)
+    equal(drip(world, b"GET /livez HTTP/1.1\r\nHost: a\r\n", b"X-A: b\r\n", 2 * LATE_S) < LATE_S, True)
+    equal(drip(world, b"", b"G", 2 * LATE_S) < LATE_S, True)
 
 
 @case
 def a_client_that_drips_its_body_is_cut(world):
     head = request("POST", HOOK, [JSON_TYPE, PROOF, ("Content-Length", 10000)])
-    equal(drip(world, head, b" ", 10) < TIMEOUT_S + 1, True)
+    equal(drip(world, head, b" ", 2 * LATE_S) < LATE_S, True)
     head = request("POST", HOOK, [JSON_TYPE, PROOF, ("Transfer-Encoding", "chunked")])
-    equal(drip(world, head, b"1\r\n \r\n", 10) < TIMEOUT_S + 1, True)
+    equal(drip(world, head, b"1\r\n \r\n", 2 * LATE_S) < LATE_S, True)
 
 
 @case
@@ -191,7 +191,7 @@ def a_client_that_does_not_read_is_cut(world):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         started = time.monotonic()
         try:
-            while time.monotonic() - started < 10:
+            while time.monotonic() - started < 2 * LATE_S:
                 s.settimeout(0.2)
                 try:
                     s.sendall(request("GET", "/metrics") * 50)
@@ -199,24 +199,24 @@ def a_client_that_does_not_read_is_cut(world):
                     continue
         except OSError:
             pass
-        equal(time.monotonic() - started < 2 * TIMEOUT_S + 4, True, "cut")
+        equal(time.monotonic() - started < LATE_S, True, "cut")
     alive(world)
 
 
 @case
 def an_idle_connection_is_closed(world):
     with raw_http.connect(world.port) as s:
-        equal(raw_http.closed_after(s, 10) < TIMEOUT_S + 1, True)
+        equal(raw_http.closed_after(s, 2 * LATE_S) < LATE_S, True)
     with raw_http.connect(world.port) as s:
         s.sendall(request("GET", "/livez"))
-        equal(raw_http.closed_after(s, 10) < TIMEOUT_S + 1, True)
+        equal(raw_http.closed_after(s, 2 * LATE_S) < LATE_S, True)
 
 
 @case
 def pipelined_requests_are_answered_in_order(world):
     body = event()
     data = b"".join([request("GET", "/livez"), post(body, close=False), request("GET", "/nowhere"), post(body, close=False)])
-    answers = exchange(world.port, data, timeout=TIMEOUT_S + 2)
+    answers = exchange(world.port, data, timeout=LATE_S)
     equal([a.status for a in answers][:3], [200, 202, 404])
     # a refusal closes, so what was behind it is not served
     equal(len(answers), 3)
@@ -259,7 +259,7 @@ def idle_connections_do_not_stop_good_requests(world):
             idle.append(socket.create_connection(("127.0.0.1", world.port), timeout=10))
         started = time.monotonic()
         one(world, post(event()), 202)
-        equal(time.monotonic() - started < 1, True, "answered at once")
+        equal(time.monotonic() - started < LATE_S, True, "answered while they are there")
     finally:
         for s in idle:
             s.close()

@@ -51,9 +51,9 @@ def a_redis_that_hangs_is_503_in_time(binary):
     try:
         redis.proc.send_signal(signal.SIGSTOP)
         started = time.monotonic()
-        status, headers, _ = s.deliver(event(), timeout=20)
+        status, headers, _ = s.deliver(event(), timeout=60)
         equal((status, "Retry-After" in headers), (503, True))
-        equal(time.monotonic() - started < 10, True)
+        equal(time.monotonic() - started < 30, True)
         redis.proc.send_signal(signal.SIGCONT)
         wait_until("accepted again", lambda: s.deliver(event())[0] == 202, 20)
         equal(s.stop(), 0)

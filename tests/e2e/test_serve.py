@@ -36,7 +36,7 @@ def port_0_picks_one_and_the_line_says_which(binary):
 @case
 def an_ipv6_address_is_served(binary):
     s = make(binary, listen='{address: "[::1]:0"}').start()
-    with urllib.request.urlopen(f"http://[::1]:{s.port}/livez", timeout=10) as r:
+    with urllib.request.urlopen(f"http://[::1]:{s.port}/livez", timeout=60) as r:
         equal(r.read(), b"ok\n")
     equal(s.stop(), 0)
 
@@ -47,7 +47,7 @@ def a_port_in_use_is_a_plain_error(binary):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         s = make(binary, listen=f'{{address: "127.0.0.1:{taken.getsockname()[1]}"}}')
-        done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=20, env=s.env)
+        done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=60, env=s.env)
     equal((done.returncode, done.stdout), (1, ""))
     equal("cannot bind" in done.stderr, True, done.stderr)
 
@@ -55,7 +55,7 @@ def a_port_in_use_is_a_plain_error(binary):
 @case
 def a_bad_configuration_is_78_with_every_problem(binary):
     s = make(binary, extra="mode: sometimes\nsweep: {projets: []}\n")
-    done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=20, env=s.env)
+    done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=60, env=s.env)
     equal(done.returncode, 78)
     equal("mode: 'sometimes' is none of" in done.stderr and "did you mean 'projects'" in done.stderr, True, done.stderr)
 
@@ -63,7 +63,7 @@ def a_bad_configuration_is_78_with_every_problem(binary):
 @case
 def a_store_that_cannot_be_opened_is_an_error(binary):
     s = make(binary, store="sqlite:/nowhere/at/all.db")
-    done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=20, env=s.env)
+    done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=60, env=s.env)
     equal(done.returncode in (1, 78), True, done)
     equal("/nowhere/at" in done.stderr, True, done.stderr)
 
@@ -92,8 +92,8 @@ def few_descriptors_by_default_are_raised(binary):
     with open(s.log, "ab") as log:
         s.proc = subprocess.Popen(["prlimit", "--nofile=256:4096", s.binary, "serve", "--config", str(s.config)], stdout=subprocess.PIPE, stderr=log, text=True, env=s.env)
     s.port = int(s.proc.stdout.readline().rsplit(":", 1)[1])
-    idle = [socket.create_connection(("127.0.0.1", s.port), timeout=10) for _ in range(700)]
-    equal(s.deliver(event(), timeout=3)[0], 202)
+    idle = [socket.create_connection(("127.0.0.1", s.port), timeout=60) for _ in range(700)]
+    equal(s.deliver(event())[0], 202)
     for c in idle:
         c.close()
     equal(s.stop(), 0)
@@ -118,18 +118,18 @@ def https_is_served_with_the_configured_certificate(binary):
         for first in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"", b"\x16\x03\x01\x02\x00\x01"):
             with raw_http.connect(s.port) as c:
                 c.sendall(first)
-                equal(raw_http.closed_after(c, 10) < 2.5, True, first)
+                equal(raw_http.closed_after(c, 60) < 30, True, first)
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1
         try:
-            with socket.create_connection(("127.0.0.1", s.port), timeout=5) as c, old.wrap_socket(c):
+            with socket.create_connection(("127.0.0.1", s.port), timeout=60) as c, old.wrap_socket(c):
                 raise AssertionError("TLS 1.0 was accepted")
         except (ssl.SSLError, OSError):
             pass
-        with socket.create_connection(("127.0.0.1", s.port), timeout=5) as c, trust.wrap_socket(c, server_hostname="localhost") as t:
+        with socket.create_connection(("127.0.0.1", s.port), timeout=60) as c, trust.wrap_socket(c, server_hostname="localhost") as t:
             equal(t.version() in ("TLSv1.2", "TLSv1.3"), True, t.version())
         equal(s.stop(), 0)
 
@@ -140,7 +140,7 @@ def a_certificate_that_is_none_is_said(binary):
         for name in ("cert.pem", "key.pem"):
             pathlib.Path(folder, name).write_text("nothing\n")
         s = make(binary, listen=f'{{address: "127.0.0.1:0", tls: {{certificate_file: {folder}/cert.pem, key_file: {folder}/key.pem}}}}')
-        done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=20, env=s.env)
+        done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=60, env=s.env)
         equal(done.returncode, 78, done)
         equal("no PEM block" in done.stderr, True, done.stderr)
 
@@ -226,7 +226,7 @@ def sigterm_during_requests_answers_them_and_ends_with_0(binary):
         time.sleep(0.3)
         started = time.monotonic()
         equal(s.stop(), 0)
-        equal(time.monotonic() - started < 10, True)
+        equal(time.monotonic() - started < 30, True)
         stopped.set()
         accepted = {i for r in runs for i in r.result()}
     equal(len(accepted) > 10, True)
@@ -242,24 +242,24 @@ def readiness_goes_off_before_the_listener(binary):
         c.sendall(raw_http.request("GET", "/readyz"))
         equal(c.recv(15), b"HTTP/1.1 200 OK")
         s.proc.send_signal(signal.SIGTERM)
-        wait_until("not ready", lambda: ready(s) == 503, 0.3, 0.005)
-    equal(s.proc.wait(timeout=10), 0)
+        wait_until("not ready", lambda: ready(s) == 503, 10, 0.005)
+    equal(s.proc.wait(timeout=60), 0)
     s.proc.stdout.close()
 
 
 @case
 def a_client_that_hangs_does_not_keep_the_service_alive(binary):
-    s = make(binary).start()
+    s = make(binary, listen='{address: "127.0.0.1:0", request_timeout: 2m}').start()
     with raw_http.connect(s.port) as c:
         c.sendall(raw_http.request("POST", "/v1/hooks/eventbridge", [("x-retrybuild-key", KEY), ("Content-Length", 100)], b"{"))
         started = time.monotonic()
         equal(s.stop(), 0)
-        equal(time.monotonic() - started < 6, True, "within shutdown and a little")
+        equal(time.monotonic() - started < 30, True, "long before the client gives up")
 
 
 @case
 def a_second_signal_ends_at_once(binary):
-    s = make(binary, timing="{shutdown: 20s}").start()
+    s = make(binary, timing="{shutdown: 5m}").start()
     with raw_http.connect(s.port) as c:
         c.sendall(raw_http.request("POST", "/v1/hooks/eventbridge", [("x-retrybuild-key", KEY), ("Content-Length", 100)], b"{"))
         time.sleep(0.2)
@@ -268,8 +268,8 @@ def a_second_signal_ends_at_once(binary):
         time.sleep(0.1)
         started = time.monotonic()
         s.proc.send_signal(signal.SIGTERM)
-        equal(s.proc.wait(timeout=10), 1)
-        equal(time.monotonic() - started < 1, True)
+        equal(s.proc.wait(timeout=60), 1)
+        equal(time.monotonic() - started < 30, True, "long before the five minutes that the client could take")
     s.proc.stdout.close()
 
 
@@ -277,7 +277,7 @@ def a_second_signal_ends_at_once(binary):
 def sigint_ends_like_sigterm(binary):
     s = make(binary).start()
     s.proc.send_signal(signal.SIGINT)
-    equal(s.proc.wait(timeout=10), 0)
+    equal(s.proc.wait(timeout=60), 0)
     s.proc.stdout.close()
 
 
