@@ -35,7 +35,7 @@ static void post_faults(struct rb_sim *sim, json_t *in, struct sim_reply *reply)
     }
     struct rb_err err;
     pthread_mutex_lock(&sim->lock);
-    enum rb_code rc = sim_faults_add(sim, json_incref(rows), &err);
+    enum rb_code rc = sim_faults_set(sim, rows, &err);
     size_t n = sim->n_faults;
     pthread_mutex_unlock(&sim->lock);
     if (rc != RB_OK) {

@@ -106,7 +106,7 @@ struct rb_sim {
     json_t *effects;
     struct sim_fault *faults;
     size_t n_faults;
-    json_t *fault_rows; /* owns the strings of rows added at run time: an array of documents */
+    json_t *fault_rows; /* owns the strings of rows set at run time */
 
     pthread_mutex_t ledger_lock;
     int ledger_fd;         /* guarded by ledger_lock; -1: no file */

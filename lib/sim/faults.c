@@ -199,26 +199,19 @@ void sim_faults_hit(struct rb_sim *sim, const char *operation, const char *proje
     }
 }
 
-enum rb_code sim_faults_add(struct rb_sim *sim, json_t *take_rows, struct rb_err *err)
+enum rb_code sim_faults_set(struct rb_sim *sim, json_t *rows, struct rb_err *err)
 {
-    struct sim_fault *more = NULL;
+    struct sim_fault *faults = NULL;
     size_t n = 0;
-    enum rb_code rc = sim_faults_parse(take_rows, &more, &n, err);
-    struct sim_fault *all = NULL;
-    if (rc == RB_OK && sim->n_faults + n > MAX_FAULTS) {
-        rc = rb_err_set(err, RB_E_FULL, "more than %d faults", MAX_FAULTS);
+    enum rb_code rc = sim_faults_parse(rows, &faults, &n, err);
+    if (rc != RB_OK) {
+        return rc;
     }
-    if (rc == RB_OK) {
-        all = realloc(sim->faults, (sim->n_faults + n + 1) * sizeof *all);
-        rc = all != NULL ? RB_OK : rb_err_set(err, RB_E_NOMEM, "no memory for %zu faults", n);
-    }
-    if (rc == RB_OK) {
-        memcpy(&all[sim->n_faults], more, n * sizeof *more);
-        sim->faults = all;
-        sim->n_faults += n;
-        json_array_append(sim->fault_rows, take_rows);
-    }
-    free(more);
-    json_decref(take_rows);
-    return rc;
+    free(sim->faults);
+    sim->faults = faults;
+    sim->n_faults = n;
+    json_incref(rows);
+    json_decref(sim->fault_rows);
+    sim->fault_rows = rows;
+    return RB_OK;
 }

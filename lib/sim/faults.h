@@ -18,7 +18,7 @@ struct sim_hit {
 /* sim_faults_hit - count the call in every row that fits it and gather what strikes. Lock held. */
 void sim_faults_hit(struct rb_sim *sim, const char *operation, const char *project,
                     struct sim_hit *ret_hit);
-/* sim_faults_add - rows of POST /_sim/faults; all or none. Lock held; @take_rows is owned. */
-enum rb_code sim_faults_add(struct rb_sim *sim, json_t *take_rows, struct rb_err *err);
+/* sim_faults_set - these rows instead of those in force; on an error nothing changes. Lock held. */
+enum rb_code sim_faults_set(struct rb_sim *sim, json_t *rows, struct rb_err *err);
 
 #endif

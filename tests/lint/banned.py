@@ -20,7 +20,7 @@ BANNED = {
     "setenv": "an argument; the environment is read once at the start", "putenv": "an argument; the environment is read once at the start",
 }
 # A test may prepare the environment of what it runs, and read the numbers that it wrote itself.
-IN_TESTS = ("setenv", "putenv", "strtoul", "strtoull", "strtoll")
+IN_TESTS = ("setenv", "putenv", "strtol", "strtoul", "strtoull", "strtoll")
 CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED) + r")[ \t]*\(")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import common
 
 STYLE = Path(__file__).parents[2] / ".clang-format"
-RAW = ("tests/data/", "tests/fuzz/")  # cases are what they are, byte for byte
+RAW = ("tests/data/", "tests/fuzz/", "tests/bench/payload")  # cases are what they are, byte for byte
 
 
 def layout(path, content):

@@ -194,7 +194,7 @@ static void a_project_with_an_auto_retry_limit_is_retried_by_itself(void **state
     RB_CLEANUP(rb_sim_stopp)
     struct rb_sim *sim = test_sim("projects: [{name: web, outcomes: [{status: FAILED}],"
                                   " settings: {autoRetryLimit: 2}}]");
-    RB_CLEANUP(rb_freep) char *id = start_build(sim, "{\"projectName\":\"web\"}");
+    free(start_build(sim, "{\"projectName\":\"web\"}"));
     rb_sim_advance(sim, 3600000);
     rb_sim_advance(sim, 3600000);
     struct answer a = ask(sim, "ListBuildsForProject", "{\"projectName\":\"web\"}");

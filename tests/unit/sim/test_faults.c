@@ -10,7 +10,7 @@
 static const char plain[] = "projects: [{name: web}, {name: api}]";
 static const char start_web[] = "{\"projectName\":\"web\"}";
 
-static void add_fault(struct rb_sim *sim, const char *row)
+static void set_fault(struct rb_sim *sim, const char *row)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(4096);
     rb_buf_addf(&body, "{\"faults\":[%s]}", row);
@@ -50,7 +50,7 @@ static void rows_strike_by_number_rhythm_and_limit(void **state)
     for (size_t i = 0; i < RB_ARRAY_LEN(cases); i++) {
         char got[16];
         RB_CLEANUP(rb_sim_stopp) struct rb_sim *sim = test_sim(plain);
-        add_fault(sim, cases[i].row);
+        set_fault(sim, cases[i].row);
         pattern_of(sim, "ListBuilds", "{}", 8, got);
         assert_string_equal(got, cases[i].pattern);
     }
@@ -62,7 +62,7 @@ static void the_same_seed_draws_the_same_chances(void **state)
     char got[2][65];
     for (int i = 0; i < 2; i++) {
         RB_CLEANUP(rb_sim_stopp) struct rb_sim *sim = test_sim(plain);
-        add_fault(sim, "{\"probability\":0.5,\"status\":500}");
+        set_fault(sim, "{\"probability\":0.5,\"status\":500}");
         pattern_of(sim, "ListBuilds", "{}", 64, got[i]);
     }
     assert_string_equal(got[0], got[1]);
@@ -74,7 +74,7 @@ static void a_row_may_name_a_project(void **state)
 {
     (void)state;
     RB_CLEANUP(rb_sim_stopp) struct rb_sim *sim = test_sim(plain);
-    add_fault(sim, "{\"project\":\"a*\",\"error\":\"AccountLimitExceededException\"}");
+    set_fault(sim, "{\"project\":\"a*\",\"error\":\"AccountLimitExceededException\"}");
     free(start_build(sim, start_web));
     assert_error(sim, "StartBuild", "{\"projectName\":\"api\"}", "AccountLimitExceededException");
     assert_error(sim, "RetryBuild", "{\"id\":\"arn:aws:codebuild:r:a:build/api:1\"}",
@@ -108,7 +108,7 @@ static void each_action_shows_on_the_wire_and_in_the_ledger(void **state)
     };
     for (size_t i = 0; i < RB_ARRAY_LEN(cases); i++) {
         RB_CLEANUP(rb_sim_stopp) struct rb_sim *sim = test_sim(plain);
-        add_fault(sim, cases[i].row);
+        set_fault(sim, cases[i].row);
         struct answer a = ask(sim, "StartBuild", start_web);
         assert_int_equal(a.reply.wire, cases[i].wire);
         assert_int_equal(a.reply.status, cases[i].status);
@@ -123,7 +123,7 @@ static void a_skewed_date_is_the_answers_alone(void **state)
 {
     (void)state;
     RB_CLEANUP(rb_sim_stopp) struct rb_sim *sim = test_sim(plain);
-    add_fault(sim, "{\"date_skew\":\"-5m\",\"nth\":1}");
+    set_fault(sim, "{\"date_skew\":\"-5m\",\"nth\":1}");
     struct answer a = ask(sim, "ListBuilds", "{}");
     assert_int_equal(a.reply.date_ms, TEST_START_MS - 300000);
     answer_release(&a);
@@ -164,16 +164,21 @@ static void bad_rows_are_refused_and_named(void **state)
     assert_string_equal(got, "...");
 }
 
-static void a_reset_keeps_the_scripts_rows_and_forgets_the_others(void **state)
+static void new_rows_replace_the_old_and_a_reset_brings_the_scripts_back(void **state)
 {
     (void)state;
     char got[8];
     RB_CLEANUP(rb_sim_stopp)
     struct rb_sim *sim = test_sim("faults: [{operation: ListBuilds, nth: [1], status: 500}]");
-    add_fault(sim, "{\"operation\":\"ListBuilds\",\"nth\":3,\"status\":500}");
     pattern_of(sim, "ListBuilds", "{}", 4, got);
-    assert_string_equal(got, "x.x.");
-    add_fault(sim, "{\"operation\":\"ListBuilds\",\"status\":500}");
+    assert_string_equal(got, "x...");
+    set_fault(sim, "{\"status\":500}");
+    set_fault(sim, "{\"operation\":\"ListBuilds\",\"nth\":2,\"status\":500}");
+    pattern_of(sim, "ListBuilds", "{}", 4, got);
+    assert_string_equal(got, ".x..");
+    set_fault(sim, "");
+    pattern_of(sim, "ListBuilds", "{}", 4, got);
+    assert_string_equal(got, "....");
     struct answer a = control(sim, "POST", "/_sim/reset", "{}");
     answer_release(&a);
     pattern_of(sim, "ListBuilds", "{}", 4, got);
@@ -189,7 +194,7 @@ int main(void)
         cmocka_unit_test(each_action_shows_on_the_wire_and_in_the_ledger),
         cmocka_unit_test(a_skewed_date_is_the_answers_alone),
         cmocka_unit_test(bad_rows_are_refused_and_named),
-        cmocka_unit_test(a_reset_keeps_the_scripts_rows_and_forgets_the_others),
+        cmocka_unit_test(new_rows_replace_the_old_and_a_reset_brings_the_scripts_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
