@@ -8,6 +8,7 @@
 #include "aws_state.h"
 
 #define REFRESH_BEFORE_EXPIRY_MS (10 * 60 * 1000)
+#define EQUAL_BELOW_MS 2000
 #define PAUSE_SLICE_MS 50 /* how soon a pause sees that it is cancelled */
 
 enum rb_code rb_aws_new(struct rb_settings *s, const struct rb_clock *clock,
@@ -127,7 +128,11 @@ bool rb_aws_offset_known(const struct rb_aws *aws)
 
 void rb_aws_note_date(struct rb_aws *aws, int64_t their_ms, int64_t our_ms)
 {
-    atomic_store(&aws->offset_ms, their_ms - our_ms);
+    int64_t offset_ms = their_ms - our_ms;
+    if (offset_ms > -EQUAL_BELOW_MS && offset_ms < EQUAL_BELOW_MS) {
+        offset_ms = 0; /* a Date has whole seconds and was written a while ago */
+    }
+    atomic_store(&aws->offset_ms, offset_ms);
     atomic_store(&aws->offset_known, true);
 }
 

@@ -13,7 +13,6 @@
 #include "fault.h"
 
 #define RB_FOLLOW_AT_ONCE 100
-#define RB_FOLLOW_MAX_TRIES 50
 #define RB_FOLLOW_NOTE_BYTES 600
 #define RB_FOLLOW_ARENA_BYTES (16u * 1024 * 1024)
 #define RB_FOLLOW_GONE_POLLS 20
@@ -188,7 +187,7 @@ static void follow_one(struct rb_work *k, const struct rb_fetch *f)
     struct rb_err err = {.code = RB_OK};
     enum rb_code rc;
 
-    if (!k->r->has_child || k->task->tries > RB_FOLLOW_MAX_TRIES) {
+    if (!k->r->has_child || k->task->tries > RB_MAX_TRIES) {
         rc = rb_work_finish(k, RB_STATE_DEAD, "following the new build failed again and again",
                             &err);
     } else if (f->rc == RB_OK) {

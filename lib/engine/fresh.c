@@ -81,10 +81,18 @@ static int64_t ended_by_our_clock(const struct rb_work *k)
     return b->ended_ms > 0 ? b->ended_ms - rb_aws_offset_ms(k->e->aws) : k->r->created_ms;
 }
 
+/* An event tells whole seconds, and so does the Date that the clocks are compared by. */
+#define UNSURE_MS 2000
+
+struct epoch_view {
+    bool strict;      /* the build ended before the store's memory begins */
+    bool unsure;      /* the end is known too coarsely to say: CodeBuild is asked first */
+    int64_t until_ms; /* the quarantine's end, 0 = none */
+};
+
 /* Did the store lose its memory since the build ended? Then copies of a call that nobody remembers
  * may still live. Asked anew each time: a memory can be lost between two submits. */
-static enum rb_code check_epoch(struct rb_work *k, bool *ret_strict, int64_t *ret_until_ms,
-                                struct rb_err *err)
+static enum rb_code check_epoch(struct rb_work *k, struct epoch_view *ret, struct rb_err *err)
 {
     int64_t birth_ms = 0;
     int64_t now_ms = rb_engine_now_ms(k->e);
@@ -95,10 +103,20 @@ static enum rb_code check_epoch(struct rb_work *k, bool *ret_strict, int64_t *re
         return rc;
     }
     int64_t ended_ms = ended_by_our_clock(k);
-    *ret_strict = ended_ms < birth_ms;
-    *ret_until_ms =
+    ret->strict = ended_ms < birth_ms;
+    ret->until_ms =
         rb_plan_quarantine_until(ended_ms, birth_ms, k->rt->settings->timing.quarantine_ms, now_ms);
+    ret->unsure =
+        ret->until_ms > 0 && k->r->build.ended_ms % 1000 == 0 && birth_ms - ended_ms < UNSURE_MS;
     return RB_OK;
+}
+
+static enum rb_code quarantined(struct rb_work *k, const struct epoch_view *v, struct rb_err *err)
+{
+    return rb_work_later(k, v->until_ms - rb_engine_now_ms(k->e),
+                         "the build ended before the store's memory begins: waiting until no "
+                         "earlier call can be under way",
+                         err);
 }
 
 static bool is_branch_like(const char *v)
@@ -321,8 +339,8 @@ static enum rb_code learn_clock(struct rb_work *k, bool *ret_ended, struct rb_er
 enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err)
 {
     struct rb_look look;
-    bool strict = false, ended = false;
-    int64_t until_ms = 0;
+    struct epoch_view epoch = {.strict = false};
+    bool ended = false;
 
     if (rb_engine_is_paused(k->w, k->r->build.project)) {
         return rb_work_later(k, RB_PAUSED_AGAIN_MS, "paused: waiting for `resume`", err);
@@ -331,19 +349,22 @@ enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err)
     if (rc != RB_OK || ended) {
         return rc;
     }
-    rc = check_epoch(k, &strict, &until_ms, err);
+    rc = check_epoch(k, &epoch, err);
     if (rc != RB_OK) {
         return rc;
     }
-    if (until_ms > 0) {
-        return rb_work_later(k, until_ms - rb_engine_now_ms(k->e),
-                             "the build ended before the store's memory begins: waiting until no "
-                             "earlier call can be under way",
-                             err);
+    if (epoch.until_ms > 0 && !epoch.unsure) {
+        return quarantined(k, &epoch, err);
     }
-    rc = look_and_judge(k, strict, &look, &ended, err);
+    rc = look_and_judge(k, epoch.strict, &look, &ended, err);
     if (rc != RB_OK || ended) {
         return rc;
+    }
+    if (epoch.unsure) { /* CodeBuild has just told the end to the millisecond */
+        rc = check_epoch(k, &epoch, err);
+        if (rc != RB_OK || epoch.until_ms > 0) {
+            return rc != RB_OK ? rc : quarantined(k, &epoch, err);
+        }
     }
     rc = write_intent(k, look.highest, err);
     if (rc != RB_OK) {

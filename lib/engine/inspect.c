@@ -10,7 +10,6 @@
 #include "fault.h"
 
 #define RB_INSPECT_AT_ONCE 50
-#define RB_INSPECT_MAX_TRIES 5
 #define RB_INSPECT_AGAIN_MS 1000
 #define RB_INSPECT_TIMES 3
 #define RB_INSPECT_NOTE_BYTES 600
@@ -120,9 +119,9 @@ static void inspect_one(struct rb_work *k, const struct rb_fetch *f)
     char note[RB_INSPECT_NOTE_BYTES];
     enum rb_code rc;
 
-    if (k->task->tries > RB_INSPECT_MAX_TRIES) {
+    if (k->task->tries > RB_MAX_TRIES) {
         rc = rb_work_finish(k, RB_STATE_DEAD,
-                            "five attempts to inspect this ended without a result", &err);
+                            "a hundred workers took this up and none lived to settle it", &err);
     } else if (f->rc == RB_OK) {
         rc = judge(k, f->build, &err);
     } else if (f->rc == RB_E_CLOSED) {

@@ -32,6 +32,10 @@ void rb_runtime_unref(struct rb_runtime *rt);           /* NULL accepted */
 void rb_runtime_unrefp(struct rb_runtime **rt);
 
 /* ---- workers ---- */
+/* Claims that ended without a settle: the process died in the middle. Restarts in a bad hour add
+ * up, so only a record that brings down one process after the other is given up. */
+#define RB_MAX_TRIES 100
+
 struct rb_worker;
 struct rb_round {
     bool worked;      /* something was claimed: come again at once */

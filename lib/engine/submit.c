@@ -3,8 +3,6 @@
 
 #include "fault.h"
 
-#define RB_MAX_TRIES 5
-
 void rb_submit_work(struct rb_work *k)
 {
     struct rb_plan_state state;
@@ -14,8 +12,8 @@ void rb_submit_work(struct rb_work *k)
     rb_plan_state_of(k->r, &state);
     RB_FAULT_POINT("submit.after_claim");
     if (k->task->tries > RB_MAX_TRIES) {
-        rc = rb_work_finish(k, RB_STATE_DEAD, "five attempts to submit this ended without a result",
-                            &err);
+        rc = rb_work_finish(k, RB_STATE_DEAD,
+                            "a hundred workers took this up and none lived to settle it", &err);
     } else if (state.open) {
         rc = rb_submit_resume(k, &err);
     } else {

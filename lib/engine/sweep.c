@@ -98,6 +98,8 @@ static enum rb_code offer(struct sweep *sw, const struct rb_build *b, struct rb_
     if (rc != RB_OK || a == NULL) {
         return rc;
     }
+    a->delivery = NULL; /* nobody delivered anything: a duplicate of this is not counted */
+    a->delivery_key = NULL;
     rc = rb_store_admit(sw->w->ses, &a, 1, rb_engine_now_ms(e), err);
     rb_engine_store_state(e, rc, err);
     if (rc == RB_OK && a->rc != RB_OK) {

@@ -102,8 +102,8 @@ struct world_build *world_started(struct world *w, const char *project, const ch
     struct world_build *b = &w->builds[n];
 
     snprintf(b->id, sizeof(b->id), "%s:0000-%04u", project, n + 1);
-    snprintf(b->arn, sizeof(b->arn), "arn:aws:codebuild:%s:%s:build/%s", WORLD_REGION,
-             WORLD_ACCOUNT, b->id);
+    snprintf(b->arn, sizeof(b->arn), "arn:aws:codebuild:%s:%s:build/%s:0000-%04u", WORLD_REGION,
+             WORLD_ACCOUNT, project, n + 1);
     b->b = (struct rb_build)RB_BUILD_INIT;
     b->b.partition = "aws";
     b->b.account = WORLD_ACCOUNT;
@@ -196,8 +196,8 @@ static struct world_build *take_effect(struct world *w, const struct rb_retry_ca
     if (effect && child == NULL) {
         child = world_started(w, parent->b.project, parent->b.source_version);
         child->b.initiator = w->initiator;
-        snprintf(child->parent, sizeof(child->parent), "%s", parent->id);
-        snprintf(e->child, sizeof(e->child), "%s", child->id);
+        memcpy(child->parent, parent->id, sizeof(child->parent));
+        memcpy(e->child, child->id, sizeof(e->child));
         w->n_effects++;
         if (w->real_clock) {
             world_end(w, child, "SUCCEEDED");

@@ -4,101 +4,21 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <arpa/inet.h>
-#include <cmocka.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+
+#include <cmocka.h>
 
 #include <retrybuild/cleanup.h>
-#include <retrybuild/httpc.h>
 
-#include "script_server.h"
-
-#define MIN_URLS 24
-
-struct world {
-    struct script_server *server;
-    struct rb_settings settings;
-    struct rb_httpc *client;
-    const char *allow[2];
-};
-
-static int open_world(void **state)
-{
-    struct world *w = calloc(1, sizeof(*w));
-
-    assert_non_null(w);
-    w->server = script_server_start();
-    assert_int_equal(rb_httpc_new(&w->settings, &w->client, NULL), RB_OK);
-    *state = w;
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    struct world *w = *state;
-
-    rb_httpc_free(w->client);
-    script_server_stop(w->server);
-    free(w);
-    return 0;
-}
-
-static void allow_loopback(struct world *w)
-{
-    rb_httpc_free(w->client);
-    w->allow[0] = "127.0.0.0/8";
-    w->allow[1] = "::1";
-    w->settings.network.allow = (struct rb_strings){.items = w->allow, .n = 2};
-    assert_int_equal(rb_httpc_new(&w->settings, &w->client, NULL), RB_OK);
-}
-
-static struct rb_http_request request_to(const char *url)
-{
-    static const char *const headers[] = {"Content-Type: text/plain", "X-Own: 1", NULL};
-
-    return (struct rb_http_request){.method = "POST",
-                                    .url = url,
-                                    .headers = headers,
-                                    .body = "hello",
-                                    .body_len = 5,
-                                    .reach = RB_REACH_TRUSTED,
-                                    .connect_timeout_ms = 5000,
-                                    .timeout_ms = 10000,
-                                    .max_answer_bytes = 4096};
-}
-
-struct outcome {
-    enum rb_code rc;
-    bool sent;
-    struct rb_http_answer answer;
-    struct rb_err err;
-};
-
-static struct outcome call(struct world *w, const struct rb_http_request *req)
-{
-    struct outcome o = {.rc = RB_OK};
-
-    o.rc = rb_httpc_call(w->client, req, &o.answer, &o.sent, &o.err);
-    return o;
-}
-
-static struct outcome call_url(struct world *w)
-{
-    struct rb_http_request req = request_to(script_server_url(w->server));
-
-    return call(w, &req);
-}
+#include "httpc_world.h"
 
 static void method_headers_and_body_arrive_as_given(void **state)
 {
     struct world *w = *state;
 
     script_server_push_json(w->server, 201, "X-Thing:  a b \r\n", "{}");
-    struct outcome o = call_url(w);
+    struct outcome o = world_call_server(w);
     assert_int_equal(o.rc, RB_OK);
     assert_true(o.sent);
     assert_int_equal(o.answer.status, 201);
@@ -124,18 +44,18 @@ static void method_headers_and_body_arrive_as_given(void **state)
 static void get_has_no_body_and_an_empty_post_has_length_zero(void **state)
 {
     struct world *w = *state;
-    struct rb_http_request req = request_to(script_server_url(w->server));
+    struct rb_http_request req = world_request(script_server_url(w->server));
 
     req.body = NULL;
     req.body_len = 0;
     script_server_push_json(w->server, 200, "", "{}");
     script_server_push_json(w->server, 200, "", "{}");
-    struct outcome o = call(w, &req);
+    struct outcome o = world_call(w, &req);
     assert_int_equal(o.rc, RB_OK);
     rb_http_answer_release(&o.answer);
     assert_non_null(strstr(script_server_request(w->server, 0), "Content-Length: 0\r\n"));
     req.method = "GET";
-    o = call(w, &req);
+    o = world_call(w, &req);
     assert_int_equal(o.rc, RB_OK);
     rb_http_answer_release(&o.answer);
     assert_non_null(strstr(script_server_request(w->server, 1), "GET / HTTP/1.1\r\n"));
@@ -148,7 +68,7 @@ static void connections_are_used_again(void **state)
 
     for (unsigned i = 0; i < 5; i++) {
         script_server_push_json(w->server, 200, "", "{}");
-        struct outcome o = call_url(w);
+        struct outcome o = world_call_server(w);
         assert_int_equal(o.rc, RB_OK);
         rb_http_answer_release(&o.answer);
     }
@@ -161,7 +81,7 @@ static void redirects_are_answers_and_not_followed(void **state)
     struct world *w = *state;
 
     script_server_push_json(w->server, 307, "Location: /elsewhere\r\n", "");
-    struct outcome o = call_url(w);
+    struct outcome o = world_call_server(w);
     assert_int_equal(o.rc, RB_OK);
     assert_int_equal(o.answer.status, 307);
     assert_int_equal(script_server_requests(w->server), 1);
@@ -178,7 +98,7 @@ static void proxies_of_the_environment_are_ignored(void **state)
         setenv(names[i], "http://127.0.0.1:1", 1);
     }
     script_server_push_json(w->server, 200, "", "{}");
-    struct outcome o = call_url(w);
+    struct outcome o = world_call_server(w);
     for (size_t i = 0; i < RB_ARRAY_LEN(names); i++) {
         unsetenv(names[i]);
     }
@@ -195,19 +115,19 @@ static void the_configured_proxy_is_used_but_never_for_what_the_guard_refuses(vo
     w->settings.network.proxy = script_server_url(w->server);
     assert_int_equal(rb_httpc_new(&w->settings, &w->client, NULL), RB_OK);
     script_server_push_json(w->server, 200, "", "{}");
-    struct rb_http_request req = request_to("http://aws.example/path");
-    struct outcome o = call(w, &req);
+    struct rb_http_request req = world_request("http://aws.example/path");
+    struct outcome o = world_call(w, &req);
     assert_int_equal(o.rc, RB_OK);
     rb_http_answer_release(&o.answer);
     assert_non_null(
         strstr(script_server_request(w->server, 0), "POST http://aws.example/path HTTP/1.1"));
 
-    req = request_to("https://169.254.169.254/latest");
+    req = world_request("https://169.254.169.254/latest");
     req.reach = RB_REACH_GUARDED;
-    o = call(w, &req);
+    o = world_call(w, &req);
     assert_int_equal(o.rc, RB_E_BLOCKED);
     req.url = "https://[::1]/";
-    o = call(w, &req);
+    o = world_call(w, &req);
     assert_int_equal(o.rc, RB_E_BLOCKED);
     assert_int_equal(script_server_requests(w->server), 1);
 }
@@ -220,13 +140,13 @@ static void an_answer_beyond_the_cap_is_too_large(void **state)
     memset(body, 'x', sizeof(body) - 1);
     body[sizeof(body) - 1] = '\0';
     script_server_push_json(w->server, 200, "", body);
-    struct outcome o = call_url(w);
+    struct outcome o = world_call_server(w);
     assert_int_equal(o.rc, RB_E_TOO_LARGE);
     assert_true(o.sent);
 
     body[4096] = '\0';
     script_server_push_json(w->server, 200, "", body);
-    o = call_url(w);
+    o = world_call_server(w);
     assert_int_equal(o.rc, RB_OK);
     assert_int_equal(o.answer.body.len, 4096);
     rb_http_answer_release(&o.answer);
@@ -241,7 +161,7 @@ static void a_chunked_answer_beyond_the_cap_is_too_large(void **state)
     memset(raw + head, 'x', 0x1200);
     memcpy(raw + head + 0x1200, "\r\n0\r\n\r\n", 8);
     script_server_push(w->server, raw, SCRIPT_KEEP);
-    struct outcome o = call_url(w);
+    struct outcome o = world_call_server(w);
     assert_int_equal(o.rc, RB_E_TOO_LARGE);
 }
 
@@ -250,7 +170,7 @@ static void compressed_bodies_are_not_unpacked(void **state)
     struct world *w = *state;
 
     script_server_push_json(w->server, 200, "Content-Encoding: gzip\r\n", "not gzip");
-    struct outcome o = call_url(w);
+    struct outcome o = world_call_server(w);
     assert_int_equal(o.rc, RB_OK);
     assert_string_equal(rb_buf_str(&o.answer.body), "not gzip");
     rb_http_answer_release(&o.answer);
@@ -259,15 +179,15 @@ static void compressed_bodies_are_not_unpacked(void **state)
 static void a_server_that_never_answers_is_a_timeout_after_sending(void **state)
 {
     struct world *w = *state;
-    struct rb_http_request req = request_to(script_server_url(w->server));
+    struct rb_http_request req = world_request(script_server_url(w->server));
 
     req.timeout_ms = 100;
     script_server_push(w->server, "", SCRIPT_HOLD);
-    struct outcome o = call(w, &req);
+    struct outcome o = world_call(w, &req);
     assert_int_equal(o.rc, RB_E_TIMEOUT);
     assert_true(o.sent);
     script_server_push(w->server, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", SCRIPT_HOLD);
-    o = call(w, &req);
+    o = world_call(w, &req);
     assert_int_equal(o.rc, RB_E_TIMEOUT);
     assert_true(o.sent);
 }
@@ -291,7 +211,7 @@ static void what_breaks_after_sending_is_ambiguous(void **state)
 
     for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
         script_server_push(w->server, rows[i].raw, rows[i].then);
-        struct outcome o = call_url(w);
+        struct outcome o = world_call_server(w);
         assert_int_equal(o.rc, RB_E_AMBIGUOUS);
         assert_true(o.sent);
     }
@@ -305,28 +225,13 @@ static void a_request_lost_on_a_used_connection_is_not_sent_twice(void **state)
     script_server_push_json(w->server, 200, "", "{}");
     script_server_push(w->server, "", SCRIPT_CLOSE);
     script_server_push_json(w->server, 200, "", "{}");
-    struct outcome o = call_url(w);
+    struct outcome o = world_call_server(w);
     assert_int_equal(o.rc, RB_OK);
     rb_http_answer_release(&o.answer);
-    o = call_url(w);
+    o = world_call_server(w);
     assert_int_equal(o.rc, RB_E_AMBIGUOUS);
     assert_true(o.sent);
     assert_int_equal(script_server_requests(w->server), 2);
-}
-
-static int closed_port(void)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    struct sockaddr any;
-    socklen_t len = sizeof(at);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    memcpy(&any, &at, sizeof(any));
-    assert_int_equal(bind(fd, &any, sizeof(any)), 0);
-    assert_int_equal(getsockname(fd, &any, &len), 0);
-    memcpy(&at, &any, sizeof(at));
-    close(fd);
-    return ntohs(at.sin_port);
 }
 
 static void what_breaks_before_sending_is_unavailable(void **state)
@@ -334,16 +239,16 @@ static void what_breaks_before_sending_is_unavailable(void **state)
     struct world *w = *state;
     char url[64];
 
-    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", closed_port());
-    struct rb_http_request req = request_to(url);
-    struct outcome o = call(w, &req);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", world_closed_port());
+    struct rb_http_request req = world_request(url);
+    struct outcome o = world_call(w, &req);
     assert_int_equal(o.rc, RB_E_UNAVAIL);
     assert_false(o.sent);
 
     snprintf(url, sizeof(url), "https://127.0.0.1:%d/", script_server_port(w->server));
-    req = request_to(url);
+    req = world_request(url);
     req.timeout_ms = 200;
-    o = call(w, &req); /* no TLS there */
+    o = world_call(w, &req); /* no TLS there */
     assert_true(o.rc == RB_E_UNAVAIL || o.rc == RB_E_TIMEOUT);
     assert_false(o.sent);
 }
@@ -351,12 +256,12 @@ static void what_breaks_before_sending_is_unavailable(void **state)
 static void a_cancelled_call_ends_as_closed(void **state)
 {
     struct world *w = *state;
-    struct rb_http_request req = request_to(script_server_url(w->server));
+    struct rb_http_request req = world_request(script_server_url(w->server));
     atomic_bool cancel = true;
 
     req.cancel = &cancel;
     script_server_push(w->server, "", SCRIPT_HOLD);
-    struct outcome o = call(w, &req);
+    struct outcome o = world_call(w, &req);
     assert_int_equal(o.rc, RB_E_CLOSED);
 }
 
@@ -364,142 +269,13 @@ static void forged_header_lines_are_refused(void **state)
 {
     struct world *w = *state;
     static const char *const headers[] = {"X: 1\r\nY: 2", NULL};
-    struct rb_http_request req = request_to(script_server_url(w->server));
+    struct rb_http_request req = world_request(script_server_url(w->server));
 
     req.headers = headers;
-    struct outcome o = call(w, &req);
+    struct outcome o = world_call(w, &req);
     assert_int_equal(o.rc, RB_E_INVALID);
     assert_false(o.sent);
     assert_int_equal(script_server_requests(w->server), 0);
-}
-
-/* Forms of URLs that end at an address inside, or that are no web addresses at all. %d: a port
- * where a server listens. */
-static const char *const GUARDED_URLS[] = {
-    "https://127.0.0.1:%d/",
-    "http://127.0.0.1:%d/",
-    "https://2130706433:%d/",
-    "https://0x7f000001:%d/",
-    "https://0x7f.0.0.1:%d/",
-    "https://0177.0.0.1:%d/",
-    "https://017700000001:%d/",
-    "https://127.1:%d/",
-    "https://127.0.1:%d/",
-    "https://0:%d/",
-    "https://0.0.0.0:%d/",
-    "https://localhost:%d/",
-    "https://LOCALHOST:%d/",
-    "https://[::1]:%d/",
-    "https://[0:0:0:0:0:0:0:1]:%d/",
-    "https://[::ffff:127.0.0.1]:%d/",
-    "https://[::ffff:7f00:1]:%d/",
-    "https://[::127.0.0.1]:%d/",
-    "https://[64:ff9b::7f00:1]:%d/",
-    "https://[2002:7f00:1::]:%d/",
-    "https://[fe80::1]:%d/",
-    "https://[fd00:ec2::254]:%d/",
-    "https://169.254.169.254:%d/latest/meta-data/",
-    "https://169.254.170.2:%d/",
-    "https://2852039166:%d/",
-    "https://0xa9fea9fe:%d/",
-    "https://10.0.0.1:%d/",
-    "https://192.168.1.1:%d/",
-    "https://100.64.0.1:%d/",
-    "https://user:pass@127.0.0.1:%d/",
-    "https://example.com@127.0.0.1:%d/",
-    "https://%%31%%32%%37.0.0.1:%d/",
-    "ftp://127.0.0.1:%d/",
-    "gopher://127.0.0.1:%d/",
-    "dict://127.0.0.1:%d/",
-    "ldap://127.0.0.1:%d/",
-    "telnet://127.0.0.1:%d/",
-    "file:///etc/hostname",
-};
-
-static void guarded_calls_never_reach_an_address_inside(void **state)
-{
-    struct world *w = *state;
-
-    assert_true(RB_ARRAY_LEN(GUARDED_URLS) >= MIN_URLS);
-    for (size_t i = 0; i < RB_ARRAY_LEN(GUARDED_URLS); i++) {
-        RB_CLEANUP(rb_buf_release) struct rb_buf url = RB_BUF_INIT(256);
-        const char *mark = strstr(GUARDED_URLS[i], "%d");
-        size_t len = mark == NULL ? strlen(GUARDED_URLS[i]) : (size_t)(mark - GUARDED_URLS[i]);
-        for (size_t k = 0; k < len; k++) {
-            rb_buf_addc(&url, GUARDED_URLS[i][k]);
-            k += GUARDED_URLS[i][k] == '%' ? 1 : 0;
-        }
-        if (mark != NULL) {
-            rb_buf_addf(&url, "%d%s", script_server_port(w->server), mark + 2);
-        }
-        struct rb_http_request req = request_to(rb_buf_str(&url));
-        req.reach = RB_REACH_GUARDED;
-        req.timeout_ms = 2000;
-        struct outcome o = call(w, &req);
-        if (o.rc != RB_E_BLOCKED || o.sent) {
-            fail_msg("%s: %s, %s", rb_buf_str(&url), rb_code_name(o.rc), o.err.msg);
-        }
-    }
-    assert_int_equal(script_server_connections(w->server), 0);
-}
-
-static void a_listed_address_may_be_called_without_tls(void **state)
-{
-    struct world *w = *state;
-    struct rb_http_request req = request_to(script_server_url(w->server));
-
-    allow_loopback(w);
-    req.reach = RB_REACH_GUARDED;
-    script_server_push_json(w->server, 200, "", "{}");
-    struct outcome o = call(w, &req);
-    assert_int_equal(o.rc, RB_OK);
-    rb_http_answer_release(&o.answer);
-}
-
-static void a_connection_of_a_trusted_call_is_judged_anew_for_a_guarded_one(void **state)
-{
-    struct world *w = *state;
-    struct rb_http_request req = request_to(script_server_url(w->server));
-
-    script_server_push_json(w->server, 200, "", "{}");
-    struct outcome o = call(w, &req);
-    assert_int_equal(o.rc, RB_OK);
-    rb_http_answer_release(&o.answer);
-    req.reach = RB_REACH_GUARDED;
-    o = call(w, &req);
-    assert_int_equal(o.rc, RB_E_BLOCKED);
-    assert_false(o.sent);
-    assert_int_equal(script_server_requests(w->server), 1);
-}
-
-static void errors_show_host_and_port_and_nothing_else_of_the_url(void **state)
-{
-    struct world *w = *state;
-    char url[128];
-
-    snprintf(url, sizeof(url), "http://name:canary1@127.0.0.1:%d/canary2?q=canary3", closed_port());
-    struct rb_http_request req = request_to(url);
-    struct outcome o = call(w, &req);
-    assert_int_equal(o.rc, RB_E_UNAVAIL);
-    assert_non_null(strstr(o.err.msg, "127.0.0.1:"));
-    assert_null(strstr(o.err.msg, "canary"));
-    req.url = "https://127.0.0.1:99999/canary";
-    o = call(w, &req);
-    assert_int_equal(o.rc, RB_E_INVALID);
-    assert_null(strstr(o.err.msg, "canary"));
-}
-
-static void a_bad_list_of_addresses_makes_no_client(void **state)
-{
-    const char *items[] = {"nonsense"};
-    struct rb_settings s = {.network = {.allow = {.items = items, .n = 1}}};
-    struct rb_httpc *c = NULL;
-    struct rb_err err;
-
-    (void)state;
-    assert_int_equal(rb_httpc_new(&s, &c, &err), RB_E_INVALID);
-    assert_null(c);
-    rb_httpc_free(NULL);
 }
 
 static void retry_after_is_read_in_all_its_forms(void **state)
@@ -536,8 +312,6 @@ static void retry_after_is_read_in_all_its_forms(void **state)
     }
 }
 
-#define ROW(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -556,12 +330,7 @@ int main(void)
         ROW(what_breaks_before_sending_is_unavailable),
         ROW(a_cancelled_call_ends_as_closed),
         ROW(forged_header_lines_are_refused),
-        ROW(guarded_calls_never_reach_an_address_inside),
-        ROW(a_listed_address_may_be_called_without_tls),
-        ROW(a_connection_of_a_trusted_call_is_judged_anew_for_a_guarded_one),
-        ROW(errors_show_host_and_port_and_nothing_else_of_the_url),
-        cmocka_unit_test(a_bad_list_of_addresses_makes_no_client),
-        cmocka_unit_test(retry_after_is_read_in_all_its_forms),
+        ROW(retry_after_is_read_in_all_its_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

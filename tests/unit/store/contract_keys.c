@@ -1,0 +1,205 @@
+/* contract_keys.c - idempotency tokens, and how long keys are remembered (by the caller's time). */
+#include <string.h>
+
+#include "harness.h"
+
+static void a_repeated_token_gives_the_same_retry(void **state)
+{
+    struct fix *f = *state;
+    struct entry e[2];
+    for (unsigned i = 0; i < 2; i++) {
+        entry_init(&e[i], "web", 1, 0, T0 + i);
+        entry_token(&e[i], "abc", "web:1");
+        e[i].a.mode = RB_ADMIT_FORCE;
+        assert_int_equal(admit(f, &e[i], T0 + i), i == 0 ? RB_ADMIT_NEW : RB_ADMIT_DUPLICATE);
+    }
+    assert_string_equal(e[1].a.retry_id, e[0].retry->id);
+    struct rb_retry *r = get(f, e[0].retry->id);
+    assert_int_equal(r->duplicates, 1);
+    rb_retry_free(r);
+    entry_release(&e[0]);
+    entry_release(&e[1]);
+}
+
+static void a_repeated_token_with_other_parameters_is_a_mismatch(void **state)
+{
+    struct fix *f = *state;
+    struct entry first;
+    struct entry other;
+    entry_init(&first, "web", 1, 0, T0);
+    entry_init(&other, "web", 2, 2, T0);
+    entry_token(&first, "abc", "web:1");
+    entry_token(&other, "abc", "web:2");
+    assert_int_equal(admit(f, &first, T0), RB_ADMIT_NEW);
+    assert_int_equal(admit(f, &other, T0), RB_ADMIT_MISMATCH);
+    assert_int_equal(claim_all(f, RB_TASK_SUBMIT, T0), 1);
+    /* and nothing of it was remembered */
+    struct entry third;
+    entry_init(&third, "web", 2, 2, T0);
+    assert_int_equal(admit(f, &third, T0), RB_ADMIT_NEW);
+    entry_release(&first);
+    entry_release(&other);
+    entry_release(&third);
+}
+
+static void the_token_is_looked_at_before_the_delivery(void **state)
+{
+    struct fix *f = *state;
+    struct entry first;
+    struct entry other;
+    entry_init(&first, "web", 1, 1, T0);
+    entry_init(&other, "web", 1, 1, T0);
+    entry_token(&first, "abc", "web:1");
+    entry_token(&other, "abc", "else");
+    assert_int_equal(admit(f, &first, T0), RB_ADMIT_NEW);
+    assert_int_equal(admit(f, &other, T0), RB_ADMIT_MISMATCH);
+    entry_release(&first);
+    entry_release(&other);
+}
+
+static void a_token_of_a_duplicate_is_remembered_too(void **state)
+{
+    struct fix *f = *state;
+    char id[RB_ID_BYTES];
+    struct entry e;
+    admit_new(f, "web", 1, T0, id);
+    entry_init(&e, "web", 1, 0, T0);
+    e.a.mode = RB_ADMIT_PERSON;
+    entry_token(&e, "abc", "web:1");
+    assert_int_equal(admit(f, &e, T0), RB_ADMIT_DUPLICATE);
+    entry_release(&e);
+    entry_init(&e, "web", 2, 0, T0);
+    entry_token(&e, "abc", "web:2");
+    assert_int_equal(admit(f, &e, T0), RB_ADMIT_MISMATCH);
+    entry_release(&e);
+}
+
+static void tokens_and_deliveries_of_one_text_are_apart(void **state)
+{
+    struct fix *f = *state;
+    struct entry first;
+    struct entry other;
+    entry_init(&first, "web", 1, 1, T0);
+    entry_init(&other, "web", 2, 0, T0);
+    entry_token(&other, "abc", "web:2");
+    memcpy(other.token_key, first.delivery_key, sizeof(other.token_key));
+    assert_int_equal(admit(f, &first, T0), RB_ADMIT_NEW);
+    assert_int_equal(admit(f, &other, T0), RB_ADMIT_NEW);
+    entry_release(&first);
+    entry_release(&other);
+}
+
+/* A delivery key is known for 96 hours. The build differs, so that only the key can tell. */
+static enum rb_admit_result repeat_delivery_after(struct fix *f, int64_t after_ms)
+{
+    struct entry first;
+    struct entry again;
+    entry_init(&first, "web", 1, 1, T0);
+    entry_init(&again, "web", 2, 1, T0 + after_ms);
+    assert_int_equal(admit(f, &first, T0), RB_ADMIT_NEW);
+    enum rb_admit_result result = admit(f, &again, T0 + after_ms);
+    entry_release(&first);
+    entry_release(&again);
+    return result;
+}
+
+static void a_delivery_is_known_for_its_time(void **state)
+{
+    assert_int_equal(repeat_delivery_after(*state, 96 * HOUR - 1), RB_ADMIT_DUPLICATE);
+}
+
+static void a_delivery_is_forgotten_after_its_time(void **state)
+{
+    assert_int_equal(repeat_delivery_after(*state, 96 * HOUR), RB_ADMIT_NEW);
+}
+
+static enum rb_admit_result repeat_token_after(struct fix *f, int64_t after_ms)
+{
+    struct entry first;
+    struct entry again;
+    entry_init(&first, "web", 1, 0, T0);
+    entry_init(&again, "web", 2, 0, T0 + after_ms);
+    entry_token(&first, "abc", "x");
+    entry_token(&again, "abc", "y");
+    assert_int_equal(admit(f, &first, T0), RB_ADMIT_NEW);
+    enum rb_admit_result result = admit(f, &again, T0 + after_ms);
+    entry_release(&first);
+    entry_release(&again);
+    return result;
+}
+
+static void a_token_is_known_for_its_time(void **state)
+{
+    assert_int_equal(repeat_token_after(*state, 96 * HOUR - 1), RB_ADMIT_MISMATCH);
+}
+
+static void a_token_is_forgotten_after_its_time(void **state)
+{
+    assert_int_equal(repeat_token_after(*state, 96 * HOUR), RB_ADMIT_NEW);
+}
+
+static enum rb_admit_result event_after_end(struct fix *f, int64_t after_ms)
+{
+    char id[RB_ID_BYTES];
+    struct entry e;
+    admit_new(f, "web", 1, T0, id);
+    finish(f, id, T0 + HOUR);
+    entry_init(&e, "web", 1, 0, T0 + HOUR + after_ms);
+    enum rb_admit_result result = admit(f, &e, T0 + HOUR + after_ms);
+    entry_release(&e);
+    return result;
+}
+
+static void an_effect_key_is_held_a_day_beyond_the_end(void **state)
+{
+    assert_int_equal(event_after_end(*state, 24 * HOUR - 1), RB_ADMIT_DUPLICATE);
+}
+
+static void an_effect_key_is_free_a_day_after_the_end(void **state)
+{
+    assert_int_equal(event_after_end(*state, 24 * HOUR), RB_ADMIT_NEW);
+}
+
+static void an_effect_key_is_held_as_long_as_its_retry_lives(void **state)
+{
+    struct fix *f = *state;
+    char id[RB_ID_BYTES];
+    struct entry e;
+    admit_new(f, "web", 1, T0, id);
+    entry_init(&e, "web", 1, 0, T0 + 300 * DAY);
+    assert_int_equal(admit(f, &e, T0 + 300 * DAY), RB_ADMIT_DUPLICATE);
+    assert_string_equal(e.a.retry_id, id);
+    entry_release(&e);
+}
+
+static void keys_survive_a_restart(void **state)
+{
+    struct fix *f = *state;
+    char id[RB_ID_BYTES];
+    struct entry e;
+    admit_new(f, "web", 1, T0, id);
+    fix_reopen(f);
+    entry_init(&e, "web", 2, 1, T0);
+    assert_int_equal(admit(f, &e, T0), RB_ADMIT_DUPLICATE);
+    entry_release(&e);
+    entry_init(&e, "web", 1, 2, T0);
+    assert_int_equal(admit(f, &e, T0), RB_ADMIT_DUPLICATE);
+    entry_release(&e);
+}
+
+const struct CMUnitTest contract_keys_tests[] = {
+    STORE_TEST(a_repeated_token_gives_the_same_retry),
+    STORE_TEST(a_repeated_token_with_other_parameters_is_a_mismatch),
+    STORE_TEST(the_token_is_looked_at_before_the_delivery),
+    STORE_TEST(a_token_of_a_duplicate_is_remembered_too),
+    STORE_TEST(tokens_and_deliveries_of_one_text_are_apart),
+    STORE_TEST(a_delivery_is_known_for_its_time),
+    STORE_TEST(a_delivery_is_forgotten_after_its_time),
+    STORE_TEST(a_token_is_known_for_its_time),
+    STORE_TEST(a_token_is_forgotten_after_its_time),
+    STORE_TEST(an_effect_key_is_held_a_day_beyond_the_end),
+    STORE_TEST(an_effect_key_is_free_a_day_after_the_end),
+    STORE_TEST(an_effect_key_is_held_as_long_as_its_retry_lives),
+    STORE_TEST(keys_survive_a_restart),
+    {0},
+};
