@@ -17,7 +17,7 @@ AWS_KEY, AWS_SECRET = "AKIASIMULATOREXAMPLE", "sim/secret+example"
 # Of every limit of a wait: tests/run says how much slower a build is than the plain one.
 PATIENCE = float(os.environ.get("RB_TEST_PATIENCE", "2"))
 
-# Every window small, in the proportions of the defaults; the simulator's own token window stays five minutes.
+# Every window small; the simulator's own token window stays five minutes.
 FAST = ("{lease: 2s, resend_window: 3s, token_window: 4s, signature_window: 4s, visibility_grace: 1s, quarantine: 6s, follow_poll: 200ms,"
         " sweep_every: 3s, call_timeout: 1s, report_timeout: 1s, shutdown: 5s}")
 
