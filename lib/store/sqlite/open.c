@@ -185,29 +185,6 @@ static enum rb_code upgrade(struct rb_sq_db *db, struct rb_err *err)
     return code;
 }
 
-static void load_tally(struct rb_sq_db *db)
-{
-    sqlite3_stmt *st = rb_sq_query(db, SQ_COUNT_STATES, "");
-    while (rb_sq_row(db, st)) {
-        int64_t state = sqlite3_column_int64(st, 0);
-        if (state >= 0 && state < RB_STATE_COUNT) {
-            db->tally.by_state[state] = sqlite3_column_int64(st, 1);
-        }
-    }
-    st = rb_sq_query(db, SQ_COUNT_TASKS, "");
-    while (rb_sq_row(db, st)) {
-        int64_t kind = sqlite3_column_int64(st, 0);
-        if (kind > RB_TASK_NONE && kind < RB_TASK_KIND_COUNT) {
-            db->tally.tasks[kind] = sqlite3_column_int64(st, 1);
-        }
-    }
-    st = rb_sq_query(db, SQ_COUNT_REPORTS, "");
-    if (rb_sq_row(db, st)) {
-        db->tally.tasks[RB_TASK_REPORT] = sqlite3_column_int64(st, 0);
-        rb_sq_end(st);
-    }
-}
-
 static int note_wal(void *arg, sqlite3 *handle, const char *name, int pages)
 {
     struct rb_sq_db *db = arg;
@@ -237,7 +214,7 @@ static enum rb_code connect_file(struct rb_sq_db *db, struct rb_err *err)
         code = upgrade(db, err);
     }
     if (code == RB_OK) {
-        load_tally(db);
+        rb_sq_load(db);
         code = rb_sq_broken(db) ? sql_error(db, db->sql_rc, "read", err) : RB_OK;
     }
     return code;
@@ -282,6 +259,9 @@ void rb_sq_db_close(struct rb_sq_db *db)
     }
     (void)sqlite3_close(db->handle);
     rb_sq_names_release(&db->names);
+    rb_sq_book_release(&db->book);
+    rb_sq_agenda_release(&db->agenda);
+    free(db->buckets);
     rb_closep(&db->lock_fd);
     free(db->path);
     free(db);
