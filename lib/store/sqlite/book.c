@@ -31,14 +31,17 @@ static void put(struct rb_sq_book *b, struct rb_sq_slot slot)
     b->n++;
 }
 
-static bool grow(struct rb_sq_book *b)
+bool rb_sq_book_reserve(struct rb_sq_book *b, size_t n)
 {
-    if (b->n * 4 < b->n_slots * 3) {
+    struct rb_sq_book bigger = *b;
+    bigger.n_slots = b->n_slots == 0 ? FIRST_SLOTS : b->n_slots;
+    bigger.n = 0;
+    while (n * 4 >= bigger.n_slots * 3) {
+        bigger.n_slots *= 2;
+    }
+    if (bigger.n_slots == b->n_slots) {
         return true;
     }
-    struct rb_sq_book bigger = *b;
-    bigger.n_slots = b->n_slots == 0 ? FIRST_SLOTS : b->n_slots * 2;
-    bigger.n = 0;
     bigger.slots = calloc(bigger.n_slots, sizeof(*bigger.slots));
     if (bigger.slots == NULL) {
         return false;
@@ -111,7 +114,7 @@ bool rb_sq_book_enter(struct rb_sq_book *b, enum rb_sq_domain domain, const uint
                       int64_t ref)
 {
     struct rb_sq_slot slot = {.hash = hash_key(domain, key), .ref = ref};
-    if (!room_for_change(b) || !grow(b)) {
+    if (!room_for_change(b) || !rb_sq_book_reserve(b, b->n + 1)) {
         return false;
     }
     put(b, slot);

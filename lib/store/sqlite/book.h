@@ -32,6 +32,8 @@ struct rb_sq_book {
 };
 
 void rb_sq_book_release(struct rb_sq_book *b);
+/* rb_sq_book_reserve - room for @n entries in all; false: no memory. */
+bool rb_sq_book_reserve(struct rb_sq_book *b, size_t n);
 /* rb_sq_book_enter, rb_sq_book_strike - false: no memory, nothing was done. Striking what is not
  * there is fine. */
 bool rb_sq_book_enter(struct rb_sq_book *b, enum rb_sq_domain domain, const uint8_t *key,

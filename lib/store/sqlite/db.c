@@ -127,6 +127,7 @@ static const char *const sql[SQ_STMT_COUNT] = {
                       " ORDER BY p.seq LIMIT 100",
     [SQ_REPORTS_DROP] = "DELETE FROM reports WHERE rid = ?1",
     /* the rest */
+    [SQ_COUNT_RETRIES] = "SELECT count(*) FROM retries",
     [SQ_COUNT_REPORTS] = "SELECT count(*) FROM reports WHERE state = 0",
     [SQ_NAME_GET] = "SELECT nid FROM names WHERE name = ?1",
     [SQ_NAME_PUT] = "INSERT INTO names(name) VALUES(?1)",

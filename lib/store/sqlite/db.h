@@ -83,6 +83,7 @@ enum rb_sq_stmt {
     SQ_REPORT_REVIVE,
     SQ_REPORTS_OF,
     SQ_REPORTS_DROP,
+    SQ_COUNT_RETRIES,
     SQ_COUNT_REPORTS,
     SQ_NAME_GET,
     SQ_NAME_PUT,

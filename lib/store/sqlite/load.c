@@ -46,8 +46,22 @@ static void load_row(struct rb_sq_db *db, sqlite3_stmt *st)
     db->tally.highest_rid = rid > db->tally.highest_rid ? rid : db->tally.highest_rid;
 }
 
+/* To grow on the way would move everything several times. */
+static void reserve(struct rb_sq_db *db)
+{
+    sqlite3_stmt *st = rb_sq_query(db, SQ_COUNT_RETRIES, "");
+    if (rb_sq_row(db, st)) {
+        size_t n = (size_t)sqlite3_column_int64(st, 0);
+        rb_sq_end(st);
+        if (!rb_sq_book_reserve(&db->book, 2 * n)) {
+            rb_sq_fail(db, SQLITE_NOMEM);
+        }
+    }
+}
+
 void rb_sq_load(struct rb_sq_db *db)
 {
+    reserve(db);
     load_buckets(db);
     sqlite3_stmt *st = rb_sq_query(db, SQ_LOAD, "");
     while (rb_sq_row(db, st)) {
