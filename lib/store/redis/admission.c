@@ -1,0 +1,419 @@
+/* admission.c - admissions as arguments of a script, and its answer back into them. */
+#include <string.h>
+
+#include <retrybuild/cleanup.h>
+#include <retrybuild/record.h>
+
+#include "store_redis.h"
+
+#define ANSWER_BYTES (1 + RKEY_RAW)
+#define GONE 255
+#define KEYS_FIXED 6
+#define ARGS_FIXED 11
+#define META_BYTES 11
+
+bool ritem_init(struct ritem *it, struct rb_admission *a)
+{
+    *it = (struct ritem){.a = a};
+    return a->mode == RB_ADMIT_ENDED || rid_raw(a->retry->id, it->id);
+}
+
+static bool has_token(const struct rb_admission *a)
+{
+    return a->mode != RB_ADMIT_ENDED && a->token_key != NULL;
+}
+
+static bool has_delivery(const struct rb_admission *a)
+{
+    return a->mode != RB_ADMIT_ENDED && a->delivery_key != NULL;
+}
+
+/* ---- the first half ---- */
+
+/* The projects of the items that create a record, each once. */
+static unsigned distinct_projects(struct ritem *const *items, unsigned n,
+                                  const struct rb_build *ret_b[RCHUNK])
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (items[i]->a->mode == RB_ADMIT_ENDED || items[i]->a->retry->build.project == NULL) {
+            continue;
+        }
+        const struct rb_build *b = &items[i]->a->retry->build;
+        unsigned at = 0;
+        while (at < found && !(rb_str_eq(ret_b[at]->project, b->project) &&
+                               rb_str_eq(ret_b[at]->account, b->account) &&
+                               rb_str_eq(ret_b[at]->region, b->region))) {
+            at++;
+        }
+        if (at == found) {
+            ret_b[found++] = b;
+        }
+    }
+    return found;
+}
+
+static void put_project_seen(struct rb_buf *out, struct rb_buf *scratch, const struct rb_build *b)
+{
+    rb_buf_clear(scratch);
+    rb_buf_adds(scratch, b->account);
+    rb_buf_addc(scratch, '\0');
+    rb_buf_adds(scratch, b->region);
+    rb_buf_addc(scratch, '\0');
+    rb_buf_adds(scratch, b->project);
+    rcmd_arg(out, scratch->data, scratch->len);
+}
+
+static bool has_previous(const struct rb_admission *a)
+{
+    return a->mode != RB_ADMIT_ENDED && a->retry->previous[0] != '\0';
+}
+
+/* Whether the record itself is looked up: a person's or a forced admission that is sent again may
+ * find its effect key in other hands. */
+static bool looks_up_record(const struct rb_admission *a)
+{
+    return a->mode == RB_ADMIT_PERSON || a->mode == RB_ADMIT_FORCE;
+}
+
+static void count_first(const struct rb_admission *a, size_t *lookups, size_t *keys, size_t *args)
+{
+    *lookups += 1u + (has_token(a) ? 1u : 0u) + (has_delivery(a) ? 1u : 0u) +
+                (looks_up_record(a) ? 1u : 0u);
+    *args += 1u + (has_token(a) ? 1u : 0u) + (has_previous(a) ? 1u : 0u);
+    if (a->mode != RB_ADMIT_ENDED) {
+        *lookups += 1;
+        *keys += 1u + (a->n_reports > 0 ? 3u : 0u);
+        *args += 4u + 3u * (size_t)a->n_reports;
+    }
+}
+
+static void put_lookups(struct rb_buf *out, const struct ritem *it)
+{
+    const struct rb_admission *a = it->a;
+    if (has_token(a)) {
+        rcmd_hex_key(out, 't', a->token_key);
+    }
+    if (has_delivery(a)) {
+        rcmd_hex_key(out, 'd', a->delivery_key);
+    }
+    if (a->mode != RB_ADMIT_ENDED) {
+        rcmd_hex_key(out, 'e', a->build_key);
+    }
+    rcmd_hex_key(out, 'c', a->build_key);
+    if (looks_up_record(a)) {
+        rcmd_key(out, 'r', it->id, RKEY_RAW);
+    }
+}
+
+static void put_keys(struct rb_buf *out, const struct ritem *it)
+{
+    const struct rb_admission *a = it->a;
+    if (a->mode == RB_ADMIT_ENDED) {
+        return;
+    }
+    rcmd_key(out, 'r', it->id, RKEY_RAW);
+    if (a->n_reports > 0) {
+        uint8_t chain[RKEY_RAW] = {0};
+        (void)rid_raw(a->retry->chain, chain);
+        rcmd_key(out, 'q', it->id, RKEY_RAW);
+        rcmd_key(out, 'y', it->id, RKEY_RAW);
+        rcmd_key(out, 'h', chain, RKEY_RAW);
+    }
+}
+
+static void put_metas(struct rb_buf *out, struct ritem *const *items, unsigned n, int64_t now_ms)
+{
+    uint8_t metas[RCHUNK * META_BYTES] = {0};
+    for (unsigned i = 0; i < n; i++) {
+        const struct rb_admission *a = items[i]->a;
+        uint8_t *m = metas + (size_t)i * META_BYTES;
+        m[0] = (uint8_t)a->mode;
+        m[1] = has_token(a);
+        m[2] = has_delivery(a);
+        m[3] = has_previous(a);
+        m[4] = looks_up_record(a);
+        if (a->mode != RB_ADMIT_ENDED) {
+            m[5] = (uint8_t)a->task;
+            m[6] = (uint8_t)a->retry->state;
+            m[7] = rb_state_terminal(a->retry->state);
+            m[8] = a->retry->due_ms <= now_ms;
+            m[9] = a->retry->state == RB_STATE_SCHEDULED;
+            m[10] = (uint8_t)a->n_reports;
+        }
+    }
+    rcmd_arg(out, metas, (size_t)n * META_BYTES);
+}
+
+static bool same_key(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && memcmp(a, b, RB_KEY_BYTES) == 0;
+}
+
+/* Whether two items have a key in common; then they must see each other's writes. */
+static bool share_keys(struct ritem *const *items, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++) {
+        const struct rb_admission *a = items[i]->a;
+        for (unsigned k = 0; k < i; k++) {
+            const struct rb_admission *b = items[k]->a;
+            if (same_key(a->build_key, b->build_key) ||
+                same_key(a->delivery_key, b->delivery_key) ||
+                same_key(a->token_key, b->token_key) ||
+                memcmp(items[i]->id, items[k]->id, RKEY_RAW) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static enum rb_code put_record(struct rb_buf *out, struct rb_buf *scratch, const struct ritem *it,
+                               struct rb_err *err)
+{
+    const struct rb_admission *a = it->a;
+    const struct rb_retry *r = a->retry;
+    uint8_t build[RKEY_RAW];
+    rkey_raw(a->build_key, build);
+    rb_buf_clear(scratch);
+    rhead_new(scratch, r, a->task, build);
+    enum rb_code rc = rb_record_encode(r, scratch, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    rcmd_arg(out, scratch->data, scratch->len);
+    uint8_t entry[RENTRY_BYTES];
+    rput48(entry, r->created_ms);
+    memcpy(entry + 6, it->id, RKEY_RAW);
+    rentry_tail(r, entry + 6 + RKEY_RAW);
+    rcmd_arg(out, entry, sizeof(entry));
+    rcmd_int(out, a->task * RSPAN + r->due_ms);
+    rcmd_int(out, r->state * RSPAN + r->created_ms);
+    for (unsigned i = 0; i < a->n_reports; i++) {
+        const char stage = (char)a->reports[i].stage;
+        rcmd_arg(out, &stage, 1);
+        rcmd_str(out, a->reports[i].destination);
+        rcmd_int(out, a->reports[i].due_ms);
+    }
+    return RB_OK;
+}
+
+static enum rb_code put_args(struct rb_buf *out, struct rb_buf *scratch, const struct ritem *it,
+                             struct rb_err *err)
+{
+    const struct rb_admission *a = it->a;
+    rcmd_arg(out, it->id, RKEY_RAW);
+    uint8_t raw[RKEY_RAW] = {0};
+    if (has_previous(a)) {
+        (void)rid_raw(a->retry->previous, raw);
+        rcmd_arg(out, raw, RKEY_RAW);
+    }
+    if (has_token(a)) {
+        rkey_raw(a->token_fingerprint, raw);
+        rcmd_arg(out, raw, RKEY_RAW);
+    }
+    return a->mode == RB_ADMIT_ENDED ? RB_OK : put_record(out, scratch, it, err);
+}
+
+static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
+                               struct rb_buf *scratch, struct ritem *const *items, unsigned n,
+                               int64_t now_ms, struct rb_err *err)
+{
+    const struct rb_build *projects[RCHUNK];
+    unsigned n_projects = distinct_projects(items, n, projects);
+    size_t lookups = 0;
+    size_t keys = KEYS_FIXED;
+    size_t args = ARGS_FIXED + 2 * (size_t)n_projects;
+    for (unsigned i = 0; i < n; i++) {
+        count_first(items[i]->a, &lookups, &keys, &args);
+    }
+    rscript_begin(out, RSCRIPT_ADMIT, keys + lookups, args);
+    for (const char *letter = "zsakjo"; *letter != '\0'; letter++) {
+        rcmd_key(out, *letter, "", 0);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        put_lookups(out, items[i]);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        put_keys(out, items[i]);
+    }
+    uint8_t value[RKEY_RAW + 6] = {0};
+    rcmd_int(out, now_ms);
+    rcmd_int(out, s->max_waiting > 0 ? s->max_waiting : INT64_C(1) << 50);
+    rcmd_str(out, RKEY_CHANNEL);
+    rcmd_int(out, rdelivery_ttl_ms(s));
+    rput48(value, now_ms + rdelivery_ttl_ms(s));
+    rcmd_arg(out, value, 6);
+    reffect_value(s, items[0]->id, RB_STATE_IGNORED, now_ms, value);
+    rcmd_arg(out, value + RKEY_RAW, 6);
+    rcmd_int(out, n);
+    rcmd_int(out, n_projects);
+    rcmd_int(out, (int64_t)lookups);
+    rcmd_int(out, share_keys(items, n));
+    put_metas(out, items, n, now_ms);
+    for (unsigned i = 0; i < n_projects; i++) {
+        rcmd_int(out, now_ms);
+        put_project_seen(out, scratch, projects[i]);
+    }
+    enum rb_code rc = RB_OK;
+    for (unsigned i = 0; i < n && rc == RB_OK; i++) {
+        rc = put_args(out, scratch, items[i], err);
+    }
+    return rc;
+}
+
+static enum rb_code receive_first(const redisReply *r, struct ritem *const *items, unsigned n,
+                                  struct rb_err *err)
+{
+    if (r->type != REDIS_REPLY_STRING || r->len != (size_t)n * ANSWER_BYTES) {
+        return rses_odd(err);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        struct ritem *it = items[i];
+        const char *answer = r->str + (size_t)i * ANSWER_BYTES;
+        memcpy(it->found, answer + 1, RKEY_RAW);
+        it->what = answer[0];
+        it->rc = RB_OK;
+        it->stage = RITEM_DONE;
+        switch (answer[0]) {
+        case 'N':
+            it->result = RB_ADMIT_NEW;
+            it->state = it->a->retry->state;
+            break;
+        case 'M':
+            it->result = RB_ADMIT_MISMATCH;
+            break;
+        case 'U':
+            it->result = RB_ADMIT_UNKNOWN;
+            break;
+        case 'F':
+            it->rc = RB_E_FULL;
+            break;
+        default:
+            it->stage = RITEM_SECOND;
+            break;
+        }
+    }
+    return RB_OK;
+}
+
+/* ---- the second half ---- */
+
+static size_t n_remembered(const struct ritem *it)
+{
+    return it->what == 'D' ? (has_token(it->a) ? 1u : 0u) + (has_delivery(it->a) ? 1u : 0u) : 0u;
+}
+
+static void put_second(const struct redis_store *s, struct rb_buf *out, struct rb_buf *scratch,
+                       const struct ritem *it, int64_t now_ms)
+{
+    const struct rb_admission *a = it->a;
+    bool duplicate = it->what == 'D';
+    const uint8_t meta[2] = {(uint8_t)it->what, (uint8_t)n_remembered(it)};
+    rcmd_arg(out, meta, sizeof(meta));
+    rcmd_arg(out, it->found, RKEY_RAW);
+    rb_buf_clear(scratch);
+    if (duplicate && a->delivery != NULL) {
+        rput_deliveries(scratch, a->delivery);
+    }
+    rcmd_arg(out, rb_buf_str(scratch), scratch->len);
+    uint8_t value[RKEY_RAW + 6 + RKEY_RAW];
+    memcpy(value, it->found, RKEY_RAW);
+    rput48(value + RKEY_RAW, now_ms + rdelivery_ttl_ms(s));
+    if (duplicate && has_token(a)) {
+        rkey_raw(a->token_fingerprint, value + RKEY_RAW + 6);
+        rcmd_arg(out, value, sizeof(value));
+    }
+    if (duplicate && has_delivery(a)) {
+        rcmd_arg(out, value, RKEY_RAW + 6);
+    }
+}
+
+static void send_second(const struct redis_store *s, struct rb_buf *out, struct rb_buf *scratch,
+                        struct ritem *const *items, unsigned n, int64_t now_ms)
+{
+    size_t keys = 1;
+    size_t args = 4;
+    for (unsigned i = 0; i < n; i++) {
+        keys += 2 + n_remembered(items[i]);
+        args += 3 + n_remembered(items[i]);
+    }
+    rscript_begin(out, RSCRIPT_REPEAT, keys, args);
+    rcmd_key(out, 'z', "", 0);
+    for (unsigned i = 0; i < n; i++) {
+        rcmd_key(out, 'r', items[i]->found, RKEY_RAW);
+        rcmd_key(out, 'l', items[i]->found, RKEY_RAW);
+        if (items[i]->what == 'D' && has_token(items[i]->a)) {
+            rcmd_hex_key(out, 't', items[i]->a->token_key);
+        }
+        if (items[i]->what == 'D' && has_delivery(items[i]->a)) {
+            rcmd_hex_key(out, 'd', items[i]->a->delivery_key);
+        }
+    }
+    rcmd_int(out, now_ms);
+    rcmd_str(out, RKEY_CHANNEL);
+    rcmd_int(out, rdelivery_ttl_ms(s));
+    rcmd_int(out, n);
+    for (unsigned i = 0; i < n; i++) {
+        put_second(s, out, scratch, items[i], now_ms);
+    }
+}
+
+static enum rb_code receive_second(const redisReply *r, struct ritem *const *items, unsigned n,
+                                   struct rb_err *err)
+{
+    if (r->type != REDIS_REPLY_STRING || r->len != n) {
+        return rses_odd(err);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        struct ritem *it = items[i];
+        uint8_t state = (uint8_t)r->str[i];
+        it->stage = RITEM_DONE;
+        it->rc = RB_OK;
+        it->result = it->what == 'D' ? RB_ADMIT_DUPLICATE : RB_ADMIT_CHILD;
+        /* A key may outlive its retry by the span of the trim; then it counts as long ended. */
+        it->state = state < RB_STATE_COUNT ? (enum rb_state)state : RB_STATE_DEAD;
+    }
+    return RB_OK;
+}
+
+enum rb_code ritems_send(const struct redis_store *s, struct rb_buf *out, struct rb_buf *scratch,
+                         struct ritem *const *items, unsigned n, int64_t now_ms, struct rb_err *err)
+{
+    if (items[0]->stage == RITEM_FIRST) {
+        return send_first(s, out, scratch, items, n, now_ms, err);
+    }
+    send_second(s, out, scratch, items, n, now_ms);
+    return RB_OK;
+}
+
+enum rb_code ritems_receive(const redisReply *r, struct ritem *const *items, unsigned n,
+                            struct rb_err *err)
+{
+    if (rreply_is(r, REDIS_REPLY_ERROR)) {
+        return rreply_error(r, err);
+    }
+    return items[0]->stage == RITEM_FIRST ? receive_first(r, items, n, err)
+                                          : receive_second(r, items, n, err);
+}
+
+enum rb_code ritem_check(const struct ritem *it, struct rb_buf *scratch, struct rb_err *err)
+{
+    rb_buf_clear(scratch);
+    return it->a->mode == RB_ADMIT_ENDED ? RB_OK : rb_record_encode(it->a->retry, scratch, err);
+}
+
+void ritem_finish(const struct ritem *it)
+{
+    struct rb_admission *a = it->a;
+    a->rc = it->rc;
+    a->retry_id[0] = '\0';
+    if (it->rc != RB_OK) {
+        return;
+    }
+    a->result = it->result;
+    if (it->result != RB_ADMIT_UNKNOWN) {
+        rid_text(it->found, a->retry_id);
+        a->retry_state = it->state;
+    }
+}
