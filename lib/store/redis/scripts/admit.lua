@@ -15,7 +15,7 @@
 --       id [previous] [fingerprint] [record, entry, score in tasks, score in states, stage,
 --       destination, due of each report]
 -- Answer: 17 bytes an item: N new, D duplicate, M mismatch, C child, U unknown, F full; then the id.
-local EVENT, PERSON, FORCE, ENDED, META = 0, 1, 2, 3, 11
+local EVENT, FORCE, ENDED, META = 0, 2, 3, 11
 local tasks, states, created, waiting, projects, outbox = unpack(KEYS, 1, 6)
 local now, channel, keep_ms = tonumber(ARGV[1]), ARGV[3], ARGV[4]
 local keep_until, hold_until = ARGV[5], ARGV[6]
