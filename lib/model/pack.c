@@ -49,6 +49,7 @@ static const struct rb_slice phrases[] = {
 };
 _Static_assert((int)CODE_PHRASE + (int)RB_ARRAY_LEN(phrases) <= 0x20, "codes end below blanks");
 
+#define SIGNS "#/:" /* with which phrases begin, beside letters */
 #define UUID_CHARS 36
 #define COMMIT_CHARS 40
 #define ULID_BYTES 17 /* 26 digits of 5 bits, and 6 bits that are 0 */
@@ -185,7 +186,7 @@ void rb_pack_text(struct rb_buf *out, const char *s, const struct pack_words *w)
     for (size_t i = 0; i < len;) {
         bool word_char = is_word_char(s[i]);
         bool control = (unsigned char)s[i] < 0x20;
-        if ((!starts && word_char) || (!control && s[i] == ' ')) {
+        if (word_char ? !starts : !control && strchr(SIGNS, s[i]) == NULL) {
             starts = !word_char;
             i++;
             continue;
