@@ -49,7 +49,13 @@ static const struct rb_slice phrases[] = {
 };
 _Static_assert((int)CODE_PHRASE + (int)RB_ARRAY_LEN(phrases) <= 0x20, "codes end below blanks");
 
-#define SIGNS "#/:" /* with which phrases begin, beside letters */
+/* The first bytes of the phrases: most words of a text begin with none of them. */
+static const bool begins_phrase[256] = {
+    ['C'] = true, ['R'] = true, ['h'] = true, ['#'] = true, ['/'] = true,
+    ['G'] = true, ['e'] = true, ['S'] = true, ['F'] = true, ['P'] = true,
+    ['D'] = true, ['r'] = true, ['a'] = true, [':'] = true,
+};
+
 #define UUID_CHARS 36
 #define COMMIT_CHARS 40
 #define ULID_BYTES 17 /* 26 digits of 5 bits, and 6 bits that are 0 */
@@ -159,7 +165,7 @@ static size_t pack_word(struct rb_buf *out, const char *s, size_t left, const st
             return own[i].len;
         }
     }
-    for (size_t i = 0; i < RB_ARRAY_LEN(phrases); i++) {
+    for (size_t i = 0; begins_phrase[(unsigned char)s[0]] && i < RB_ARRAY_LEN(phrases); i++) {
         if (begins(s, left, phrases[i])) {
             rb_buf_addc(out, (char)(CODE_PHRASE + (int)i));
             return phrases[i].len;
@@ -186,7 +192,7 @@ void rb_pack_text(struct rb_buf *out, const char *s, const struct pack_words *w)
     for (size_t i = 0; i < len;) {
         bool word_char = is_word_char(s[i]);
         bool control = (unsigned char)s[i] < 0x20;
-        if (word_char ? !starts : !control && strchr(SIGNS, s[i]) == NULL) {
+        if ((!starts && word_char) || (!control && s[i] == ' ')) {
             starts = !word_char;
             i++;
             continue;

@@ -41,20 +41,20 @@ static enum rb_code read_text(struct walk *w, const struct member *m, struct rb_
     return RB_OK;
 }
 
-/* is_member - the common case, a key without escapes, is told by its length at once. */
-static inline bool is_member(const struct rb_json_token *key, const struct member *row)
+/* is_named - the usual key has no escapes, and its length alone tells most names apart. */
+static bool is_named(const struct rb_json_token *key, const struct member *m)
 {
     if (key->escaped) {
-        return rb_json_key_is(key, row->name);
+        return rb_json_key_is(key, m->name);
     }
-    return key->raw.len == row->name_len && memcmp(key->raw.ptr, row->name, row->name_len) == 0;
+    return key->raw.len == m->name_len && memcmp(key->raw.ptr, m->name, m->name_len) == 0;
 }
 
 static enum rb_code read_member(struct walk *w, const struct rb_json_token *key,
                                 const struct member *rows, size_t n, struct rb_err *err)
 {
     for (size_t i = 0; i < n; i++) {
-        if (is_member(key, &rows[i])) {
+        if (is_named(key, &rows[i])) {
             return rows[i].read != NULL ? rows[i].read(w, err) : read_text(w, &rows[i], err);
         }
     }
