@@ -33,6 +33,9 @@ faults:
   - {operation: BatchGetBuilds, probability: 0.03, status: 503, body: html}
 """
 PROJECTS = 20
+# In the proportions of the defaults: a call is sent again by several workers, one lease after the other, before its date is too old.
+TIMING = ("{lease: 1s, resend_window: 8s, token_window: 9s, signature_window: 9s, visibility_grace: 1s, quarantine: 12s, follow_poll: 200ms,"
+          " sweep_every: 3s, call_timeout: 1s, report_timeout: 1s, shutdown: 5s}")
 RULES = "rules: [{name: infrastructure, when: {phase: [PROVISIONING]}, then: retry, limit: 2, delay: {list: [0s, 50ms]}}]"
 
 
@@ -134,9 +137,9 @@ def run(kind, build, count, seed):
         make_projects(sim)
         binary = build / "cmd/retrybuild/retrybuild"
         if redis:
-            services = [service.Service(binary, redis.url, sim.url, RULES).start() for _ in range(2)]
+            services = [service.Service(binary, redis.url, sim.url, RULES, TIMING).start() for _ in range(2)]
         else:
-            services = [service.Service(binary, "sqlite:kill.db", sim.url, RULES).start()]
+            services = [service.Service(binary, "sqlite:kill.db", sim.url, RULES, TIMING).start()]
         ids = start_builds(sim, count)
         killer = Killer(services, rng)
         started = time.monotonic()
