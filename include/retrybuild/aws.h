@@ -34,7 +34,8 @@ enum rb_code rb_aws_credentials(struct rb_aws *aws, struct rb_credentials *ret_c
                                 struct rb_err *err);
 /* rb_aws_credentials_refused - AWS did not accept them: refresh before the next use. */
 void rb_aws_credentials_refused(struct rb_aws *aws);
-/* Clock offset: AWS's Date minus ours, measured on every answer; 0 until one came. */
+/* Clock offset: AWS's Date minus ours, measured on every answer; 0 until one came, and where the
+ * two agree as far as a Date's whole seconds can tell (2 s). */
 int64_t rb_aws_offset_ms(const struct rb_aws *aws);
 bool rb_aws_offset_known(const struct rb_aws *aws);
 void rb_aws_note_date(struct rb_aws *aws, int64_t their_ms, int64_t our_ms);

@@ -35,6 +35,10 @@ enum rb_code rb_config_load(const char *path, struct rb_settings **ret_s,
 enum rb_code rb_config_parse(const char *text, size_t len, const char *name, const char *base_dir,
                              struct rb_settings **ret_s, struct rb_problems *ret_problems,
                              struct rb_err *err);
+/* rb_config_place - where the key @path ("sources[1].type") stands in the file that @s came from,
+ * or what stands around it; 0 when it is not written at all. For checks that need other areas. */
+void rb_config_place(const struct rb_settings *s, const char *path, unsigned *ret_line,
+                     unsigned *ret_column);
 /* rb_config_diff - one line per changed key ("rules[2].limit: 1 -> 2", secrets as "changed"); keys
  * that need a restart are marked. */
 void rb_config_diff(const struct rb_settings *before, const struct rb_settings *after,

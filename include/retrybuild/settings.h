@@ -14,6 +14,8 @@
 #include <retrybuild/model.h>
 #include <retrybuild/secret.h>
 
+struct rb_node;
+
 struct rb_strings {
     const char **items;
     unsigned n;
@@ -85,8 +87,9 @@ enum rb_mode { RB_MODE_AUTO, RB_MODE_ASK, RB_MODE_SHADOW };
 
 struct rb_settings {
     struct rb_arena arena;
-    const char *path;     /* file read; NULL = defaults only */
-    const char *base_dir; /* relative paths start here */
+    const char *path;               /* file read; NULL = defaults only */
+    const char *base_dir;           /* relative paths start here */
+    const struct rb_node *document; /* as written, for rb_config_place; NULL = nothing */
     struct {
         const char *address; /* host:port */
         uint64_t max_body;

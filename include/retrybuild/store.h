@@ -79,13 +79,15 @@ struct rb_report_task {
 
 struct rb_admission {
     enum rb_admit_mode mode;
-    const char *delivery_key;           /* RB_KEY_BYTES text, NULL = none */
-    const char *token_key;              /* explicit idempotency token, NULL = none */
-    const char *token_fingerprint;      /* key text of the parameters */
-    const char *build_key;              /* rb_build_key of the failed (or ended) build */
-    const char *intent_key;             /* unused by ENDED */
-    const struct rb_delivery *delivery; /* what is listed when this turns out a duplicate */
-    const struct rb_retry *retry;       /* the record to create; NULL for ENDED */
+    const char *delivery_key;      /* RB_KEY_BYTES text, NULL = none */
+    const char *token_key;         /* explicit idempotency token, NULL = none */
+    const char *token_fingerprint; /* key text of the parameters */
+    const char *build_key;         /* rb_build_key of the failed (or ended) build */
+    const char *intent_key;        /* unused by ENDED */
+    /* listed and counted when this turns out a duplicate; NULL: neither (a sweep, which is no
+     * delivery) */
+    const struct rb_delivery *delivery;
+    const struct rb_retry *retry; /* the record to create; NULL for ENDED */
     enum rb_task_kind
         task; /* its main task, due at retry->due_ms; NONE for terminal or held records */
     const struct rb_report_task *reports;

@@ -1,7 +1,9 @@
 /* convert.c - one value of the document into its place, by its row. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <retrybuild/buf.h>
 #include <retrybuild/cleanup.h>
@@ -100,7 +102,11 @@ static bool put_number(const struct rb_key *key, const char *text, void *at, con
     int64_t v = 0;
     uint64_t size = 0;
     if (key->type == RB_KEY_SIZE) {
-        if (!rb_parse_size(s, &size) || size == 0) {
+        if (!rb_parse_size(s, &size)) {
+            return false;
+        }
+        if (size < (uint64_t)key->min || size > (uint64_t)key->max) {
+            *ret_why = size < (uint64_t)key->min ? "too small" : "too large";
             return false;
         }
         *(uint64_t *)at = size;
@@ -168,7 +174,9 @@ static void convert_number(struct rb_conversion *c, const struct rb_key *key, co
         rb_problem_add(&c->problems, n->line, n->column,
                        "%s: %s is %s (%lld to %lld%s are possible)", path, text, why,
                        (long long)key->min, (long long)key->max,
-                       key->type == RB_KEY_DURATION ? " ms" : "");
+                       key->type == RB_KEY_DURATION ? " ms"
+                       : key->type == RB_KEY_SIZE   ? " bytes"
+                                                    : "");
     } else {
         expected(c, n, path, what_is(key->type));
     }
@@ -236,6 +244,12 @@ static void convert_texts(struct rb_conversion *c, const char *path, const struc
     unsigned used = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct rb_node *item = n->kind == RB_NODE_LIST ? n->entries[i].value : n;
+        if (rb_node_is_null(item)) {
+            rb_problem_add(&c->problems, item == NULL ? n->line : item->line,
+                           item == NULL ? n->column : item->column,
+                           "%s: expected a text, found nothing", path);
+            continue;
+        }
         const char *text = scalar(c, item, path, "a text");
         if (text != NULL) {
             items[used++] = text;
@@ -298,7 +312,8 @@ static void convert_delay_member(struct rb_conversion *c, const char *path,
         convert_durations(c, path, e->value, d->list_ms, &d->n_list);
     } else {
         rb_problem_add(&c->problems, e->line, e->column,
-                       "%s: unknown key '%.60s'; known are base, cap, fixed, list", path, e->key);
+                       "%s: there is no key '%s'; known here are base, cap, fixed, list", path,
+                       rb_key_shown(&c->settings->arena, e->key));
     }
 }
 
@@ -321,6 +336,16 @@ static void convert_delay(struct rb_conversion *c, const char *path, const struc
     }
 }
 
+static void check_readable(struct rb_conversion *c, const char *path, const struct rb_node *n,
+                           const char *file)
+{
+    if (file != NULL && access(file, R_OK) != 0) {
+        struct rb_err err = {.code = RB_OK};
+        (void)rb_err_errno(&err, RB_E_IO, errno, "cannot read '%s'", file);
+        rb_problem_add(&c->problems, n->line, n->column, "%s: %s", path, err.msg);
+    }
+}
+
 void rb_convert(struct rb_conversion *c, const struct rb_key *key, const char *path,
                 const struct rb_node *n, void *base)
 {
@@ -330,8 +355,12 @@ void rb_convert(struct rb_conversion *c, const struct rb_key *key, const char *p
     case RB_KEY_TEXT:
     case RB_KEY_PATH:
         text = scalar(c, n, path, "a text");
+        if (text != NULL && key->type == RB_KEY_PATH) {
+            text = rb_resolve_path(c, text);
+            check_readable(c, path, n, text);
+        }
         if (text != NULL) {
-            *(const char **)at = key->type == RB_KEY_PATH ? rb_resolve_path(c, text) : text;
+            *(const char **)at = text;
         }
         break;
     case RB_KEY_DURATION:

@@ -3,6 +3,7 @@
 
 #include <retrybuild/cleanup.h>
 #include <retrybuild/config.h>
+#include <retrybuild/str.h>
 
 #include "schema.h"
 
@@ -66,14 +67,26 @@ static void show_texts(struct rb_buf *out, const struct rb_strings *s)
     rb_buf_addc(out, ']');
 }
 
+/* show_text - a URL's user and password stay out. */
+static void show_text(struct rb_buf *out, const char *s)
+{
+    const char *host = s == NULL ? NULL : strstr(s, "://");
+    const char *at = host == NULL ? NULL : strrchr(host, '@');
+    if (at == NULL) {
+        rb_buf_adds(out, s == NULL ? "(absent)" : s);
+        return;
+    }
+    rb_buf_add(out, s, (size_t)(host + 3 - s));
+    rb_buf_addf(out, "***%s", at);
+}
+
 /* show_value - a value that is no secret, as text. */
 static void show_value(struct rb_buf *out, const struct rb_key *k, const void *at)
 {
     switch (k->type) {
     case RB_KEY_TEXT:
     case RB_KEY_PATH: {
-        const char *s = *(const char *const *)at;
-        rb_buf_adds(out, s == NULL ? "(absent)" : s);
+        show_text(out, *(const char *const *)at);
         break;
     }
     case RB_KEY_DURATION:
@@ -131,7 +144,8 @@ static bool same_value(const struct rb_key *k, const void *a_base, const void *b
     case RB_KEY_TEXTS:
         return same_texts(a, b);
     case RB_KEY_TEXT:
-    case RB_KEY_PATH:
+    case RB_KEY_PATH: /* what is not shown counts too */
+        return rb_str_eq(*(const char *const *)a, *(const char *const *)b);
     case RB_KEY_DURATION:
     case RB_KEY_SIZE:
     case RB_KEY_INT:

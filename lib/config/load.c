@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <retrybuild/buf.h>
 #include <retrybuild/cleanup.h>
 #include <retrybuild/config.h>
 #include <retrybuild/str.h>
@@ -16,6 +17,7 @@
 
 #define ARENA_MAX_BYTES (16 * 1024 * 1024)
 #define KEYS_MAX 64
+#define ALL_KEYS_MAX_BYTES 512
 
 static void load_map(struct rb_conversion *c, const struct rb_key *keys, size_t n_keys,
                      const char *path, const struct rb_node *map, void *base);
@@ -52,17 +54,19 @@ static void unknown_keys(struct rb_conversion *c, const struct rb_key *keys, siz
         if (known) {
             continue;
         }
+        RB_CLEANUP(rb_buf_release) struct rb_buf all = RB_BUF_INIT(ALL_KEYS_MAX_BYTES);
         for (size_t k = 0; k < n_keys && k < KEYS_MAX; k++) {
             names[k] = keys[k].name;
+            rb_buf_addf(&all, "%s%s", k == 0 ? "" : ", ", keys[k].name);
         }
         const char *near = rb_nearest(e->key, names, n_keys < KEYS_MAX ? n_keys : KEYS_MAX);
+        const char *shown = join(c, path, rb_key_shown(&c->settings->arena, e->key));
         if (near != NULL) {
             rb_problem_add(&c->problems, e->line, e->column,
-                           "%s: there is no such key; did you mean '%s'?", join(c, path, e->key),
-                           near);
+                           "%s: there is no such key; did you mean '%s'?", shown, near);
         } else {
-            rb_problem_add(&c->problems, e->line, e->column, "%s: there is no such key%s%s",
-                           join(c, path, e->key), path[0] == '\0' ? "" : " in ", path);
+            rb_problem_add(&c->problems, e->line, e->column,
+                           "%s: there is no such key; known here are %s", shown, rb_buf_str(&all));
         }
     }
 }
@@ -83,7 +87,8 @@ static void load_list(struct rb_conversion *c, const struct rb_key *key, const c
     void **at = (void **)(void *)((char *)base + key->offset);
     unsigned *count = (unsigned *)(void *)((char *)base + key->count_offset);
     if (list->kind != RB_NODE_LIST) {
-        rb_problem_add(&c->problems, list->line, list->column, "%s: expected a list", path);
+        rb_problem_add(&c->problems, list->line, list->column,
+                       "%s: expected a list of maps, each beginning with '-'", path);
         return;
     }
     char *items = rb_arena_alloc(&c->settings->arena, (list->n + 1) * key->item_size);
@@ -98,7 +103,7 @@ static void load_list(struct rb_conversion *c, const struct rb_key *key, const c
         const struct rb_node *item = list->entries[i].value;
         if (item_path == NULL || item == NULL || item->kind != RB_NODE_MAP) {
             rb_problem_add(&c->problems, list->entries[i].line, list->entries[i].column,
-                           "%s[%u]: expected a map", path, i);
+                           "%s[%u]: expected a map of keys", path, i);
             continue;
         }
         void *item_base = items + *count * key->item_size;
@@ -167,10 +172,12 @@ enum rb_code rb_config_parse(const char *text, size_t len, const char *name, con
         rb_problem_add(&c.problems, root->line, root->column,
                        "expected keys such as 'listen:' at the top");
     } else if (root != NULL) {
+        s->document = root;
         load_map(&c, rb_schema, rb_schema_len, "", root, s);
-        rb_validate(&c, root);
+        rb_validate(&c);
     }
     if (ret_problems->n > 0) {
+        rb_problems_sort(&c.problems);
         return rb_err_set(err, RB_E_INVALID, "%s: %u problem%s", name, ret_problems->n,
                           ret_problems->n == 1 ? "" : "s");
     }
@@ -219,6 +226,9 @@ enum rb_code rb_config_load(const char *path, struct rb_settings **ret_s,
     char *dir = slash == NULL   ? strdup(".")
                 : slash == path ? strdup("/")
                                 : strndup(path, (size_t)(slash - path));
+    if (dir == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "configuration '%s': no memory", path);
+    }
     struct rb_settings *s = NULL;
     rc = rb_config_parse(rb_buf_str(&text), text.len, path, dir, &s, ret_problems, err);
     if (text.data != NULL) {

@@ -7,6 +7,9 @@
 
 #include "problems.h"
 
+#define KEY_SHOWN_BYTES 60
+#define KEY_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+
 void rb_problem_add(struct rb_problem_list *l, unsigned line, unsigned column, const char *fmt, ...)
 {
     struct rb_problems *p = l->out;
@@ -29,6 +32,32 @@ void rb_problem_add(struct rb_problem_list *l, unsigned line, unsigned column, c
     }
     p->items = items;
     p->items[p->n++] = (struct rb_problem){line, column, rb_buf_detach(&text)};
+}
+
+void rb_problems_sort(struct rb_problem_list *l)
+{
+    struct rb_problem *items = l->out->items;
+    for (unsigned i = 1; i < l->out->n && i < RB_PROBLEMS_MAX; i++) {
+        struct rb_problem moved = items[i];
+        unsigned k = i;
+        for (; k > 0 && (items[k - 1].line > moved.line ||
+                         (items[k - 1].line == moved.line && items[k - 1].column > moved.column));
+             k--) {
+            items[k] = items[k - 1];
+        }
+        items[k] = moved;
+    }
+}
+
+const char *rb_key_shown(struct rb_arena *a, const char *key)
+{
+    size_t len = strspn(key, KEY_BYTES);
+    if (len <= KEY_SHOWN_BYTES && key[len] == '\0') {
+        return key;
+    }
+    const char *cut =
+        rb_arena_printf(a, "%.*s...", (int)(len < KEY_SHOWN_BYTES ? len : KEY_SHOWN_BYTES), key);
+    return cut == NULL ? "" : cut;
 }
 
 void rb_problems_release(struct rb_problems *p)

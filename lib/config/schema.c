@@ -27,7 +27,8 @@ static const struct rb_key tls_keys[] = {
 static const struct rb_key listen_keys[] = {
     {"address", RB_KEY_TEXT, "127.0.0.1:8080", false,
      "HOST:PORT to listen on; port 0 picks a free one", AT(listen.address)},
-    {"max_body", RB_KEY_SIZE, "1MiB", true, "largest body of a request", AT(listen.max_body)},
+    {"max_body", RB_KEY_SIZE, "1MiB", true, "largest body of a request", AT(listen.max_body),
+     .min = 1024, .max = 64 * 1024 * 1024},
     {"max_connections", RB_KEY_INT, "4096", false, "connections open at once",
      AT(listen.max_connections), .min = 1, .max = 100000},
     {"request_timeout", RB_KEY_DURATION, "10s", true,
@@ -104,7 +105,8 @@ static const struct rb_key source_keys[] = {
     {"header", RB_KEY_TEXT, "x-retrybuild-key", true,
      "eventbridge: the header that carries the secret", IN(rb_source_setting, header)},
     {"secrets", RB_KEY_SECRETS, NULL, true,
-     "accepted secrets, all tried: [{value|file|env, not_after}]", IN(rb_source_setting, secrets)},
+     "accepted secrets, all tried: [{value|file|env, not_after: the last day}]",
+     IN(rb_source_setting, secrets)},
 };
 
 static const struct rb_key projects_keys[] = {
@@ -202,30 +204,33 @@ static const struct rb_key network_keys[] = {
      "HTTP proxy for outbound calls; the environment's is never used", AT(network.proxy)},
 };
 
-#define WINDOW(key, member, def, help)                                                       \
-    {                                                                                        \
-        key, RB_KEY_DURATION, def, true, help, AT(timing.member), .min = 0, .max = 365 * DAY \
+#define WINDOW(key, member, def, least, help)                                                    \
+    {                                                                                            \
+        key, RB_KEY_DURATION, def, true, help, AT(timing.member), .min = least, .max = 365 * DAY \
     }
 
 static const struct rb_key timing_keys[] = {
-    WINDOW("lease", lease_ms, "30s", "a worker's right to a task; renewed at a third"),
-    WINDOW("resend_window", resend_window_ms, "4m",
+    WINDOW("lease", lease_ms, "30s", 100, "a worker's right to a task; renewed at a third"),
+    WINDOW("resend_window", resend_window_ms, "4m", 0,
            "how long after its signature date a call may be sent again"),
-    WINDOW("token_window", token_window_ms, "5m", "how long AWS remembers an idempotency token"),
-    WINDOW("signature_window", signature_window_ms, "5m", "how long AWS accepts a signature"),
-    WINDOW("visibility_grace", visibility_grace_ms, "2m", "until a started build is surely listed"),
-    WINDOW("quarantine", quarantine_ms, "7m",
+    WINDOW("token_window", token_window_ms, "5m", 1, "how long AWS remembers an idempotency token"),
+    WINDOW("signature_window", signature_window_ms, "5m", 1, "how long AWS accepts a signature"),
+    WINDOW("visibility_grace", visibility_grace_ms, "2m", 0,
+           "until a started build is surely listed"),
+    WINDOW("quarantine", quarantine_ms, "7m", 0,
            "after a store loss, before older failures are submitted"),
-    WINDOW("follow_poll", follow_poll_ms, "15s", "between looks at a running build"),
-    WINDOW("sweep_every", sweep_every_ms, "5m", "between sweeps for missed failures"),
-    WINDOW("max_event_age", max_event_age_ms, "6h", "older failures are recorded and ignored"),
-    WINDOW("double_click", double_click_ms, "10s", "a person's same request within this is one"),
-    WINDOW("delivery_ttl", delivery_ttl_ms, "96h", "how long a delivery's id is remembered"),
-    WINDOW("effect_ttl", effect_ttl_ms, "24h",
+    WINDOW("follow_poll", follow_poll_ms, "15s", 10, "between looks at a running build"),
+    WINDOW("sweep_every", sweep_every_ms, "5m", 10, "between sweeps for missed failures"),
+    WINDOW("max_event_age", max_event_age_ms, "6h", SECOND,
+           "older failures are recorded and ignored"),
+    WINDOW("double_click", double_click_ms, "10s", 0, "a person's same request within this is one"),
+    WINDOW("delivery_ttl", delivery_ttl_ms, "96h", SECOND,
+           "how long a delivery's id is remembered"),
+    WINDOW("effect_ttl", effect_ttl_ms, "24h", 0,
            "how long a failure is remembered after its retry ended"),
-    WINDOW("call_timeout", call_timeout_ms, "10s", "for one call to AWS"),
-    WINDOW("report_timeout", report_timeout_ms, "10s", "for one post to a destination"),
-    WINDOW("shutdown", shutdown_ms, "20s", "for work under way when the service stops"),
+    WINDOW("call_timeout", call_timeout_ms, "10s", 10, "for one call to AWS"),
+    WINDOW("report_timeout", report_timeout_ms, "10s", 10, "for one post to a destination"),
+    WINDOW("shutdown", shutdown_ms, "20s", 0, "for work under way when the service stops"),
 };
 
 const struct rb_key rb_schema[] = {

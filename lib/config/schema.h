@@ -34,7 +34,7 @@ struct rb_key {
     bool reloadable;
     const char *help;
     size_t offset;
-    int64_t min, max;         /* INT; DURATION in ms; 0,0 = no bound but >= 0 */
+    int64_t min, max;         /* INT; DURATION in ms; SIZE in bytes; 0,0 = no bound but >= 0 */
     const char *const *words; /* WORD: NULL-terminated, index = value */
     const struct rb_key *children;
     size_t n_children;

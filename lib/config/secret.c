@@ -7,7 +7,12 @@
 #include <retrybuild/timefmt.h>
 
 #include "convert.h"
+#include "place.h"
 #include "secret.h"
+
+#define DATE_LEN 10 /* 2026-12-31 */
+#define DAY_MS 86400000
+#define VARIABLE_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
 static const char *const form_names[] = {"", "_file", "_env"};
 
@@ -24,7 +29,21 @@ const struct rb_node_entry *rb_secret_form(const struct rb_node *map, const char
     return NULL;
 }
 
-/* load_form - the secret that @entry names in @form (0 value, 1 file, 2 environment). */
+/* from_text - an empty secret would be one that everybody knows. */
+static enum rb_code from_text(const char *text, struct rb_secret **ret_s, struct rb_err *err)
+{
+    if (text[0] == '\0') {
+        return rb_err_set(err, RB_E_INVALID, "is empty");
+    }
+    struct rb_secret *s = rb_secret_new(text, strlen(text));
+    if (s == NULL) {
+        return rb_err_set(err, RB_E_TOO_LARGE, "is longer than %d bytes", RB_SECRET_MAX_BYTES);
+    }
+    *ret_s = s;
+    return RB_OK;
+}
+
+/* load_form - the secret that @entry, at @path, names in @form (0 value, 1 file, 2 environment). */
 static struct rb_secret *load_form(struct rb_conversion *c, const char *path,
                                    const struct rb_node_entry *entry, unsigned form)
 {
@@ -41,15 +60,17 @@ static struct rb_secret *load_form(struct rb_conversion *c, const char *path,
     }
     enum rb_code rc = RB_OK;
     if (form == 0) {
-        s = rb_secret_new(text, strlen(text));
+        rc = from_text(text, &s, &err);
     } else if (form == 1) {
         rc = rb_secret_load_file(rb_resolve_path(c, text), &s, &err);
-    } else {
+    } else if (strspn(text, VARIABLE_BYTES) == strlen(text)) {
         rc = rb_secret_load_env(text, &s, &err);
+    } else { /* perhaps the secret itself: not shown */
+        rc = rb_err_set(&err, RB_E_INVALID,
+                        "expected the name of an environment variable, such as WEBHOOK_SECRET");
     }
     if (rc != RB_OK) {
-        rb_problem_add(&c->problems, n->line, n->column, "%s%s: %s", path, form_names[form],
-                       err.msg);
+        rb_problem_add(&c->problems, n->line, n->column, "%s: %s", path, err.msg);
     }
     return s;
 }
@@ -76,7 +97,8 @@ void rb_convert_secret(struct rb_conversion *c, const struct rb_key *key, const 
     if (found == NULL) {
         return;
     }
-    struct rb_secret *s = load_form(c, path, found, found_form);
+    struct rb_secret *s =
+        load_form(c, rb_path(c, "%s%s", path, form_names[found_form]), found, found_form);
     if (s != NULL) {
         rb_secret_free(*at);
         *at = s;
@@ -97,10 +119,11 @@ static void convert_entry(struct rb_conversion *c, const char *path, const struc
         }
         if (w == RB_ARRAY_LEN(words)) {
             const char *near = rb_nearest(e->key, words, RB_ARRAY_LEN(words));
-            rb_problem_add(&c->problems, e->line, e->column,
-                           "%s: unknown key '%.60s'; known are value, file, env, not_after%s%s%s",
-                           path, e->key, near == NULL ? "" : "; did you mean '",
-                           near == NULL ? "" : near, near == NULL ? "" : "'?");
+            rb_problem_add(
+                &c->problems, e->line, e->column,
+                "%s: there is no key '%s'; known here are value, file, env, not_after%s%s%s", path,
+                rb_key_shown(&c->settings->arena, e->key), near == NULL ? "" : "; did you mean '",
+                near == NULL ? "" : near, near == NULL ? "" : "'?");
         } else if (w == 3) {
             const char *text = e->value != NULL && e->value->kind == RB_NODE_SCALAR
                                    ? rb_expand(c, e->value, path)
@@ -108,6 +131,8 @@ static void convert_entry(struct rb_conversion *c, const char *path, const struc
             if (text == NULL || !rb_time_parse_iso(rb_slice_str(text), &ret->not_after_ms)) {
                 rb_problem_add(&c->problems, e->line, e->column,
                                "%s.not_after: expected a date such as 2026-12-31", path);
+            } else if (strlen(text) == DATE_LEN) {
+                ret->not_after_ms += DAY_MS; /* that day still counts */
             }
         } else if (found != NULL) {
             rb_problem_add(&c->problems, e->line, e->column,
@@ -121,7 +146,7 @@ static void convert_entry(struct rb_conversion *c, const char *path, const struc
     if (found == NULL) {
         rb_problem_add(&c->problems, n->line, n->column, "%s: needs value, file or env", path);
     } else {
-        ret->secret = load_form(c, path, found, form);
+        ret->secret = load_form(c, rb_path(c, "%s.%s", path, words[form]), found, form);
     }
 }
 
@@ -144,11 +169,11 @@ void rb_convert_secrets(struct rb_conversion *c, const struct rb_key *key, const
         const struct rb_node *item = n->entries[i].value;
         if (item == NULL || item->kind != RB_NODE_MAP) {
             rb_problem_add(&c->problems, n->entries[i].line, n->entries[i].column,
-                           "%s[%u]: expected {value|file|env, not_after}", path, i);
+                           "%s[%u]: expected a map such as {file: key} or {env: KEY}", path, i);
             continue;
         }
         struct rb_secret_entry entry = {.secret = NULL};
-        convert_entry(c, path, item, &entry);
+        convert_entry(c, rb_path(c, "%s[%u]", path, i), item, &entry);
         if (entry.secret != NULL) {
             at->items[at->n++] = entry;
         }

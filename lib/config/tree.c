@@ -7,11 +7,14 @@
 
 #define DEPTH 12
 #define ENTRIES_MAX 10000
+#define NO_ANCHORS "anchors, aliases and tags are not read here; write the value out"
 
 struct reader {
     yaml_parser_t parser;
     struct rb_arena *arena;
     struct rb_problem_list *problems;
+    const char *text;
+    size_t len;
     unsigned entries;
     bool failed;
 };
@@ -24,14 +27,50 @@ static void fail(struct reader *r, const yaml_mark_t *at, const char *what)
     r->failed = true;
 }
 
+/* char_at - the first byte of the @index-th character: libyaml counts characters. */
+static char char_at(const struct reader *r, size_t index)
+{
+    for (size_t i = 0; i < r->len; i++) {
+        if (((unsigned char)r->text[i] & 0xC0U) != 0x80U && index-- == 0) {
+            return r->text[i];
+        }
+    }
+    return '\0';
+}
+
+/* fail_in_text - what the parser itself refuses. Bytes that are no text have an offset instead of a
+ * mark; a tab for indentation is the most common of the others. */
+static void fail_in_text(struct reader *r)
+{
+    const yaml_parser_t *p = &r->parser;
+    yaml_mark_t at = p->problem_mark;
+    const char *what = p->problem == NULL ? "not YAML" : p->problem;
+    if (p->error == YAML_READER_ERROR) {
+        size_t offset = p->problem_offset < r->len ? p->problem_offset : r->len;
+        const char *line = r->text;
+        at = (yaml_mark_t){.line = 0};
+        for (size_t i = 0; i < offset; i++) {
+            if (r->text[i] == '\n') {
+                at.line++;
+                line = r->text + i + 1;
+            }
+        }
+        at.column = (size_t)(r->text + offset - line);
+        what = strstr(what, "UTF-8") != NULL ? "this is not UTF-8; save the file as UTF-8"
+                                             : "a control character; take it out";
+    } else if (p->error == YAML_SCANNER_ERROR && char_at(r, at.index) == '\t') {
+        what = "a tab cannot stand here; indent with blanks";
+    }
+    fail(r, &at, what);
+}
+
 static bool next_event(struct reader *r, yaml_event_t *ret_e)
 {
     if (r->failed) {
         return false;
     }
     if (yaml_parser_parse(&r->parser, ret_e) == 0) {
-        fail(r, &r->parser.problem_mark,
-             r->parser.problem == NULL ? "not YAML" : r->parser.problem);
+        fail_in_text(r);
         return false;
     }
     return true;
@@ -99,12 +138,17 @@ static void read_key(struct reader *r, struct rb_node *n, const yaml_event_t *e)
         fail(r, &e->start_mark, "a key must be a word");
         return;
     }
+    if (e->data.scalar.anchor != NULL || e->data.scalar.tag != NULL) {
+        fail(r, &e->start_mark, NO_ANCHORS);
+        return;
+    }
     const char *key = (const char *)e->data.scalar.value;
     for (unsigned i = 0; i < n->n; i++) {
         if (strcmp(n->entries[i].key, key) == 0) {
             rb_problem_add(r->problems, (unsigned)e->start_mark.line + 1,
                            (unsigned)e->start_mark.column + 1,
-                           "'%s' is given twice (first in line %u)", key, n->entries[i].line);
+                           "'%s' is given twice (first in line %u); take one of them out",
+                           rb_key_shown(r->arena, key), n->entries[i].line);
         }
     }
     struct rb_node_entry *entry = append(r, n, e);
@@ -139,10 +183,11 @@ static struct rb_node *read_node(struct reader *r, yaml_event_t *e, unsigned dep
 {
     struct rb_node *n = NULL;
     if (depth > DEPTH) {
-        fail(r, &e->start_mark, "nested too deeply");
+        fail(r, &e->start_mark, "nested too deeply; no key lies so deep");
         return NULL;
     }
-    if (e->type == YAML_SCALAR_EVENT && e->data.scalar.anchor == NULL) {
+    if (e->type == YAML_SCALAR_EVENT && e->data.scalar.anchor == NULL &&
+        e->data.scalar.tag == NULL) {
         n = new_node(r, e, RB_NODE_SCALAR);
         if (n != NULL) {
             n->text = rb_arena_strdup(r->arena, (const char *)e->data.scalar.value);
@@ -151,49 +196,60 @@ static struct rb_node *read_node(struct reader *r, yaml_event_t *e, unsigned dep
         if (n != NULL && (n->text == NULL || strlen(n->text) != e->data.scalar.length)) {
             fail(r, &e->start_mark, "a value holds a NUL byte or is too large");
         }
-    } else if (e->type == YAML_SEQUENCE_START_EVENT && e->data.sequence_start.anchor == NULL) {
+    } else if (e->type == YAML_SEQUENCE_START_EVENT && e->data.sequence_start.anchor == NULL &&
+               e->data.sequence_start.tag == NULL) {
         n = new_node(r, e, RB_NODE_LIST);
         if (n != NULL) {
             read_list(r, n, depth);
         }
-    } else if (e->type == YAML_MAPPING_START_EVENT && e->data.mapping_start.anchor == NULL) {
+    } else if (e->type == YAML_MAPPING_START_EVENT && e->data.mapping_start.anchor == NULL &&
+               e->data.mapping_start.tag == NULL) {
         n = new_node(r, e, RB_NODE_MAP);
         if (n != NULL) {
             read_map(r, n, depth);
         }
     } else {
-        fail(r, &e->start_mark, "anchors and aliases are not read here: write the value out");
+        fail(r, &e->start_mark, NO_ANCHORS);
     }
     return n;
 }
 
 static struct rb_node *read_document(struct reader *r)
 {
-    static struct rb_node empty = {.kind = RB_NODE_MAP, .line = 1, .column = 1};
-    struct rb_node *root = &empty;
+    struct rb_node *root = NULL;
     unsigned documents = 0;
     bool end = false;
     yaml_event_t e;
     while (!end && next_event(r, &e)) {
         end = e.type == YAML_STREAM_END_EVENT;
         if (e.type == YAML_DOCUMENT_START_EVENT && ++documents > 1) {
-            fail(r, &e.start_mark, "a second document in one file");
+            fail(r, &e.start_mark, "a second document in one file; take out the line '---'");
         } else if (e.type == YAML_SCALAR_EVENT || e.type == YAML_SEQUENCE_START_EVENT ||
                    e.type == YAML_MAPPING_START_EVENT || e.type == YAML_ALIAS_EVENT) {
             root = read_node(r, &e, 0);
         }
         yaml_event_delete(&e);
     }
-    if (!r->failed && root != NULL && rb_node_is_null(root)) {
-        root = &empty;
+    if (r->failed) {
+        return NULL;
     }
-    return r->failed ? NULL : root;
+    if (rb_node_is_null(root)) { /* nothing but comments */
+        root = rb_arena_alloc(r->arena, sizeof *root);
+        if (root != NULL) {
+            *root = (struct rb_node){.kind = RB_NODE_MAP, .line = 1, .column = 1};
+        }
+    }
+    return root;
 }
 
 struct rb_node *rb_tree_read(const char *text, size_t len, struct rb_arena *a,
                              struct rb_problem_list *problems)
 {
-    struct reader r = {.arena = a, .problems = problems};
+    if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) { /* some editors write the mark */
+        text += 3;
+        len -= 3;
+    }
+    struct reader r = {.arena = a, .problems = problems, .text = text, .len = len};
     if (yaml_parser_initialize(&r.parser) == 0) {
         rb_problem_add(problems, 0, 0, "no memory to read YAML");
         return NULL;

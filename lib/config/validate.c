@@ -4,21 +4,27 @@
 
 #include <retrybuild/cleanup.h>
 #include <retrybuild/str.h>
+#include <retrybuild/url.h>
 
+#include "place.h"
 #include "validate.h"
 
 #define NAME_MAX_BYTES 63
+#define TOKEN_MIN_BYTES 16
+#define PORT_MAX 65535
 #define DEFAULT_REGION "us-east-1"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
 
-static unsigned line_of(const struct rb_node *root, const char *key)
-{
-    for (unsigned i = 0; i < root->n; i++) {
-        if (strcmp(root->entries[i].key, key) == 0) {
-            return root->entries[i].line;
-        }
-    }
-    return 0;
-}
+static const char *const statuses[] = {"FAILED", "FAULT", "TIMED_OUT", "STOPPED", "SUCCEEDED"};
+static const char *const phases[] = {
+    "SUBMITTED", "QUEUED",     "PROVISIONING",     "DOWNLOAD_SOURCE", "INSTALL",   "PRE_BUILD",
+    "BUILD",     "POST_BUILD", "UPLOAD_ARTIFACTS", "FINALIZING",      "COMPLETED",
+};
+static const char *const phase_statuses[] = {"FAILED",       "FAULT",   "TIMED_OUT",
+                                             "CLIENT_ERROR", "STOPPED", "SUCCEEDED"};
+static const char *const store_schemes[] = {
+    "sqlite:", "redis://", "rediss://", "redis+unix:/", "redis+sentinel://", "redis+cluster://"};
 
 static bool is_name(const char *s)
 {
@@ -26,19 +32,29 @@ static bool is_name(const char *s)
     if (len == 0 || len > NAME_MAX_BYTES || strchr("._-", s[0]) != NULL) {
         return false;
     }
-    return strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+    return strspn(s, "abcdefghijklmnopqrstuvwxyz" DIGITS "._-") == len;
 }
 
-static void check_name(struct rb_conversion *c, const char *list, unsigned i, unsigned line,
-                       const char *name)
+static void check_name(struct rb_conversion *c, const char *list, unsigned i, const char *name)
 {
+    const char *path = rb_path(c, "%s[%u].name", list, i);
     if (name == NULL) {
-        rb_problem_add(&c->problems, line, 1, "%s[%u].name is missing", list, i);
+        rb_wrong(c, path, "is missing");
     } else if (!is_name(name)) {
-        rb_problem_add(&c->problems, line, 1,
-                       "%s[%u].name: '%.70s' must be 1 to %d of a-z, 0-9, '.', '_', '-', starting "
-                       "with a letter or digit",
-                       list, i, name, NAME_MAX_BYTES);
+        rb_wrong(c, path,
+                 "'%.70s' must be 1 to %d of a-z, 0-9, '.', '_', '-', starting with a letter or "
+                 "digit",
+                 name, NAME_MAX_BYTES);
+    }
+}
+
+/* check_taken - @name of item @i is that of item @k, which came before. */
+static void check_taken(struct rb_conversion *c, const char *list, unsigned i, unsigned k,
+                        const char *name, const char *other)
+{
+    if (name != NULL && rb_str_eq(name, other)) {
+        rb_wrong(c, rb_path(c, "%s[%u].name", list, i), "'%s' is taken by %s[%u]; take another",
+                 name, list, k);
     }
 }
 
@@ -50,7 +66,7 @@ static const char *lower(struct rb_conversion *c, const char *s)
             *p = (char)(*p + 32);
         }
     }
-    return copy;
+    return copy == NULL ? "" : copy;
 }
 
 static void check_sources(struct rb_conversion *c)
@@ -58,24 +74,57 @@ static void check_sources(struct rb_conversion *c)
     struct rb_settings *s = c->settings;
     for (unsigned i = 0; i < s->n_sources; i++) {
         struct rb_source_setting *x = &s->sources[i];
-        check_name(c, "sources", i, x->line, x->name);
+        check_name(c, "sources", i, x->name);
         if (x->type == NULL) {
-            rb_problem_add(&c->problems, x->line, 1, "sources[%u].type is missing", i);
+            rb_wrong(c, rb_path(c, "sources[%u].type", i), "is missing, for example eventbridge");
         }
-        if (x->secrets.n == 0) {
-            rb_problem_add(
-                &c->problems, x->line, 1,
-                "sources[%u].secrets: at least one secret is needed, or anybody could start builds",
-                i);
+        const char *path = rb_path(c, "sources[%u].secrets", i);
+        if (x->secrets.n == 0 && !rb_has_problem(c, path)) {
+            rb_wrong(c, path, "at least one secret is needed, or anybody could start builds");
         }
         x->header = lower(c, x->header);
+        size_t len = strlen(x->header);
+        if (len == 0 || strspn(x->header, LETTERS DIGITS "!#$%&'*+-.^_`|~") != len) {
+            rb_wrong(c, rb_path(c, "sources[%u].header", i),
+                     "'%.60s' is not the name of a header, such as x-retrybuild-key", x->header);
+        }
         for (unsigned k = 0; k < i; k++) {
-            if (rb_str_eq(x->name, s->sources[k].name)) {
-                rb_problem_add(&c->problems, x->line, 1,
-                               "sources[%u].name: '%s' is taken by sources[%u]", i, x->name, k);
-            }
+            check_taken(c, "sources", i, k, x->name, s->sources[k].name);
         }
     }
+}
+
+/* check_words - globs that must be able to match one of @words: a plain word has to be one. */
+static void check_words(struct rb_conversion *c, const char *path, const struct rb_strings *globs,
+                        const char *const *words, size_t n)
+{
+    for (unsigned i = 0; i < globs->n; i++) {
+        const char *word = globs->items[i] + (globs->items[i][0] == '!' ? 1 : 0);
+        bool good = strpbrk(word, "*?[") != NULL;
+        for (size_t w = 0; w < n && !good; w++) {
+            good = strcmp(word, words[w]) == 0;
+        }
+        if (!good) {
+            const char *near = rb_nearest(word, words, n);
+            rb_wrong(c, path, "'%.60s' never happens; did you mean '%s'?", word,
+                     near == NULL ? words[0] : near);
+        }
+    }
+}
+
+static bool is_http_url(const char *text)
+{
+    return rb_str_starts(text, "http://") || rb_str_starts(text, "https://");
+}
+
+static void check_outcomes(struct rb_conversion *c, unsigned i)
+{
+    const struct rb_strings *outcomes = &c->settings->destinations[i].when_outcome;
+    const char *names[RB_STATE_COUNT];
+    for (unsigned s = 0; s < RB_STATE_COUNT; s++) {
+        names[s] = rb_state_name((enum rb_state)s);
+    }
+    check_words(c, rb_path(c, "destinations[%u].when.outcome", i), outcomes, names, RB_STATE_COUNT);
 }
 
 static void check_destinations(struct rb_conversion *c)
@@ -83,28 +132,21 @@ static void check_destinations(struct rb_conversion *c)
     struct rb_settings *s = c->settings;
     for (unsigned i = 0; i < s->n_destinations; i++) {
         struct rb_destination_setting *x = &s->destinations[i];
-        check_name(c, "destinations", i, x->line, x->name);
+        check_name(c, "destinations", i, x->name);
         if (x->type == NULL) {
-            rb_problem_add(&c->problems, x->line, 1, "destinations[%u].type is missing", i);
+            rb_wrong(c, rb_path(c, "destinations[%u].type", i), "is missing, for example webhook");
         }
+        const char *path = rb_path(c, "destinations[%u].url", i);
         if (x->url == NULL) {
-            rb_problem_add(&c->problems, x->line, 1,
-                           "destinations[%u].url is missing (or url_file, url_env)", i);
-        }
-        for (unsigned o = 0; o < x->when_outcome.n; o++) {
-            enum rb_state state = RB_STATE_RECEIVED;
-            if (!rb_state_parse(x->when_outcome.items[o], &state)) {
-                rb_problem_add(&c->problems, x->line, 1,
-                               "destinations[%u].when.outcome: '%.60s' is not a state", i,
-                               x->when_outcome.items[o]);
+            if (!rb_has_problem(c, path)) {
+                rb_wrong(c, path, "is missing (or url_file, url_env)");
             }
+        } else if (!is_http_url(rb_secret_data(x->url))) {
+            rb_wrong(c, path, "is not an http:// or https:// URL");
         }
+        check_outcomes(c, i);
         for (unsigned k = 0; k < i; k++) {
-            if (rb_str_eq(x->name, s->destinations[k].name)) {
-                rb_problem_add(&c->problems, x->line, 1,
-                               "destinations[%u].name: '%s' is taken by destinations[%u]", i,
-                               x->name, k);
-            }
+            check_taken(c, "destinations", i, k, x->name, s->destinations[k].name);
         }
     }
 }
@@ -115,75 +157,87 @@ static void check_rules(struct rb_conversion *c)
     for (unsigned i = 0; i < s->n_rules; i++) {
         struct rb_rule_setting *x = &s->rules[i];
         if (x->name == NULL) {
-            x->name = rb_arena_printf(&s->arena, "rule-%u", i + 1);
+            x->name = rb_path(c, "rule-%u", i + 1);
         } else {
-            check_name(c, "rules", i, x->line, x->name);
+            check_name(c, "rules", i, x->name);
         }
+        check_words(c, rb_path(c, "rules[%u].when.status", i), &x->when.status, statuses,
+                    RB_ARRAY_LEN(statuses));
+        check_words(c, rb_path(c, "rules[%u].when.phase", i), &x->when.phase, phases,
+                    RB_ARRAY_LEN(phases));
+        check_words(c, rb_path(c, "rules[%u].when.phase_status", i), &x->when.phase_status,
+                    phase_statuses, RB_ARRAY_LEN(phase_statuses));
         for (unsigned k = 0; k < i; k++) {
-            if (rb_str_eq(x->name, s->rules[k].name)) {
-                rb_problem_add(&c->problems, x->line, 1,
-                               "rules[%u].name: '%s' is taken by rules[%u]; limits count by name",
-                               i, x->name, k);
-            }
+            check_taken(c, "rules", i, k, x->name, s->rules[k].name);
         }
     }
 }
 
-static void check_tokens(struct rb_conversion *c, unsigned line)
+static void check_tokens(struct rb_conversion *c)
 {
     struct rb_settings *s = c->settings;
     for (unsigned i = 0; i < s->n_tokens; i++) {
         struct rb_token_setting *x = &s->tokens[i];
-        check_name(c, "api.tokens", i, line, x->name);
-        if (x->role == RB_ROLE_NONE) {
-            rb_problem_add(&c->problems, line, 1,
-                           "api.tokens[%u].role is missing: viewer or operator", i);
+        check_name(c, "api.tokens", i, x->name);
+        const char *path = rb_path(c, "api.tokens[%u].role", i);
+        if (x->role == RB_ROLE_NONE && !rb_has_problem(c, path)) {
+            rb_wrong(c, path, "is missing: viewer or operator");
         }
+        path = rb_path(c, "api.tokens[%u].secret", i);
         if (x->secret == NULL) {
-            rb_problem_add(&c->problems, line, 1,
-                           "api.tokens[%u].secret is missing (or secret_file, secret_env)", i);
-        } else if (rb_secret_len(x->secret) < 16) {
-            rb_problem_add(&c->problems, line, 1,
-                           "api.tokens[%u].secret is shorter than 16 bytes; make one with 'openssl "
-                           "rand -hex 24'",
-                           i);
+            if (!rb_has_problem(c, path)) {
+                rb_wrong(c, path, "is missing (or secret_file, secret_env)");
+            }
+        } else if (rb_secret_len(x->secret) < TOKEN_MIN_BYTES) {
+            rb_wrong(c, path, "is shorter than %d bytes; make one with 'openssl rand -hex 24'",
+                     TOKEN_MIN_BYTES);
+        }
+        for (unsigned k = 0; k < i; k++) {
+            check_taken(c, "api.tokens", i, k, x->name, s->tokens[k].name);
         }
     }
 }
 
-static void check_timing(struct rb_conversion *c, unsigned line)
+static void check_timing(struct rb_conversion *c)
 {
     const struct rb_timing *t = &c->settings->timing;
     if (t->resend_window_ms >= t->token_window_ms) {
-        rb_problem_add(&c->problems, line, 1,
-                       "timing.resend_window must be shorter than timing.token_window, or AWS "
-                       "could have forgotten the token of a call sent again");
+        rb_wrong(c, "timing.resend_window",
+                 "must be shorter than timing.token_window, or AWS could have forgotten the token "
+                 "of a call sent again");
     }
     if (t->resend_window_ms >= t->signature_window_ms) {
-        rb_problem_add(&c->problems, line, 1,
-                       "timing.resend_window must be shorter than timing.signature_window, or a "
-                       "call sent again would be refused");
+        rb_wrong(c, "timing.resend_window",
+                 "must be shorter than timing.signature_window, or a call sent again would be "
+                 "refused");
     }
 }
 
 /* fill_store - a relative SQLite path lies in $STATE_DIRECTORY, else beside the configuration, else
- * in the current folder. */
-static void fill_store(struct rb_conversion *c, unsigned line)
+ * in the current folder. The URL may hold a password: it is never shown. */
+static void fill_store(struct rb_conversion *c)
 {
     struct rb_settings *s = c->settings;
-    const char *url = rb_secret_data(s->store.url);
-    if (strstr(url, ":") == NULL) {
-        rb_problem_add(&c->problems, line, 1, "store.url: expected sqlite:PATH or redis://HOST");
+    const char *url = s->store.url == NULL ? "" : rb_secret_data(s->store.url);
+    bool known = false;
+    for (unsigned i = 0; i < RB_ARRAY_LEN(store_schemes); i++) {
+        known = known || rb_str_starts(url, store_schemes[i]);
+    }
+    if (!known || rb_str_eq(url, "sqlite:")) {
+        rb_wrong(c, "store.url",
+                 "expected sqlite:PATH, redis://HOST, rediss://HOST or redis+unix:///PATH");
         return;
     }
-    if (!rb_str_starts(url, "sqlite:") || url[7] == '/' || url[7] == '\0' || url[7] == ':') {
+    if (!rb_str_starts(url, "sqlite:") || url[7] == '/' || url[7] == ':') {
         return;
     }
     const char *state_dir = getenv("STATE_DIRECTORY");
     const char *dir = state_dir != NULL && state_dir[0] == '/' ? state_dir : s->base_dir;
     if (dir != NULL) {
+        /* systemd separates several state directories by ':' */
+        int dir_len = dir == state_dir ? (int)strcspn(dir, ":") : (int)strlen(dir);
         const char *made =
-            rb_arena_printf(&s->arena, "sqlite:%.*s/%s", (int)strcspn(dir, ":"), dir, url + 7);
+            rb_arena_printf(&s->arena, "sqlite:%.*s/%s", dir_len, dir, url + strlen("sqlite:"));
         struct rb_secret *resolved = made == NULL ? NULL : rb_secret_new(made, strlen(made));
         if (resolved != NULL) {
             rb_secret_free(s->store.url);
@@ -192,7 +246,7 @@ static void fill_store(struct rb_conversion *c, unsigned line)
     }
 }
 
-static void fill_aws(struct rb_conversion *c, unsigned line)
+static void fill_aws(struct rb_conversion *c)
 {
     struct rb_settings *s = c->settings;
     static const char *const variables[] = {"AWS_REGION", "AWS_DEFAULT_REGION"};
@@ -205,39 +259,52 @@ static void fill_aws(struct rb_conversion *c, unsigned line)
     if (s->aws.region == NULL) {
         s->aws.region = DEFAULT_REGION;
     }
-    if (strspn(s->aws.region, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(s->aws.region)) {
-        rb_problem_add(&c->problems, line, 1,
-                       "aws.region: '%.60s' is not a region such as us-east-1", s->aws.region);
+    size_t len = strlen(s->aws.region);
+    if (len == 0 || strspn(s->aws.region, "abcdefghijklmnopqrstuvwxyz" DIGITS "-") != len) {
+        rb_wrong(c, "aws.region", "'%.60s' is not a region such as us-east-1", s->aws.region);
     }
     const char *account = s->aws.account;
-    if (account != NULL && (strlen(account) != 12 || strspn(account, "0123456789") != 12)) {
-        rb_problem_add(&c->problems, line, 1,
-                       "aws.account: '%.60s' is not 12 digits; write it in quotes", account);
+    if (account != NULL && (strlen(account) != 12 || strspn(account, DIGITS) != 12)) {
+        rb_wrong(c, "aws.account", "'%.60s' is not 12 digits such as \"123456789012\"", account);
     }
-    const char *endpoint = s->aws.endpoint_url;
-    if (endpoint != NULL && !rb_str_starts(endpoint, "http://") &&
-        !rb_str_starts(endpoint, "https://")) {
-        rb_problem_add(&c->problems, line, 1,
-                       "aws.endpoint_url: '%.100s' is not an http or https URL", endpoint);
+    if (s->aws.endpoint_url != NULL && !is_http_url(s->aws.endpoint_url)) {
+        rb_wrong(c, "aws.endpoint_url", "is not an http:// or https:// URL");
+    }
+    if (!rb_str_empty(s->network.proxy) && !is_http_url(s->network.proxy)) {
+        rb_wrong(c, "network.proxy", "is not an http:// or https:// URL");
     }
 }
 
-void rb_validate(struct rb_conversion *c, const struct rb_node *root)
+static void check_listen(struct rb_conversion *c)
 {
     const struct rb_settings *s = c->settings;
     if ((s->listen.certificate_file == NULL) != (s->listen.key_file == NULL)) {
-        rb_problem_add(&c->problems, line_of(root, "listen"), 1,
-                       "listen.tls needs certificate_file and key_file, or neither");
+        rb_wrong(c, "listen.tls", "needs certificate_file and key_file, or neither");
     }
-    if (strrchr(s->listen.address, ':') == NULL) {
-        rb_problem_add(&c->problems, line_of(root, "listen"), 1,
-                       "listen.address: '%.100s' is not HOST:PORT", s->listen.address);
+    if ((s->store.tls_certificate_file == NULL) != (s->store.tls_key_file == NULL)) {
+        rb_wrong(c, "store.tls", "needs certificate_file and key_file, or neither");
     }
-    check_tokens(c, line_of(root, "api"));
-    fill_store(c, line_of(root, "store"));
-    fill_aws(c, line_of(root, "aws"));
+    const char *address = s->listen.address;
+    const char *colon = strrchr(address, ':');
+    int64_t port = -1;
+    bool bare_v6 = colon != NULL && address[0] != '[' && strchr(address, ':') != colon;
+    if (colon == NULL || bare_v6 || !rb_parse_i64(rb_slice_str(colon + 1), &port) || port < 0 ||
+        port > PORT_MAX) {
+        rb_wrong(c, "listen.address",
+                 "'%.100s' is not HOST:PORT with a port of 0 to %d, such as 127.0.0.1:8080 or "
+                 "[::1]:8080",
+                 address, PORT_MAX);
+    }
+}
+
+void rb_validate(struct rb_conversion *c)
+{
+    check_listen(c);
+    check_tokens(c);
+    fill_store(c);
+    fill_aws(c);
     check_sources(c);
     check_rules(c);
     check_destinations(c);
-    check_timing(c, line_of(root, "timing"));
+    check_timing(c);
 }

@@ -6,6 +6,6 @@
 
 /* rb_validate - after all keys are in place; adds problems, fills what depends on the environment
  * (region, store path). */
-void rb_validate(struct rb_conversion *c, const struct rb_node *root);
+void rb_validate(struct rb_conversion *c);
 
 #endif

@@ -51,6 +51,9 @@ static bool full_list(struct rb_sq_blob list)
 /* Counted and, up to a number, listed with the retry. */
 static void count_duplicate(struct rb_sq_db *db, const struct rb_sq_admission *a, int64_t rid)
 {
+    if (a->delivery.len == 0) {
+        return; /* no delivery: a sweep */
+    }
     RB_CLEANUP(rb_buf_release) struct rb_buf list = RB_BUF_INIT((size_t)64 * 1024);
     int64_t n = 1;
     bool full = false;
@@ -65,7 +68,7 @@ static void count_duplicate(struct rb_sq_db *db, const struct rb_sq_admission *a
         }
         rb_sq_end(st);
     }
-    if (full || (n > 1 && a->delivery.len == 0)) {
+    if (full) {
         (void)rb_sq_run(db, SQ_DUP_COUNT, "i", rid);
         return;
     }

@@ -1,0 +1,284 @@
+/* The CodeBuild calls of the product. RetryBuild is sent once and never repeated here: what follows
+ * an unclear answer is the engine's decision. Look-ups have no effect and are repeated. */
+#include <retrybuild/codebuild.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <retrybuild/cleanup.h>
+#include <retrybuild/json.h>
+
+#include "internal.h"
+
+#define BODY_MAX_BYTES ((size_t)256 * 1024)
+#define LOOKUP_TRIES 3
+#define TRANSIENT_BASE_MS 100
+#define THROTTLE_BASE_MS 1000
+#define BACKOFF_CAP_MS 5000
+#define IDS_MAX 100
+#define DEFAULT_TIMEOUT_MS 10000
+
+enum rb_code rb_codebuild_new(struct rb_aws *aws, const struct rb_settings *s,
+                              struct rb_codebuild **ret_c, struct rb_err *err)
+{
+    struct rb_codebuild *c = calloc(1, sizeof(*c));
+
+    if (c == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for a CodeBuild client");
+    }
+    c->aws = aws;
+    c->random = rb_random_system();
+    c->timeout_ms = s->timing.call_timeout_ms > 0 ? s->timing.call_timeout_ms : DEFAULT_TIMEOUT_MS;
+    enum rb_code rc = rb_httpc_new(s, &c->http, err);
+    if (rc != RB_OK) {
+        free(c);
+        return rb_err_wrap(err, rc, "CodeBuild client");
+    }
+    *ret_c = c;
+    return RB_OK;
+}
+
+void rb_codebuild_free(struct rb_codebuild *c)
+{
+    if (c != NULL) {
+        rb_httpc_free(c->http);
+        free(c);
+    }
+}
+
+void rb_codebuild_cancel_on(struct rb_codebuild *c, const atomic_bool *flag)
+{
+    c->cancel = flag;
+}
+
+/* ,"name":"value" - or without the comma at the start of an object. */
+static void add_member(struct rb_buf *out, const char *name, const char *value)
+{
+    rb_buf_addf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
+    rb_buf_add_json_string(out, value, strlen(value));
+}
+
+static enum rb_code no_memory(struct rb_err *err)
+{
+    return rb_err_set(err, RB_E_NOMEM, "no memory for a CodeBuild call");
+}
+
+/* ---- RetryBuild ---- */
+
+static enum rb_code read_child(const json_t *j, const struct rb_retry_call *call,
+                               struct rb_arena *a, struct rb_build *ret_child, struct rb_err *err)
+{
+    struct rb_err why = {.code = RB_OK};
+    struct rb_build child;
+
+    enum rb_code rc =
+        rb_codebuild_build_from_json(json_object_get(j, "build"), call->region, a, &child, &why);
+    if (rc != RB_OK) {
+        return rb_err_set(err, RB_E_AMBIGUOUS, "RetryBuild: the answer names no build: %s",
+                          why.msg);
+    }
+    if (rb_str_eq(child.id, call->build_id)) {
+        return rb_err_set(err, RB_E_AMBIGUOUS, "RetryBuild: the answer names the failed build");
+    }
+    *ret_child = child;
+    return RB_OK;
+}
+
+enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_call *call,
+                                struct rb_arena *a, struct rb_build *ret_child,
+                                const char **ret_access_key, int64_t *ret_retry_after_ms,
+                                struct rb_err *err)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
+    RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
+    struct rb_aws_fate fate;
+
+    rb_buf_addc(&body, '{');
+    add_member(&body, "id", call->build_id);
+    add_member(&body, "idempotencyToken", call->token);
+    rb_buf_addc(&body, '}');
+    if (rb_buf_failed(&body)) {
+        return no_memory(err);
+    }
+    const struct rb_aws_call send = {.operation = "RetryBuild",
+                                     .region = call->region,
+                                     .body = &body,
+                                     .date_ms = call->date_ms,
+                                     .timeout_ms = c->timeout_ms,
+                                     .changes = true,
+                                     .last_check = call->last_check,
+                                     .arg = call->arg};
+    enum rb_code rc = rb_aws_send(c, &send, &fate, &j, err);
+    if (ret_retry_after_ms != NULL) {
+        *ret_retry_after_ms = fate.retry_after_ms;
+    }
+    if (rc == RB_OK) {
+        rc = read_child(j, call, a, ret_child, err);
+    }
+    if (rc == RB_OK && ret_access_key != NULL) {
+        *ret_access_key = rb_arena_strdup(a, fate.access_key);
+    }
+    return rc;
+}
+
+/* ---- look-ups ---- */
+
+static bool again_after_pause(enum rb_code rc)
+{
+    return rc == RB_E_UNAVAIL || rc == RB_E_AMBIGUOUS || rc == RB_E_THROTTLED;
+}
+
+static int64_t pause_ms(struct rb_codebuild *c, enum rb_code rc, unsigned tries,
+                        int64_t retry_after_ms)
+{
+    int64_t base_ms = rc == RB_E_THROTTLED ? THROTTLE_BASE_MS : TRANSIENT_BASE_MS;
+    int64_t cap_ms = base_ms << tries;
+
+    cap_ms = cap_ms < BACKOFF_CAP_MS ? cap_ms : BACKOFF_CAP_MS;
+    int64_t ms = (int64_t)rb_random_below(c->random, (uint64_t)cap_ms + 1);
+    return retry_after_ms > ms ? retry_after_ms : ms;
+}
+
+/* Up to three tries within the call's time. A refused date is repeated once, with the offset that
+ * the refusal itself has told; refused credentials once, freshly fetched. */
+static enum rb_code look_up(struct rb_codebuild *c, const char *operation, const char *region,
+                            const struct rb_buf *body, json_t **ret_json, struct rb_err *err)
+{
+    const struct rb_clock *clock = rb_aws_clock(c->aws);
+    int64_t deadline_boot_ms = rb_boot_ms(clock) + c->timeout_ms;
+    bool clock_mended = false, credentials_renewed = false;
+    struct rb_aws_call call = {.operation = operation, .region = region, .body = body};
+
+    for (unsigned tries = 0;;) {
+        struct rb_aws_fate fate;
+        int64_t wait_ms = 0;
+        call.timeout_ms = deadline_boot_ms - rb_boot_ms(clock);
+        enum rb_code rc = rb_aws_send(c, &call, &fate, ret_json, err);
+        if (rc == RB_E_CLOCK && !clock_mended) {
+            clock_mended = true;
+        } else if (rc == RB_E_CREDENTIALS && !credentials_renewed && fate.access_key[0] != '\0') {
+            credentials_renewed = true;
+            rb_aws_credentials_refused(c->aws);
+        } else if (again_after_pause(rc) && tries + 1 < LOOKUP_TRIES) {
+            wait_ms = pause_ms(c, rc, tries++, fate.retry_after_ms);
+        } else {
+            return rc;
+        }
+        if (rb_boot_ms(clock) + wait_ms >= deadline_boot_ms ||
+            !rb_aws_pause(c->aws, wait_ms, c->cancel)) {
+            return rc;
+        }
+    }
+}
+
+static enum rb_code read_builds(const json_t *list, const char *region, struct rb_arena *a,
+                                struct rb_build **ret_builds, unsigned *ret_n, struct rb_err *err)
+{
+    size_t n = json_array_size(list), i = 0;
+    const json_t *j = NULL;
+
+    struct rb_build *builds = rb_arena_alloc(a, (n == 0 ? 1 : n) * sizeof(*builds));
+    if (builds == NULL) {
+        return no_memory(err);
+    }
+    json_array_foreach(list, i, j)
+    {
+        enum rb_code rc = rb_codebuild_build_from_json(j, region, a, &builds[i], err);
+        if (rc != RB_OK) {
+            return rb_err_wrap(err, rc == RB_E_NOMEM ? rc : RB_E_AMBIGUOUS, "BatchGetBuilds");
+        }
+    }
+    *ret_builds = builds;
+    *ret_n = (unsigned)n;
+    return RB_OK;
+}
+
+enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const char *const *ids,
+                              unsigned n, struct rb_arena *a, struct rb_build **ret_builds,
+                              unsigned *ret_n, struct rb_err *err)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
+    RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
+
+    if (n == 0 || n > IDS_MAX) {
+        return rb_err_set(err, RB_E_INVALID, "BatchGetBuilds takes 1 to %d ids, not %u", IDS_MAX,
+                          n);
+    }
+    rb_buf_adds(&body, "{\"ids\":[");
+    for (unsigned i = 0; i < n; i++) {
+        rb_buf_adds(&body, i == 0 ? "" : ",");
+        rb_buf_add_json_string(&body, ids[i], strlen(ids[i]));
+    }
+    rb_buf_adds(&body, "]}");
+    if (rb_buf_failed(&body)) {
+        return no_memory(err);
+    }
+    enum rb_code rc = look_up(c, "BatchGetBuilds", region, &body, &j, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    const json_t *builds = json_object_get(j, "builds");
+    if (!json_is_array(builds)) {
+        return rb_err_set(err, RB_E_AMBIGUOUS, "BatchGetBuilds: the answer has no list of builds");
+    }
+    return read_builds(builds, region, a, ret_builds, ret_n, err);
+}
+
+static enum rb_code read_ids(const json_t *j, struct rb_arena *a, const char ***ret_ids,
+                             unsigned *ret_n, const char **ret_next, struct rb_err *err)
+{
+    const json_t *list = json_object_get(j, "ids");
+    const char *next = json_string_value(json_object_get(j, "nextToken"));
+    size_t n = json_array_size(list), i = 0;
+    const json_t *item = NULL;
+
+    const char **ids = rb_arena_alloc(a, (n + 1) * sizeof(*ids));
+    if (ids == NULL) {
+        return no_memory(err);
+    }
+    json_array_foreach(list, i, item)
+    {
+        const char *id = json_string_value(item);
+        if (id == NULL) {
+            return rb_err_set(err, RB_E_AMBIGUOUS, "ListBuildsForProject: an id is no string");
+        }
+        ids[i] = rb_arena_strdup(a, id);
+        if (ids[i] == NULL) {
+            return no_memory(err);
+        }
+    }
+    const char *kept = rb_str_empty(next) ? NULL : rb_arena_strdup(a, next);
+    if (!rb_str_empty(next) && kept == NULL) {
+        return no_memory(err);
+    }
+    *ret_ids = ids;
+    *ret_n = (unsigned)n;
+    *ret_next = kept;
+    return RB_OK;
+}
+
+enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const char *project,
+                               const char *next, struct rb_arena *a, const char ***ret_ids,
+                               unsigned *ret_n, const char **ret_next, struct rb_err *err)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
+    RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
+
+    rb_buf_addc(&body, '{');
+    add_member(&body, "projectName", project);
+    if (!rb_str_empty(next)) {
+        add_member(&body, "nextToken", next);
+    }
+    rb_buf_addc(&body, '}');
+    if (rb_buf_failed(&body)) {
+        return no_memory(err);
+    }
+    enum rb_code rc = look_up(c, "ListBuildsForProject", region, &body, &j, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    if (!json_is_array(json_object_get(j, "ids"))) {
+        return rb_err_set(err, RB_E_AMBIGUOUS, "ListBuildsForProject: the answer has no ids");
+    }
+    return read_ids(j, a, ret_ids, ret_n, ret_next, err);
+}

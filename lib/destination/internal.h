@@ -1,0 +1,15 @@
+/* internal.h - the rows of the table, one file each, and what several of them share. */
+#ifndef RB_DESTINATION_INTERNAL_H
+#define RB_DESTINATION_INTERNAL_H
+
+#include <retrybuild/destination.h>
+
+extern const struct rb_destination_type rb_destination_webhook;
+
+/* rb_standard_webhooks_sign - append "v1,<base64>" to @out, after a blank when it holds a signature
+ * already. RB_E_INVALID: the secret is no key. */
+enum rb_code rb_standard_webhooks_sign(const struct rb_secret *secret, const char *id,
+                                       int64_t timestamp_s, const struct rb_buf *body,
+                                       struct rb_buf *out, struct rb_err *err);
+
+#endif

@@ -1,0 +1,378 @@
+/* admit.c - a verified event, or a person's wish, becomes one admission: decision, record, first
+ * task, reports and keys. The hot path of the listener: two allocations, no I/O. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <retrybuild/counters.h>
+#include <retrybuild/destination.h>
+#include <retrybuild/digest.h>
+
+#define RB_ENDED_ARENA_BYTES 4096
+
+struct admission_box {
+    struct rb_admission a; /* first: the box is found from it */
+    struct rb_retry *retry;
+    struct rb_arena arena; /* strings of an ENDED admission, which has no record */
+    struct rb_delivery delivery;
+    char delivery_key[RB_KEY_BYTES], token_key[RB_KEY_BYTES], fingerprint[RB_KEY_BYTES],
+        build_key[RB_KEY_BYTES], intent_key[RB_KEY_BYTES];
+};
+
+static struct admission_box *box_new(void)
+{
+    struct admission_box *box = calloc(1, sizeof(*box));
+    if (box != NULL) {
+        rb_arena_init(&box->arena, RB_ENDED_ARENA_BYTES);
+    }
+    return box;
+}
+
+/* Decisions and final outcomes count when they were stored, not when a duplicate was thought
+ * about. */
+static void count_stored(const struct rb_admission *a, const struct rb_retry *r)
+{
+    if (a->rc != RB_OK || a->result != RB_ADMIT_NEW || r == NULL) {
+        return;
+    }
+    if (r->decision.rule != NULL) {
+        rb_count(RB_M_DECISIONS, rb_action_name(r->decision.action), r->decision.rule);
+    }
+    if (rb_state_terminal(r->state)) {
+        rb_count(RB_M_RETRIES_TOTAL, rb_state_name(r->state), NULL);
+    }
+}
+
+void rb_engine_admission_free(struct rb_admission *a)
+{
+    if (a == NULL) {
+        return;
+    }
+    struct admission_box *box = (struct admission_box *)a;
+    count_stored(a, box->retry);
+    rb_retry_free(box->retry);
+    rb_arena_release(&box->arena);
+    free(box);
+}
+
+void rb_engine_admission_freep(struct rb_admission **a)
+{
+    rb_engine_admission_free(*a);
+    *a = NULL;
+}
+
+static bool copy_delivery(struct rb_delivery *dst, const struct rb_delivery *src,
+                          struct rb_arena *a)
+{
+    dst->source = rb_arena_strdup(a, src->source);
+    dst->type = rb_arena_strdup(a, src->type);
+    dst->key = rb_arena_strdup(a, src->key);
+    dst->at_ms = src->at_ms;
+    return (dst->source != NULL || src->source == NULL) &&
+           (dst->type != NULL || src->type == NULL) && (dst->key != NULL || src->key == NULL);
+}
+
+struct rb_retry *rb_engine_retry_new(struct rb_engine *e, const struct rb_build *build,
+                                     const struct rb_delivery *delivery, const char *chain,
+                                     int64_t now_ms)
+{
+    RB_CLEANUP(rb_retry_freep) struct rb_retry *r = rb_retry_new();
+    unsigned shard = rb_build_shard(build);
+
+    if (r == NULL || !rb_build_copy(&r->build, build, &r->arena) ||
+        !copy_delivery(&r->source, delivery, &r->arena)) {
+        return NULL;
+    }
+    if (r->build.arn == NULL) {
+        (void)rb_build_make_arn(&r->build, &r->arena); /* without an account it has none yet */
+    }
+    rb_id_make(e->random, "rty_", now_ms, shard, r->id);
+    if (chain != NULL) {
+        memcpy(r->chain, chain, sizeof(r->chain));
+    } else {
+        rb_id_make(e->random, "chn_", now_ms, shard, r->chain);
+    }
+    r->attempt = 1;
+    r->created_ms = now_ms;
+    r->due_ms = now_ms;
+    return RB_TAKE(r);
+}
+
+static bool add_rule_use(struct rb_retry *r, const char *rule)
+{
+    for (unsigned i = 0; i < r->n_rule_uses; i++) {
+        if (rb_str_eq(r->rule_uses[i].rule, rule)) {
+            r->rule_uses[i].count++;
+            return true;
+        }
+    }
+    if (rule == NULL || r->n_rule_uses == RB_RULE_USES_MAX) {
+        return true;
+    }
+    const char *copy = rb_arena_strdup(&r->arena, rule);
+    if (copy == NULL) {
+        return false;
+    }
+    r->rule_uses[r->n_rule_uses++] = (struct rb_rule_use){.rule = copy, .count = 1};
+    return true;
+}
+
+bool rb_engine_take_decision(struct rb_engine *e, struct rb_retry *r, const struct rb_decision *d,
+                             int64_t now_ms)
+{
+    if (!rb_retry_set_decision(r, d)) {
+        return false;
+    }
+    r->limit = d->limit;
+    r->due_ms = now_ms;
+    if (d->state == RB_STATE_SCHEDULED) {
+        r->due_ms += rb_policy_delay_ms(&d->delay, r->attempt, rb_engine_random(e));
+    }
+    if ((d->state == RB_STATE_SCHEDULED || d->state == RB_STATE_HELD) &&
+        !add_rule_use(r, d->rule)) {
+        return false;
+    }
+    /* A scheduled one says why by its decision; where it ends or waits for a person, the history
+     * says it too. */
+    rb_retry_enter(r, d->state, now_ms, d->state == RB_STATE_SCHEDULED ? NULL : r->decision.reason);
+    return true;
+}
+
+bool rb_engine_decide(struct rb_engine *e, const struct rb_runtime *rt, struct rb_retry *r,
+                      const struct rb_policy_input *in)
+{
+    struct rb_decision d = {.action = RB_ACTION_NONE};
+    rb_policy_decide(rt->policy, in, &r->arena, &d);
+    return rb_engine_take_decision(e, r, &d, in->now_ms);
+}
+
+static const char *callback_of(const struct rb_retry *r)
+{
+    return rb_str_empty(r->callback_url) ? NULL : r->callback_url;
+}
+
+bool rb_engine_reports(const struct rb_settings *s, const struct rb_retry *r, int64_t now_ms,
+                       struct rb_arena *a, const struct rb_report_task **ret_t, unsigned *ret_n)
+{
+    enum rb_stage stage;
+    unsigned n = 0;
+
+    *ret_t = NULL;
+    *ret_n = 0;
+    if (!rb_stage_of(r->state, &stage) || (s->n_destinations == 0 && callback_of(r) == NULL)) {
+        return true;
+    }
+    struct rb_report_task *t = rb_arena_alloc(a, (s->n_destinations + 1) * sizeof(*t));
+    if (t == NULL) {
+        return false;
+    }
+    for (unsigned i = 0; i < s->n_destinations; i++) {
+        if (rb_destination_wants(&s->destinations[i], r, stage)) {
+            const char *name = rb_arena_strdup(a, s->destinations[i].name);
+            if (name == NULL) {
+                return false;
+            }
+            t[n++] = (struct rb_report_task){.destination = name, .stage = stage, .due_ms = now_ms};
+        }
+    }
+    if (callback_of(r) != NULL) {
+        t[n++] = (struct rb_report_task){
+            .destination = RB_CALLBACK_DESTINATION, .stage = stage, .due_ms = now_ms};
+    }
+    *ret_t = t;
+    *ret_n = n;
+    return true;
+}
+
+/* The common end of every admission that carries a record. */
+static bool box_finish(struct admission_box *box, const struct rb_runtime *rt, int64_t now_ms)
+{
+    struct rb_retry *r = box->retry;
+
+    rb_build_key(&r->build, box->build_key);
+    rb_intent_key(&r->build, box->intent_key);
+    box->a.build_key = box->build_key;
+    box->a.intent_key = box->intent_key;
+    box->a.delivery = &r->source;
+    box->a.retry = r;
+    box->a.task = RB_TASK_NONE;
+    if (r->state == RB_STATE_RECEIVED) {
+        box->a.task = RB_TASK_INSPECT;
+    } else if (r->state == RB_STATE_SCHEDULED) {
+        box->a.task = RB_TASK_SUBMIT;
+    }
+    return rb_engine_reports(rt->settings, r, now_ms, &r->arena, &box->a.reports,
+                             &box->a.n_reports);
+}
+
+static void set_delivery_key(struct admission_box *box, const struct rb_delivery *d)
+{
+    if (d->key != NULL) {
+        rb_scoped_key(d->source == NULL ? "" : d->source, d->key, strlen(d->key),
+                      box->delivery_key);
+        box->a.delivery_key = box->delivery_key;
+    }
+}
+
+static bool box_ended(struct admission_box *box, const struct rb_event *ev,
+                      const struct rb_delivery *delivery)
+{
+    box->a.mode = RB_ADMIT_ENDED;
+    rb_build_key(&ev->build, box->build_key);
+    box->a.build_key = box->build_key;
+    box->a.delivery = &box->delivery;
+    return copy_delivery(&box->delivery, delivery, &box->arena);
+}
+
+static bool box_failure(struct rb_engine *e, const struct rb_runtime *rt, struct admission_box *box,
+                        const struct rb_event *ev, const struct rb_delivery *delivery,
+                        int64_t now_ms)
+{
+    struct rb_retry *r = rb_engine_retry_new(e, &ev->build, delivery, NULL, now_ms);
+
+    box->retry = r;
+    box->a.mode = RB_ADMIT_EVENT;
+    if (r == NULL) {
+        return false;
+    }
+    if (ev->needs_inspection) {
+        rb_retry_enter(r, RB_STATE_RECEIVED, now_ms, NULL);
+    } else {
+        struct rb_policy_input in = {
+            .build = &r->build,
+            .source = delivery->source,
+            .event_at_ms = ev->at_ms,
+            .now_ms = now_ms,
+        };
+        if (!rb_engine_decide(e, rt, r, &in)) {
+            return false;
+        }
+    }
+    return box_finish(box, rt, now_ms);
+}
+
+enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event *ev,
+                                     const struct rb_delivery *delivery,
+                                     struct rb_admission **ret_a, struct rb_err *err)
+{
+    int64_t now_ms = rb_engine_now_ms(e);
+    bool ok = false;
+
+    if (ev->kind == RB_EVENT_NONE) {
+        *ret_a = NULL;
+        return RB_OK;
+    }
+    RB_CLEANUP(rb_runtime_unrefp) struct rb_runtime *rt = rb_runtime_get(e);
+    struct admission_box *box = box_new();
+    if (box == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for a delivery");
+    }
+    RB_CLEANUP(rb_engine_admission_freep) struct rb_admission *a = &box->a;
+    a->rc = RB_E_INTERNAL; /* nothing is stored yet */
+    if (ev->kind == RB_EVENT_ENDED) {
+        ok = box_ended(box, ev, delivery);
+    } else {
+        ok = box_failure(e, rt, box, ev, delivery, now_ms);
+    }
+    if (!ok) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for a delivery");
+    }
+    set_delivery_key(box, delivery);
+    *ret_a = RB_TAKE(a);
+    return RB_OK;
+}
+
+static void person_fingerprint(const struct rb_person_request *p, char ret_key[RB_KEY_BYTES])
+{
+    const struct rb_slice parts[] = {
+        rb_slice_str(p->build->id),
+        rb_slice_str(p->build->account),
+        rb_slice_str(p->build->region),
+        rb_slice_str(p->callback_url),
+        p->force ? RB_SLICE_LIT("force") : RB_SLICE_LIT(""),
+    };
+    uint8_t digest[RB_SHA256_BYTES];
+    rb_sha256_parts(parts, RB_ARRAY_LEN(parts), digest);
+    rb_hex(digest, (RB_KEY_BYTES - 1) / 2, ret_key);
+}
+
+static bool fill_person(struct rb_retry *r, const struct rb_person_request *p)
+{
+    const char *who = rb_str_empty(p->caller) ? "api" : p->caller;
+
+    r->requested_by = rb_arena_strdup(&r->arena, who);
+    r->request_reason = rb_arena_strdup(&r->arena, p->reason);
+    r->callback_url = rb_arena_strdup(&r->arena, p->callback_url);
+    r->force = p->force;
+    return r->requested_by != NULL && (r->request_reason != NULL || p->reason == NULL) &&
+           (r->callback_url != NULL || p->callback_url == NULL);
+}
+
+enum rb_code rb_engine_person_new(struct rb_engine *e, const struct rb_person_request *p,
+                                  struct rb_admission **ret_a, struct rb_err *err)
+{
+    int64_t now_ms = rb_engine_now_ms(e);
+    RB_CLEANUP(rb_runtime_unrefp) struct rb_runtime *rt = rb_runtime_get(e);
+    struct admission_box *box = box_new();
+    if (box == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for a request");
+    }
+    RB_CLEANUP(rb_engine_admission_freep) struct rb_admission *a = &box->a;
+    a->rc = RB_E_INTERNAL;
+    a->mode = p->force ? RB_ADMIT_FORCE : RB_ADMIT_PERSON;
+    box->retry = rb_engine_retry_new(e, p->build, &p->delivery, NULL, now_ms);
+    if (box->retry == NULL || !fill_person(box->retry, p)) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for a request");
+    }
+    rb_retry_enter(box->retry, RB_STATE_RECEIVED, now_ms, NULL);
+    if (!rb_str_empty(p->token)) {
+        rb_scoped_key(box->retry->requested_by, p->token, strlen(p->token), box->token_key);
+        person_fingerprint(p, box->fingerprint);
+        a->token_key = box->token_key;
+        a->token_fingerprint = box->fingerprint;
+    }
+    if (!box_finish(box, rt, now_ms)) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for a request");
+    }
+    *ret_a = RB_TAKE(a);
+    return RB_OK;
+}
+
+/* What the parent of an attempt hands on. */
+static bool inherit(struct rb_retry *next, const struct rb_retry *r)
+{
+    memcpy(next->previous, r->id, sizeof(next->previous));
+    next->attempt = r->attempt + 1;
+    for (unsigned i = 0; i < r->n_rule_uses; i++) {
+        const char *rule = rb_arena_strdup(&next->arena, r->rule_uses[i].rule);
+        if (rule == NULL) {
+            return false;
+        }
+        next->rule_uses[i] = (struct rb_rule_use){.rule = rule, .count = r->rule_uses[i].count};
+    }
+    next->n_rule_uses = r->n_rule_uses;
+    next->callback_url = rb_arena_strdup(&next->arena, r->callback_url);
+    return next->callback_url != NULL || r->callback_url == NULL;
+}
+
+enum rb_code rb_engine_follow_on(struct rb_engine *e, const struct rb_runtime *rt,
+                                 const struct rb_retry *r, const struct rb_build *child,
+                                 const struct rb_decision *d, int64_t now_ms,
+                                 struct rb_admission **ret_a, struct rb_err *err)
+{
+    struct admission_box *box = box_new();
+    if (box == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for the next attempt");
+    }
+    RB_CLEANUP(rb_engine_admission_freep) struct rb_admission *a = &box->a;
+    a->rc = RB_E_INTERNAL;
+    a->mode = RB_ADMIT_EVENT;
+    box->retry = rb_engine_retry_new(e, child, &r->source, r->chain, now_ms);
+    if (box->retry == NULL || !inherit(box->retry, r) ||
+        !rb_engine_take_decision(e, box->retry, d, now_ms) || !box_finish(box, rt, now_ms)) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for the next attempt");
+    }
+    *ret_a = RB_TAKE(a);
+    return RB_OK;
+}

@@ -1,0 +1,375 @@
+/* fresh.c - a call that was never made: everything that is looked at before, then the intent.
+ *
+ * Nothing here calls RetryBuild without a look at AWS that succeeded, and without an intent in the
+ * store. What ends a retry before its call: paused, quarantine, not known, still running, AWS's own
+ * auto-retry, a newer build, a build that is somebody's child.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <retrybuild/log.h>
+
+#include "fault.h"
+
+#define RB_PAUSED_AGAIN_MS 5000
+#define RB_NOT_SHOWN_TIMES 2
+#define RB_NOT_SHOWN_AGAIN_MS 1000
+#define RB_BUSY_FROM_MS 200
+#define RB_BUSY_TO_MS 2000
+#define RB_BUSY_MOST_MS 5000
+#define RB_CLOCK_AGAIN_MS 15000
+#define RB_NOTE_BYTES 600
+
+static bool by_person(const struct rb_retry *r)
+{
+    return r->requested_by != NULL;
+}
+
+static int64_t waited_ms(const struct rb_work *k)
+{
+    int64_t ms = rb_engine_now_ms(k->e) - k->r->due_ms;
+    return ms < 0 ? 0 : ms;
+}
+
+/* Another retry has the intent for this project and source version: soon, then less often. */
+static enum rb_code busy(struct rb_work *k, struct rb_err *err)
+{
+    int64_t most_ms = waited_ms(k) / 2;
+    most_ms = most_ms < RB_BUSY_TO_MS ? RB_BUSY_TO_MS : most_ms;
+    most_ms = most_ms > RB_BUSY_MOST_MS ? RB_BUSY_MOST_MS : most_ms;
+    return rb_work_later(k, rb_engine_jitter_ms(k->e, RB_BUSY_FROM_MS, most_ms),
+                         "another retry of this project and source version is being submitted",
+                         err);
+}
+
+/* AWS could not be asked: with growing pauses, for ever; the note is written once. */
+static enum rb_code look_failed(struct rb_work *k, const struct rb_look *look,
+                                const struct rb_err *why, struct rb_err *err)
+{
+    char note[RB_NOTE_BYTES];
+
+    if (look->rc == RB_E_CLOSED || look->rc == RB_E_FENCED) {
+        return rb_err_set(err, look->rc, "%s", why->msg);
+    }
+    int64_t most_ms = waited_ms(k) / 2;
+    most_ms = most_ms < 1000 ? 1000 : most_ms;
+    most_ms = most_ms > 30000 ? 30000 : most_ms;
+    snprintf(note, sizeof(note), "CodeBuild could not be asked: %s", rb_code_name(look->rc));
+    rb_log(RB_LOG_WARN, "submit.look_failed", RB_F("retry", k->r->id), RB_F("error", why->msg));
+    return rb_work_later(k, rb_engine_jitter_ms(k->e, 300, most_ms), note, err);
+}
+
+static enum rb_code not_shown(struct rb_work *k, const char *what, const char *end,
+                              struct rb_err *err)
+{
+    char note[RB_NOTE_BYTES];
+    unsigned n = rb_work_count_notes(k->r, what);
+
+    if (n < RB_NOT_SHOWN_TIMES) {
+        snprintf(note, sizeof(note), "%s, asking again (%u of %d)", what, n + 1,
+                 RB_NOT_SHOWN_TIMES);
+        return rb_work_later(k, RB_NOT_SHOWN_AGAIN_MS, note, err);
+    }
+    return rb_work_finish(k, RB_STATE_REFUSED, end, err);
+}
+
+static int64_t ended_by_our_clock(const struct rb_work *k)
+{
+    const struct rb_build *b = &k->r->build;
+    return b->ended_ms > 0 ? b->ended_ms - rb_aws_offset_ms(k->e->aws) : k->r->created_ms;
+}
+
+/* An event tells whole seconds, and so does the Date that the clocks are compared by. */
+#define UNSURE_MS 2000
+
+struct epoch_view {
+    bool strict;      /* the build ended before the store's memory begins */
+    bool unsure;      /* the end is known too coarsely to say: CodeBuild is asked first */
+    int64_t until_ms; /* the quarantine's end, 0 = none */
+};
+
+/* Did the store lose its memory since the build ended? Then copies of a call that nobody remembers
+ * may still live. Asked anew each time: a memory can be lost between two submits. */
+static enum rb_code check_epoch(struct rb_work *k, struct epoch_view *ret, struct rb_err *err)
+{
+    int64_t birth_ms = 0;
+    int64_t now_ms = rb_engine_now_ms(k->e);
+    enum rb_code rc = rb_store_epoch(k->w->ses, now_ms, &birth_ms, err);
+
+    rb_engine_store_state(k->e, rc, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    int64_t ended_ms = ended_by_our_clock(k);
+    ret->strict = ended_ms < birth_ms;
+    ret->until_ms =
+        rb_plan_quarantine_until(ended_ms, birth_ms, k->rt->settings->timing.quarantine_ms, now_ms);
+    ret->unsure =
+        ret->until_ms > 0 && k->r->build.ended_ms % 1000 == 0 && birth_ms - ended_ms < UNSURE_MS;
+    return RB_OK;
+}
+
+static enum rb_code quarantined(struct rb_work *k, const struct epoch_view *v, struct rb_err *err)
+{
+    return rb_work_later(k, v->until_ms - rb_engine_now_ms(k->e),
+                         "the build ended before the store's memory begins: waiting until no "
+                         "earlier call can be under way",
+                         err);
+}
+
+static bool is_branch_like(const char *v)
+{
+    return !rb_str_empty(v) && !(strlen(v) == 40 && strspn(v, "0123456789abcdefABCDEF") == 40);
+}
+
+/* A build that makes ours pointless and is not a child of our own retries. */
+static enum rb_code find_newer(struct rb_work *k, const struct rb_look *look, bool strict,
+                               const struct rb_build **ret_b, struct rb_err *err)
+{
+    *ret_b = NULL;
+    for (unsigned i = 0; i < look->n_builds; i++) {
+        const struct rb_build *b = look->builds[i];
+        char key[RB_KEY_BYTES], owner[RB_ID_BYTES];
+        struct rb_build named = *b;
+
+        if (!rb_plan_newer(&k->r->build, b, strict)) {
+            continue;
+        }
+        named.account = k->r->build.account;
+        named.region = k->r->build.region;
+        rb_build_key(&named, key);
+        enum rb_code rc = rb_store_child_of(k->w->ses, key, owner, err);
+        rb_engine_store_state(k->e, rc, err);
+        if (rc != RB_OK) {
+            return rc;
+        }
+        if (owner[0] == '\0') {
+            *ret_b = b;
+            break;
+        }
+    }
+    return RB_OK;
+}
+
+/* A newer build is there. It may be the child of another retry that has not been written down yet:
+ * that one holds the intent, so take it first, then ask again. */
+static enum rb_code check_newer(struct rb_work *k, const struct rb_look *look, bool strict,
+                                bool *ret_ended, struct rb_err *err)
+{
+    const struct rb_build *newer = NULL;
+    char note[RB_NOTE_BYTES];
+
+    enum rb_code rc = find_newer(k, look, strict, &newer, err);
+    if (rc != RB_OK || newer == NULL) {
+        return rc;
+    }
+    struct rb_settle lock = {.keep_lease = true, .open_intent = k->intent_key};
+    rc = rb_work_settle(k, &lock, false, err);
+    if (rc == RB_E_CONFLICT && lock.conflict == RB_CONFLICT_INTENT) {
+        *ret_ended = true;
+        return busy(k, err);
+    }
+    if (rc != RB_OK) {
+        return rc;
+    }
+    rc = find_newer(k, look, strict, &newer, err);
+    if (rc != RB_OK || newer == NULL) {
+        return rc;
+    }
+    *ret_ended = true;
+    snprintf(note, sizeof(note), "build %lld (%s) of the same source version is newer",
+             (long long)newer->number, newer->id);
+    return rb_work_finish(k, RB_STATE_SUPERSEDED, note, err);
+}
+
+/* Everything that ends a submit before its call; *ret_ended when it did. */
+static enum rb_code judge_build(struct rb_work *k, const struct rb_look *look, bool strict,
+                                bool *ret_ended, struct rb_err *err)
+{
+    struct rb_retry *r = k->r;
+    char note[RB_NOTE_BYTES];
+
+    *ret_ended = true;
+    if (look->own == NULL) {
+        return not_shown(k, "CodeBuild does not show the build",
+                         "CodeBuild does not know this build", err);
+    }
+    if (!rb_facts_merge(&r->build, look->own, &r->arena)) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for the facts of '%s'", r->id);
+    }
+    rb_intent_key(&r->build, k->intent_key);
+    if (!rb_build_ended(&r->build)) {
+        return not_shown(k, "CodeBuild shows the build as still running",
+                         "the build is still running", err);
+    }
+    if (!rb_build_failed(&r->build) && !by_person(r)) {
+        snprintf(note, sizeof(note), "the build ended as %s: there is nothing to retry",
+                 r->build.status);
+        return rb_work_finish(k, RB_STATE_REFUSED, note, err);
+    }
+    if (rb_plan_auto_retry(&r->build) && !r->force) {
+        return rb_work_finish(k, RB_STATE_DEFERRED,
+                              "the project's own auto-retry takes care of this build", err);
+    }
+    *ret_ended = false;
+    if (by_person(r)) {
+        return RB_OK;
+    }
+    if (strict && look->status == RB_LOOK_CUT) {
+        *ret_ended = true;
+        return rb_work_finish(k, RB_STATE_HELD,
+                              "too many newer builds to see whether one of them is a retry that "
+                              "was forgotten",
+                              err);
+    }
+    return check_newer(k, look, strict, ret_ended, err);
+}
+
+/* Our own build turns out to be somebody's child. */
+static enum rb_code own_is_child(struct rb_work *k, const char *owner, bool *ret_again,
+                                 struct rb_err *err)
+{
+    enum rb_code rc = rb_chain_join(k, owner, ret_again, err);
+    if (rc == RB_OK && *ret_again) {
+        rc = rb_chain_decide_again(k, ret_again, err);
+    }
+    return rc;
+}
+
+static enum rb_code write_intent(struct rb_work *k, int64_t low_water, struct rb_err *err)
+{
+    struct rb_retry *r = k->r;
+    int64_t now_ms = rb_engine_now_ms(k->e);
+
+    for (;;) {
+        __typeof__(r->intent) was = r->intent;
+        unsigned n_history = r->n_history;
+        bool again = false;
+
+        r->intent.issue++;
+        r->intent.date_ms = rb_plan_date(&k->rt->windows, rb_aws_now_ms(k->e->aws));
+        r->intent.written_ms = now_ms;
+        r->intent.low_water = low_water;
+        r->intent.ambiguous = false;
+        r->intent.sends = 0;
+        r->intent.access_key = NULL;
+        rb_retry_enter(r, RB_STATE_SUBMITTING, now_ms, NULL);
+        struct rb_settle s = {
+            .keep_lease = true,
+            .open_intent = k->intent_key,
+            .not_a_child = k->build_key,
+        };
+        /* Not stubborn: a copy of this write that comes late must find another fence. */
+        enum rb_code rc = rb_work_settle(k, &s, false, err);
+        if (rc != RB_E_CONFLICT) {
+            return rc;
+        }
+        r->state = k->state_stored;
+        r->intent = was;
+        r->n_history = n_history < r->n_history ? n_history : r->n_history - 1;
+        if (s.conflict == RB_CONFLICT_INTENT) {
+            rc = busy(k, err);
+            return rc == RB_OK ? RB_E_CONFLICT : rc;
+        }
+        if (s.conflict != RB_CONFLICT_CHILD) {
+            return rb_err_set(err, RB_E_INTERNAL, "intent of '%s' was refused", r->id);
+        }
+        rc = own_is_child(k, s.other_id, &again, err);
+        if (rc != RB_OK || !again) {
+            return rc == RB_OK ? RB_E_CONFLICT : rc;
+        }
+    }
+}
+
+static enum rb_code look_and_judge(struct rb_work *k, bool strict, struct rb_look *look,
+                                   bool *ret_ended, struct rb_err *err)
+{
+    struct rb_err why = {.code = RB_OK};
+    char note[RB_NOTE_BYTES];
+    bool all = !by_person(k->r) && (strict || is_branch_like(k->r->build.source_version));
+
+    *ret_ended = true;
+    rb_look_fresh(k, all, look, &why);
+    if (look->status == RB_LOOK_OK && !all && !by_person(k->r) && look->own != NULL &&
+        is_branch_like(look->own->source_version)) {
+        rb_look_fresh(k, true, look, &why); /* only now it is known to be a branch */
+    }
+    if (look->status == RB_LOOK_FAILED) {
+        return look_failed(k, look, &why, err);
+    }
+    if (look->status == RB_LOOK_DENIED) {
+        snprintf(note, sizeof(note), "CodeBuild does not show the build: %s", why.msg);
+        return rb_work_finish(k, RB_STATE_REFUSED, note, err);
+    }
+    RB_FAULT_POINT("submit.after_look");
+    enum rb_code rc = judge_build(k, look, strict, ret_ended, err);
+    if (rc != RB_OK || *ret_ended) {
+        return rc;
+    }
+    if (!rb_aws_offset_known(k->e->aws)) {
+        *ret_ended = true;
+        return rb_work_later(k, RB_CLOCK_AGAIN_MS,
+                             "CodeBuild's answers carry no date: the clocks cannot be compared",
+                             err);
+    }
+    return RB_OK;
+}
+
+/* Whether the build ended before our memory began is a question for one clock: the first submit of
+ * a process asks AWS something first, to learn how the clocks differ. */
+static enum rb_code learn_clock(struct rb_work *k, bool *ret_ended, struct rb_err *err)
+{
+    struct rb_fetch f = {.region = k->r->build.region, .id = k->r->build.id};
+    struct rb_look look = {.status = RB_LOOK_FAILED};
+
+    if (rb_aws_offset_known(k->e->aws)) {
+        return RB_OK;
+    }
+    rb_fetch_builds(k->w, &f, 1, &k->arena);
+    if (f.rc == RB_OK || rb_aws_offset_known(k->e->aws)) {
+        return RB_OK;
+    }
+    *ret_ended = true;
+    look.rc = f.rc;
+    return look_failed(k, &look, &f.err, err);
+}
+
+enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err)
+{
+    struct rb_look look;
+    struct epoch_view epoch = {.strict = false};
+    bool ended = false;
+
+    if (rb_engine_is_paused(k->w, k->r->build.project)) {
+        return rb_work_later(k, RB_PAUSED_AGAIN_MS, "paused: waiting for `resume`", err);
+    }
+    enum rb_code rc = learn_clock(k, &ended, err);
+    if (rc != RB_OK || ended) {
+        return rc;
+    }
+    rc = check_epoch(k, &epoch, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    if (epoch.until_ms > 0 && !epoch.unsure) {
+        return quarantined(k, &epoch, err);
+    }
+    rc = look_and_judge(k, epoch.strict, &look, &ended, err);
+    if (rc != RB_OK || ended) {
+        return rc;
+    }
+    if (epoch.unsure) { /* CodeBuild has just told the end to the millisecond */
+        rc = check_epoch(k, &epoch, err);
+        if (rc != RB_OK || epoch.until_ms > 0) {
+            return rc != RB_OK ? rc : quarantined(k, &epoch, err);
+        }
+    }
+    rc = write_intent(k, look.highest, err);
+    if (rc != RB_OK) {
+        return rc == RB_E_CONFLICT ? RB_OK : rc; /* dealt with */
+    }
+    RB_FAULT_POINT("submit.after_intent");
+    return rb_submit_send(k, err);
+}

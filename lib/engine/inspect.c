@@ -1,0 +1,189 @@
+/* inspect.c - what an event did not say is asked of AWS; then the policy decides.
+ *
+ * Also the way in for a person's request, of whose build nothing but the name is known.
+ */
+#include "internal.h"
+
+#include <retrybuild/counters.h>
+#include <stdio.h>
+
+#include "fault.h"
+
+#define RB_INSPECT_AT_ONCE 50
+#define RB_INSPECT_AGAIN_MS 1000
+#define RB_INSPECT_TIMES 3
+#define RB_INSPECT_NOTE_BYTES 600
+#define RB_INSPECT_ARENA_BYTES (16u * 1024 * 1024)
+
+/* Visibility lags a little: what contradicts the event is asked again a few times. */
+static enum rb_code again(struct rb_work *k, const char *what, enum rb_state end, const char *why,
+                          struct rb_err *err)
+{
+    char note[RB_INSPECT_NOTE_BYTES];
+    unsigned n = rb_work_count_notes(k->r, what);
+
+    if (n < RB_INSPECT_TIMES) {
+        snprintf(note, sizeof(note), "%s, asking again (%u of %d)", what, n + 1, RB_INSPECT_TIMES);
+        return rb_work_later(k, RB_INSPECT_AGAIN_MS, note, err);
+    }
+    return rb_work_finish(k, end, why, err);
+}
+
+/* The build was started by one of our retries, which may not have seen its end yet. */
+static enum rb_code known_child(struct rb_work *k, const char *owner, bool *ret_go_on,
+                                struct rb_err *err)
+{
+    RB_CLEANUP(rb_retry_freep) struct rb_retry *parent = NULL;
+    char note[RB_INSPECT_NOTE_BYTES];
+
+    *ret_go_on = false;
+    enum rb_code rc = rb_store_get(k->w->ses, owner, &parent, err);
+    if (rc != RB_OK && rc != RB_E_NOT_FOUND) {
+        return rc;
+    }
+    snprintf(note, sizeof(note), "waiting until %s has seen the end of this build", owner);
+    if (rc == RB_OK && !rb_state_terminal(parent->state) && rb_work_count_notes(k->r, note) == 0) {
+        return rb_work_later(k, 2 * RB_INSPECT_AGAIN_MS, note, err);
+    }
+    return rb_chain_join(k, owner, ret_go_on, err);
+}
+
+static enum rb_code decide(struct rb_work *k, struct rb_err *err)
+{
+    struct rb_retry *r = k->r;
+    int64_t now_ms = rb_engine_now_ms(k->e);
+    bool person = r->requested_by != NULL;
+    struct rb_policy_input in;
+
+    rb_chain_input(r, &r->build, now_ms, &in);
+    in.attempt = r->attempt - 1;
+    if (!rb_engine_decide(k->e, k->rt, r, &in)) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for the decision on '%s'", r->id);
+    }
+    if (person && r->state == RB_STATE_SCHEDULED) {
+        r->due_ms = now_ms;
+    }
+    struct rb_settle s = {
+        .next = r->state == RB_STATE_SCHEDULED ? RB_TASK_SUBMIT : RB_TASK_NONE,
+        .next_due_ms = r->due_ms,
+    };
+    enum rb_code rc = rb_work_settle(k, &s, true, err);
+    if (rc == RB_OK && r->decision.rule != NULL) {
+        rb_count(RB_M_DECISIONS, rb_action_name(r->decision.action), r->decision.rule);
+    }
+    return rc;
+}
+
+static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct rb_err *err)
+{
+    struct rb_retry *r = k->r;
+    bool person = r->requested_by != NULL;
+    char owner[RB_ID_BYTES] = "";
+    char note[RB_INSPECT_NOTE_BYTES];
+
+    if (seen == NULL) {
+        return again(k, "CodeBuild does not show the build", RB_STATE_REFUSED,
+                     "CodeBuild does not know this build", err);
+    }
+    if (!rb_facts_merge(&r->build, seen, &r->arena)) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for the facts of '%s'", r->id);
+    }
+    if (!rb_build_ended(&r->build)) {
+        if (person) {
+            return rb_work_finish(k, RB_STATE_REFUSED, "the build is still running", err);
+        }
+        return again(k, "CodeBuild shows the build as still running", RB_STATE_IGNORED,
+                     "the build is still running", err);
+    }
+    enum rb_code rc = rb_store_child_of(k->w->ses, k->build_key, owner, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    if (owner[0] != '\0') {
+        bool go_on = false;
+        rc = known_child(k, owner, &go_on, err);
+        if (rc != RB_OK || !go_on) {
+            return rc;
+        }
+    }
+    if (!person && !rb_build_failed(&r->build)) {
+        snprintf(note, sizeof(note), "the build ended as %s", r->build.status);
+        return rb_work_finish(k, RB_STATE_IGNORED, note, err);
+    }
+    return decide(k, err);
+}
+
+static void inspect_one(struct rb_work *k, const struct rb_fetch *f)
+{
+    struct rb_err err = {.code = RB_OK};
+    char note[RB_INSPECT_NOTE_BYTES];
+    enum rb_code rc;
+
+    if (k->task->tries > RB_MAX_TRIES) {
+        rc = rb_work_finish(k, RB_STATE_DEAD,
+                            "a hundred workers took this up and none lived to settle it", &err);
+    } else if (f->rc == RB_OK) {
+        rc = judge(k, f->build, &err);
+    } else if (f->rc == RB_E_CLOSED) {
+        rc = rb_err_set(&err, RB_E_CLOSED, "stopping");
+    } else if (f->rc == RB_E_REFUSED || f->rc == RB_E_NOT_FOUND || f->rc == RB_E_INVALID) {
+        snprintf(note, sizeof(note), "CodeBuild does not show the build: %s", f->err.msg);
+        rc = rb_work_finish(k, RB_STATE_REFUSED, note, &err);
+    } else {
+        snprintf(note, sizeof(note), "CodeBuild could not be asked: %s", rb_code_name(f->rc));
+        int64_t waited_ms = rb_engine_now_ms(k->e) - k->r->due_ms;
+        int64_t most_ms = waited_ms < 2000 ? 1000 : waited_ms / 2;
+        rc = rb_work_later(k, rb_engine_jitter_ms(k->e, 300, most_ms > 30000 ? 30000 : most_ms),
+                           note, &err);
+    }
+    rb_work_done(k, rc, &err);
+}
+
+static void inspect_batch(struct rb_worker *w, struct rb_task **tasks, unsigned n, int64_t boot_ms,
+                          int64_t lease_ms)
+{
+    struct rb_fetch fetch[RB_INSPECT_AT_ONCE];
+    struct rb_arena arena;
+
+    rb_arena_init(&arena, RB_INSPECT_ARENA_BYTES);
+    for (unsigned i = 0; i < n; i++) {
+        fetch[i] = (struct rb_fetch){.region = tasks[i]->retry->build.region,
+                                     .id = tasks[i]->retry->build.id};
+    }
+    rb_fetch_builds(w, fetch, n, &arena);
+    RB_FAULT_POINT("inspect.after_get");
+    for (unsigned i = 0; i < n; i++) {
+        struct rb_work k;
+        rb_work_begin(&k, w, tasks[i], boot_ms, lease_ms);
+        inspect_one(&k, &fetch[i]);
+        rb_work_end(&k);
+    }
+    rb_arena_release(&arena);
+}
+
+static enum rb_code inspect_round(struct rb_worker *w, struct rb_round *ret, struct rb_err *err)
+{
+    struct rb_task *tasks[RB_INSPECT_AT_ONCE] = {NULL};
+    int64_t boot_ms = rb_boot_ms(w->e->clock);
+    int64_t lease_ms = rb_lease_ms(&w->rt->settings->timing);
+    unsigned n = 0;
+
+    enum rb_code rc = rb_store_claim(w->ses, RB_TASK_INSPECT, RB_INSPECT_AT_ONCE, lease_ms,
+                                     rb_engine_now_ms(w->e), tasks, &n, &ret->next_ms, err);
+    if (rc != RB_OK || n == 0) {
+        return rc;
+    }
+    ret->worked = true;
+    inspect_batch(w, tasks, n, boot_ms, lease_ms);
+    for (unsigned i = 0; i < n; i++) {
+        rb_task_free(tasks[i]);
+    }
+    return RB_OK;
+}
+
+const struct rb_worker_role rb_role_inspect = {
+    .name = "inspect",
+    .kind = RB_TASK_INSPECT,
+    .needs_codebuild = true,
+    .round = inspect_round,
+};

@@ -1,0 +1,244 @@
+/* internal.h - what the files of the engine share: the settings in force, workers, one piece of
+ * work.
+ *
+ * A worker is a thread with its own store session and clients; a round of it claims tasks and works
+ * them. A piece of work (struct rb_work) is one claimed main task with its lease: every write goes
+ * through rb_work_settle, which names the fence and adds the reports that a new state asks for.
+ */
+#ifndef RB_ENGINE_INTERNAL_H
+#define RB_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <retrybuild/cleanup.h>
+#include <retrybuild/codebuild.h>
+#include <retrybuild/engine.h>
+#include <retrybuild/httpc.h>
+#include <retrybuild/thread.h>
+
+#include "plan.h"
+
+/* ---- the settings in force ---- */
+struct rb_runtime {
+    struct rb_settings *settings;
+    struct rb_policy *policy;
+    struct rb_plan_windows windows;
+    uint64_t generation;
+    atomic_int refs;
+};
+struct rb_runtime *rb_runtime_get(struct rb_engine *e); /* a reference */
+void rb_runtime_unref(struct rb_runtime *rt);           /* NULL accepted */
+void rb_runtime_unrefp(struct rb_runtime **rt);
+
+/* ---- workers ---- */
+/* Claims that ended without a settle: the process died in the middle. Restarts in a bad hour add
+ * up, so only a record that brings down one process after the other is given up. */
+#define RB_MAX_TRIES 100
+
+struct rb_worker;
+struct rb_round {
+    bool worked;      /* something was claimed: come again at once */
+    int64_t next_ms;  /* when nothing was: due time of the next task (unix), 0 = none known */
+    int64_t pause_ms; /* > 0: do nothing for this long, whatever is due */
+};
+struct rb_worker_role {
+    const char *name;       /* of the thread, up to 11 bytes */
+    enum rb_task_kind kind; /* what wakes it; NONE = only the stop */
+    bool needs_codebuild, needs_http;
+    bool may_call; /* its AWS calls are cut late in a stop, not at once */
+    enum rb_code (*round)(struct rb_worker *w, struct rb_round *ret, struct rb_err *err);
+};
+extern const struct rb_worker_role rb_role_submit, rb_role_inspect, rb_role_follow, rb_role_report,
+    rb_role_sweep, rb_role_keep;
+
+struct rb_worker {
+    struct rb_engine *e;
+    const struct rb_worker_role *role;
+    char name[16];
+    pthread_t thread;
+    bool started;
+    bool ended; /* guarded by e->lock */
+    struct rb_store_session *ses;
+    struct rb_codebuild *codebuild;
+    struct rb_httpc *http;
+    struct rb_runtime *rt; /* in force for this round */
+    uint64_t clients_generation;
+    int64_t backoff_ms; /* of a store that is away */
+    void *memory;       /* the role's own; freed by memory_free */
+    void (*memory_free)(void *memory);
+};
+
+#define RB_MAX_INITIATORS 16
+#define RB_MAX_FLIGHTS 64
+
+struct rb_engine {
+    struct rb_store *store;
+    struct rb_aws *aws;
+    const struct rb_clock *clock;
+    const struct rb_random *random;
+
+    pthread_mutex_t lock; /* guards the block below */
+    struct rb_runtime *runtime;
+    struct {
+        pthread_cond_t cond;
+        uint64_t generation;
+    } wake[RB_TASK_KIND_COUNT];
+    pthread_cond_t ended;
+    struct { /* which principal a key is, as AWS calls it: learned from children */
+        char access_key[64];
+        char initiator[256];
+    } initiators[RB_MAX_INITIATORS];
+    unsigned n_initiators;
+    struct { /* posts under way */
+        char destination[64];
+        int64_t n;
+    } flights[RB_MAX_FLIGHTS];
+    struct rb_arena paused_arena;
+    const char **paused;
+    unsigned n_paused;
+    int64_t paused_read_ms; /* boot clock; 0 = never */
+
+    struct rb_worker *workers;
+    unsigned n_workers;
+    bool cut; /* a worker did not end in time: its memory is left alone */
+
+    atomic_bool stopping;     /* no new claims */
+    atomic_bool cancel_reads; /* look-ups end now */
+    atomic_bool cancel_calls; /* RetryBuild calls end now */
+    atomic_bool store_away;   /* for the log: told once */
+};
+
+int64_t rb_engine_now_ms(const struct rb_engine *e);
+uint64_t rb_engine_random(struct rb_engine *e);
+int64_t rb_engine_jitter_ms(struct rb_engine *e, int64_t from_ms, int64_t to_ms);
+/* rb_engine_wake - one waiting worker of @kind looks again. */
+void rb_engine_wake(struct rb_engine *e, enum rb_task_kind kind);
+/* rb_engine_pause - wait @ms or until the stop; false when stopping. */
+bool rb_engine_pause(struct rb_engine *e, int64_t ms);
+void rb_engine_store_state(struct rb_engine *e, enum rb_code rc, const struct rb_err *err);
+static inline bool rb_store_gone(enum rb_code rc)
+{
+    return rc == RB_E_UNAVAIL || rc == RB_E_TIMEOUT;
+}
+void *rb_worker_main(void *arg);
+
+/* ---- admission ---- */
+/* rb_engine_retry_new - an empty record with ids; chain NULL = a new one. */
+struct rb_retry *rb_engine_retry_new(struct rb_engine *e, const struct rb_build *build,
+                                     const struct rb_delivery *delivery, const char *chain,
+                                     int64_t now_ms);
+/* rb_engine_decide - ask the policy and write what it says into @r: decision, limit, state, due
+ * time. False without memory. */
+bool rb_engine_decide(struct rb_engine *e, const struct rb_runtime *rt, struct rb_retry *r,
+                      const struct rb_policy_input *in);
+/* rb_engine_take_decision - the second half of rb_engine_decide. */
+bool rb_engine_take_decision(struct rb_engine *e, struct rb_retry *r, const struct rb_decision *d,
+                             int64_t now_ms);
+/* rb_engine_follow_on - the next attempt of @r's chain for its failed child, as decided. */
+enum rb_code rb_engine_follow_on(struct rb_engine *e, const struct rb_runtime *rt,
+                                 const struct rb_retry *r, const struct rb_build *child,
+                                 const struct rb_decision *d, int64_t now_ms,
+                                 struct rb_admission **ret_a, struct rb_err *err);
+void rb_engine_admission_freep(struct rb_admission **a);
+/* rb_engine_reports - tasks for the destinations that want @r's present state, in @a. False without
+ * memory. */
+bool rb_engine_reports(const struct rb_settings *s, const struct rb_retry *r, int64_t now_ms,
+                       struct rb_arena *a, const struct rb_report_task **ret_t, unsigned *ret_n);
+#define RB_CALLBACK_DESTINATION "callback_url"
+
+/* ---- one piece of work ---- */
+struct rb_work {
+    struct rb_worker *w;
+    struct rb_engine *e;
+    const struct rb_runtime *rt;
+    struct rb_task *task;
+    struct rb_retry *r;    /* the task's */
+    struct rb_arena arena; /* what AWS told, for this piece of work */
+    int64_t lease_ms;
+    int64_t boot_deadline_ms;   /* the lease surely lasts until then */
+    enum rb_state state_stored; /* what the store has */
+    char intent_key[RB_KEY_BYTES];
+    char build_key[RB_KEY_BYTES];
+};
+/* rb_work_begin - @boot_claimed_ms: boot clock before the claim was made. */
+void rb_work_begin(struct rb_work *k, struct rb_worker *w, struct rb_task *task,
+                   int64_t boot_claimed_ms, int64_t lease_ms);
+void rb_work_end(struct rb_work *k);
+/* rb_work_settle - write the record. @stubborn: a store that is away is asked again until the lease
+ * ends. Counts outcomes and logs what became of the retry. */
+enum rb_code rb_work_settle(struct rb_work *k, struct rb_settle *s, bool stubborn,
+                            struct rb_err *err);
+/* rb_work_finish - enter a state without a next task (terminal or held), giving up the intent. */
+enum rb_code rb_work_finish(struct rb_work *k, enum rb_state state, const char *note,
+                            struct rb_err *err);
+/* rb_work_later - the same kind of task again in @wait_ms; @note (may be NULL) is written unless it
+ * is the newest one already. */
+enum rb_code rb_work_later(struct rb_work *k, int64_t wait_ms, const char *note,
+                           struct rb_err *err);
+/* rb_work_keep - renew the lease when less than @need_ms of it is left. */
+enum rb_code rb_work_keep(struct rb_work *k, int64_t need_ms, struct rb_err *err);
+/* rb_work_done - log what went wrong with a piece of work and give it back if it is still ours. */
+void rb_work_done(struct rb_work *k, enum rb_code rc, const struct rb_err *err);
+const char *rb_work_last_note(const struct rb_retry *r);
+unsigned rb_work_count_notes(const struct rb_retry *r, const char *prefix);
+
+/* ---- facts ---- */
+/* rb_facts_merge - what AWS shows over what an event said; what only the event knew stays, and so
+ * do id, account, region and project: the keys were made of them. False without memory. */
+bool rb_facts_merge(struct rb_build *b, const struct rb_build *seen, struct rb_arena *a);
+/* rb_lease_ms - long enough for one call and what follows, however short the setting. */
+int64_t rb_lease_ms(const struct rb_timing *t);
+
+/* ---- chains ---- */
+/* rb_chain_join - the task's build is the child of @owner: become the next attempt of that chain
+ * (*ret_joined; nothing is written yet), or end as superseded (written). */
+enum rb_code rb_chain_join(struct rb_work *k, const char *owner, bool *ret_joined,
+                           struct rb_err *err);
+/* rb_chain_input - what the policy is asked about @failed; attempt is left 0. */
+void rb_chain_input(const struct rb_retry *r, const struct rb_build *failed, int64_t now_ms,
+                    struct rb_policy_input *ret_in);
+/* rb_chain_decide_again - the policy's word on a scheduled retry that has joined a chain; without
+ * *ret_go_on it has ended or is held (written). */
+enum rb_code rb_chain_decide_again(struct rb_work *k, bool *ret_go_on, struct rb_err *err);
+
+/* ---- looking at AWS ---- */
+struct rb_look {
+    enum rb_look_status status;
+    enum rb_code rc;                /* why status is not OK */
+    int64_t began_ms;               /* AWS's clock */
+    const struct rb_build *own;     /* NULL: CodeBuild does not know it */
+    int64_t highest;                /* build number */
+    const struct rb_build **builds; /* newer than asked for, newest first */
+    unsigned n_builds;
+};
+/* rb_look_fresh - our build and the newest of its project; with @all every one newer than ours. */
+void rb_look_fresh(struct rb_work *k, bool all, struct rb_look *ret, struct rb_err *err);
+/* rb_look_since - the builds above the low-water mark of the open intent. */
+void rb_look_since(struct rb_work *k, struct rb_look *ret, struct rb_err *err);
+
+struct rb_fetch { /* one build to ask for, with others of its region in one call */
+    const char *region, *id;
+    const struct rb_build *build; /* NULL: not known to AWS, or rc */
+    enum rb_code rc;
+    struct rb_err err;
+};
+/* rb_fetch_builds - BatchGetBuilds for all, grouped by region. */
+void rb_fetch_builds(struct rb_worker *w, struct rb_fetch *items, unsigned n, struct rb_arena *a);
+
+/* ---- submit ---- */
+void rb_submit_work(struct rb_work *k);
+enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err);
+enum rb_code rb_submit_resume(struct rb_work *k, struct rb_err *err);
+/* rb_submit_send - one RetryBuild of the open intent, and what follows from its answer. */
+enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err);
+enum rb_code rb_submit_running(struct rb_work *k, const struct rb_build *child, const char *note,
+                               struct rb_err *err);
+bool rb_engine_is_paused(struct rb_worker *w, const char *project);
+/* What AWS calls the principal of an access key; NULL = not known. In @a. */
+const char *rb_engine_initiator_of(struct rb_engine *e, const char *access_key, struct rb_arena *a);
+void rb_engine_learn_initiator(struct rb_engine *e, const char *access_key, const char *initiator);
+
+#define RB_AWS_ARENA_BYTES (16u * 1024 * 1024)
+
+#endif

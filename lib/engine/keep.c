@@ -1,0 +1,83 @@
+/* keep.c - the keeper: gauges, the store's epoch, retention. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+#include <retrybuild/counters.h>
+#include <retrybuild/log.h>
+
+#define RB_KEEP_EVERY_MS 5000
+#define RB_TRIM_EVERY_MS 60000
+#define RB_TRIM_AT_ONCE 200
+#define RB_TRIM_ROUNDS 50
+
+static void show_counts(const struct rb_counts *c, int64_t now_ms)
+{
+    for (int s = 0; s < RB_STATE_COUNT; s++) {
+        rb_gauge(RB_M_RETRIES, rb_state_name((enum rb_state)s), (double)c->by_state[s]);
+    }
+    for (int k = RB_TASK_INSPECT; k < RB_TASK_KIND_COUNT; k++) {
+        const char *name = rb_task_kind_name((enum rb_task_kind)k);
+        int64_t age_ms = c->oldest_due_ms[k] == 0 ? 0 : now_ms - c->oldest_due_ms[k];
+        rb_gauge(RB_M_TASKS, name, (double)c->tasks[k]);
+        rb_gauge(RB_M_OLDEST_TASK_AGE, name, age_ms < 0 ? 0.0 : (double)age_ms / 1000.0);
+    }
+}
+
+static enum rb_code trim(struct rb_worker *w, int64_t now_ms, struct rb_err *err)
+{
+    int64_t retention_ms = w->rt->settings->store.retention_ms;
+    int64_t *last_ms = w->memory;
+
+    if (last_ms == NULL) {
+        last_ms = calloc(1, sizeof(*last_ms));
+        if (last_ms == NULL) {
+            return rb_err_set(err, RB_E_NOMEM, "no memory for the keeper");
+        }
+        w->memory = last_ms;
+        w->memory_free = free;
+        *last_ms = now_ms;
+        return RB_OK;
+    }
+    if (now_ms - *last_ms < RB_TRIM_EVERY_MS || retention_ms <= 0) {
+        return RB_OK;
+    }
+    *last_ms = now_ms;
+    for (unsigned i = 0; i < RB_TRIM_ROUNDS && !atomic_load(&w->e->stopping); i++) {
+        unsigned n = 0;
+        enum rb_code rc =
+            rb_store_trim(w->ses, now_ms - retention_ms, RB_TRIM_AT_ONCE, now_ms, &n, err);
+        if (rc != RB_OK || n < RB_TRIM_AT_ONCE) {
+            return rc;
+        }
+    }
+    return RB_OK;
+}
+
+static enum rb_code keep_round(struct rb_worker *w, struct rb_round *ret, struct rb_err *err)
+{
+    int64_t now_ms = rb_engine_now_ms(w->e);
+    struct rb_counts counts;
+    int64_t birth_ms = 0;
+
+    /* Born as early as may be: what fails after this never waits for a quarantine. */
+    enum rb_code rc = rb_store_epoch(w->ses, now_ms, &birth_ms, err);
+    if (rc == RB_OK) {
+        rc = rb_store_counts(w->ses, &counts, err);
+    }
+    if (rc == RB_OK) {
+        show_counts(&counts, now_ms);
+        rc = trim(w, now_ms, err);
+    }
+    rb_gauge(RB_M_STORE_UP, NULL, rb_store_up(w->e->store) ? 1.0 : 0.0);
+    if (rc == RB_OK) {
+        ret->pause_ms = RB_KEEP_EVERY_MS;
+    }
+    return rc;
+}
+
+const struct rb_worker_role rb_role_keep = {
+    .name = "keep",
+    .kind = RB_TASK_NONE,
+    .round = keep_round,
+};

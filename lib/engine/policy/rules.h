@@ -1,0 +1,59 @@
+/* rules.h - the parts of the policy among themselves. */
+#ifndef RB_ENGINE_POLICY_RULES_H
+#define RB_ENGINE_POLICY_RULES_H
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <retrybuild/policy.h>
+
+struct pattern;
+
+/* rb_pattern_new - RB_E_INVALID says what is wrong with @text and where. */
+enum rb_code rb_pattern_new(const char *text, bool caseless, struct pattern **ret_p,
+                            struct rb_err *err);
+void rb_pattern_free(struct pattern *p); /* NULL accepted */
+/* rb_pattern_find - the first match in @s; running into a limit is no match. *ret_hit may be NULL.
+ */
+bool rb_pattern_find(const struct pattern *p, struct rb_slice s, struct rb_slice *ret_hit);
+
+struct rb_policy {
+    struct rb_settings *settings;
+    struct pattern **messages;           /* of settings->rules[i], NULL = no such condition */
+    struct pattern *download, *commands; /* known to be transient, by phase */
+};
+
+/* rb_when_failed - the name of the condition of settings->rules[@i] that does not hold; NULL: all
+ * do.
+ */
+const char *rb_when_failed(const struct rb_policy *p, unsigned i, const struct rb_policy_input *in);
+/* rb_globs_match - some pattern matches and no "!pattern" does; only exclusions: everything else
+ * matches. An absent value matches nothing. */
+bool rb_globs_match(const struct rb_strings *globs, const char *value);
+
+/* A rule that is always there. */
+struct builtin {
+    const char *name;
+    enum rb_action then;
+    int64_t limit;
+    /* failed - as rb_when_failed; *ret_hit: what it found in the message, ptr NULL when nothing. */
+    const char *(*failed)(const struct rb_policy *p, const struct rb_build *b,
+                          struct rb_slice *ret_hit);
+    const char *(*reason)(const struct rb_build *b, struct rb_slice hit, struct rb_arena *a);
+};
+extern const struct builtin rb_policy_builtins[];
+extern const unsigned rb_policy_n_builtins;
+
+/* rb_check_first - what is decided before any rule; false: go on. */
+bool rb_check_first(const struct rb_policy *p, const struct rb_policy_input *in, struct rb_arena *a,
+                    struct rb_decision *ret_d);
+
+/* rb_transient_pattern - the table of known transient messages as one expression; the caller frees.
+ */
+char *rb_transient_pattern(bool of_download);
+/* rb_transient_find - by the table for @b's phase, in what happened, not in what the command was.
+ */
+bool rb_transient_find(const struct rb_policy *p, const struct rb_build *b,
+                       struct rb_slice *ret_hit);
+
+#endif

@@ -1,0 +1,276 @@
+/* exchange.c - one request from its headers to its answer.
+ *
+ * The library calls rb_httpd_access several times for a request: once with the headers, once for
+ * each piece of the body, once at its end, and again after each resume. An exchange that waits
+ * (store, API thread) is suspended; nothing but the loop thread suspends or resumes.
+ */
+#include <string.h>
+
+#include "private.h"
+
+struct rb_exchange *rb_exchange_new(struct rb_httpd *h, struct MHD_Connection *mhd)
+{
+    struct rb_exchange *ex = h->spare;
+    if (ex != NULL) {
+        h->spare = ex->next;
+        h->n_spare--;
+    } else {
+        ex = calloc(1, sizeof *ex);
+        if (ex == NULL) {
+            return NULL;
+        }
+        rb_arena_init(&ex->arena, 256 * 1024);
+        rb_buf_init(&ex->answer, RB_ANSWER_MAX_BYTES);
+    }
+    ex->httpd = h;
+    ex->mhd = mhd;
+    ex->view = h->view;
+    ex->view->refs++;
+    ex->phase = RB_EX_BODY;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ex->started);
+    ex->content_type = "application/json";
+    ex->body.max_bytes = ex->view->settings->listen.max_body;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    ex->conn = info == NULL ? NULL : info->socket_context;
+    h->n_exchanges++;
+    return ex;
+}
+
+static void trim_buf(struct rb_buf *b)
+{
+    if (b->cap > RB_BODY_KEEP_BYTES) {
+        rb_buf_release(b);
+    }
+    rb_buf_clear(b);
+}
+
+void rb_exchange_free(struct rb_exchange *ex)
+{
+    struct rb_httpd *h = ex->httpd;
+    for (unsigned i = 0; i < ex->n_events; i++) {
+        rb_engine_admission_free(ex->admissions[i]);
+    }
+    rb_view_unref(ex->view);
+    h->n_exchanges--;
+    trim_buf(&ex->body);
+    trim_buf(&ex->answer);
+    rb_arena_reset(&ex->arena);
+    if (h->n_spare >= RB_SPARE_EXCHANGES) {
+        rb_buf_release(&ex->body);
+        rb_buf_release(&ex->answer);
+        rb_arena_release(&ex->arena);
+        free(ex);
+        return;
+    }
+    memset(ex->admissions, 0, ex->n_events * sizeof ex->admissions[0]);
+    memset(ex->reasons, 0, ex->n_events * sizeof ex->reasons[0]);
+    ex->route = NULL;
+    ex->actor = NULL;
+    ex->param = (struct rb_slice){NULL, 0};
+    ex->source = NULL;
+    ex->n_events = ex->n_admitted = ex->n_waiting = 0;
+    ex->n_headers = 0;
+    ex->status = 0;
+    ex->close = false;
+    ex->job = NULL;
+    ex->retry_id[0] = '\0';
+    ex->discarded = 0;
+    ex->next = h->spare;
+    h->spare = ex;
+    h->n_spare++;
+}
+
+/* ---- waiting ---- */
+
+static void suspend(struct rb_exchange *ex)
+{
+    ex->phase = RB_EX_WAITING;
+    MHD_suspend_connection(ex->mhd);
+}
+
+void rb_exchange_resume(struct rb_exchange *ex)
+{
+    ex->phase = RB_EX_READY;
+    ex->httpd->resumed = true;
+    MHD_resume_connection(ex->mhd);
+}
+
+void rb_exchange_job(struct rb_exchange *ex,
+                     void (*job)(struct rb_exchange *ex, struct rb_store_session *ses))
+{
+    struct rb_httpd *h = ex->httpd;
+    if (ex->phase != RB_EX_WAITING) {
+        suspend(ex);
+    }
+    ex->job = job;
+    ex->next = NULL;
+    pthread_mutex_lock(&h->lock);
+    *h->jobs_tail = ex;
+    h->jobs_tail = &ex->next;
+    pthread_cond_signal(&h->jobs_cond);
+    pthread_mutex_unlock(&h->lock);
+}
+
+void rb_exchange_admit(struct rb_exchange *ex, void (*finish)(struct rb_exchange *ex))
+{
+    ex->n_waiting = 0;
+    for (unsigned i = 0; i < ex->n_events; i++) {
+        struct rb_admission *a = ex->admissions[i];
+        if (a == NULL) {
+            continue;
+        }
+        struct rb_err err = {.code = RB_OK};
+        a->user = ex;
+        a->rc = rb_admitter_add(ex->httpd->admitter, a, &err);
+        if (a->rc == RB_OK) {
+            ex->n_waiting++;
+        }
+    }
+    if (ex->n_waiting == 0) {
+        finish(ex);
+    } else {
+        ex->finish = finish;
+        suspend(ex);
+    }
+}
+
+/* ---- the library's callbacks ---- */
+
+/* refuse - an answer before the body is read: the connection cannot be used again. */
+static enum MHD_Result refuse(struct rb_exchange *ex)
+{
+    ex->close = true;
+    return rb_answer_send(ex);
+}
+
+static bool allowed(struct rb_exchange *ex)
+{
+    if (ex->route->role == RB_ROLE_NONE) {
+        return true;
+    }
+    enum rb_role role = rb_auth_bearer(ex->view->settings, ex->mhd, &ex->actor);
+    if (role == RB_ROLE_NONE) {
+        rb_answer_problem(ex, 401,
+                          "a valid bearer token is needed (Authorization: Bearer …; api.tokens in "
+                          "the configuration)");
+        return false;
+    }
+    if (role < ex->route->role) {
+        rb_answer_problem(ex, 403, "token '%s' is a viewer; this needs an operator", ex->actor);
+        return false;
+    }
+    return true;
+}
+
+static enum MHD_Result begin(struct rb_httpd *h, struct MHD_Connection *mhd, const char *url,
+                             const char *method, const char *version, void **req_cls)
+{
+    struct rb_exchange *ex = rb_exchange_new(h, mhd);
+    if (ex == NULL) {
+        return MHD_NO;
+    }
+    *req_cls = ex;
+    rb_conn_extend(h, ex->conn);
+    ex->method = method;
+    ex->path = url;
+    const char *why = NULL;
+    unsigned status =
+        rb_check_request(mhd, method, version, url, ex->view->settings->listen.max_body, &why);
+    if (status != 0) {
+        rb_answer_problem(ex, status, "%s", why);
+        return refuse(ex);
+    }
+    const char *allow = NULL;
+    ex->route = rb_route_find(method, url, &ex->param, &allow);
+    if (ex->route == NULL && allow == NULL) {
+        rb_answer_problem(ex, 404, "there is nothing at this path");
+        return refuse(ex);
+    }
+    if (ex->route == NULL) {
+        rb_answer_problem(ex, 405, "this path answers to %s", allow);
+        rb_answer_header(ex, MHD_HTTP_HEADER_ALLOW, allow);
+        return refuse(ex);
+    }
+    return allowed(ex) ? MHD_YES : refuse(ex);
+}
+
+/* take_body - the library cannot answer in the middle of a body: a chunked one past the limit is
+ * read on without being kept, answered with 413 at its end, and cut where even that would cost too
+ * much. */
+static enum MHD_Result take_body(struct rb_exchange *ex, const char *data, size_t *data_len)
+{
+    size_t len = *data_len;
+    *data_len = 0;
+    if (ex->discarded == 0) {
+        rb_buf_add(&ex->body, data, len);
+        if (!rb_buf_failed(&ex->body)) {
+            return MHD_YES;
+        }
+        rb_buf_release(&ex->body);
+        rb_buf_clear(&ex->body);
+    }
+    ex->discarded += len;
+    return ex->discarded > RB_DISCARD_MAX_BYTES ? MHD_NO : MHD_YES;
+}
+
+enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const char *url,
+                                const char *method, const char *version, const char *data,
+                                size_t *data_len, void **req_cls)
+{
+    struct rb_exchange *ex = *req_cls;
+    if (ex == NULL) {
+        return begin(cls, mhd, url, method, version, req_cls);
+    }
+    if (ex->phase == RB_EX_ANSWERED) {
+        *data_len = 0; /* the rest of a refused body */
+        return MHD_YES;
+    }
+    if (*data_len > 0) {
+        return take_body(ex, data, data_len);
+    }
+    if (ex->phase == RB_EX_BODY) {
+        rb_conn_extend(ex->httpd, ex->conn);
+        if (ex->discarded > 0) {
+            rb_answer_problem(ex, 413, "the body is larger than listen.max_body");
+            ex->close = true;
+        } else {
+            ex->route->handle(ex);
+        }
+    }
+    if (ex->phase == RB_EX_READY && ex->finish != NULL) {
+        void (*finish)(struct rb_exchange *) = ex->finish;
+        ex->finish = NULL;
+        finish(ex);
+    }
+    if (ex->phase == RB_EX_WAITING) {
+        return MHD_YES;
+    }
+    rb_conn_extend(ex->httpd, ex->conn);
+    return rb_answer_send(ex);
+}
+
+static double seconds_since(const struct timespec *start)
+{
+    struct timespec now = {.tv_sec = 0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+}
+
+void rb_httpd_completed(void *cls, struct MHD_Connection *mhd, void **req_cls,
+                        enum MHD_RequestTerminationCode why)
+{
+    (void)mhd;
+    (void)why;
+    struct rb_httpd *h = cls;
+    struct rb_exchange *ex = *req_cls;
+    if (ex == NULL) {
+        return;
+    }
+    *req_cls = NULL;
+    if (ex->route != NULL && ex->route->handle == rb_handle_hook) {
+        rb_metric_observe(h->duration, seconds_since(&ex->started));
+    }
+    rb_conn_extend(h, ex->conn);
+    rb_exchange_free(ex);
+}

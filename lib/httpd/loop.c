@@ -1,0 +1,327 @@
+/* loop.c - the listener's loop, its start and its end.
+ *
+ * One thread, one epoll descriptor that holds the library's own epoll descriptor, the store's
+ * (through the admitter) and an eventfd. The library's internal epoll thread is not used: it stalls
+ * when a multiple of 128 connections is ready at once, while MHD_run from a loop of our own never
+ * blocks. One turn: what the store answered is completed and its connections resumed; the library
+ * runs, which sends those answers and reads new requests; what they added goes to the store as one
+ * batch.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <retrybuild/cleanup.h>
+#include <retrybuild/log.h>
+#include <retrybuild/thread.h>
+
+#include "listen.h"
+#include "private.h"
+#include "tls.h"
+
+#define EVENTS_A_TURN 8
+#define STOP_TICK_MS 20
+
+void rb_httpd_wake(struct rb_httpd *h)
+{
+    uint64_t one = 1;
+    (void)!write(h->wake_fd, &one, sizeof one);
+}
+
+/* admitted - the store's answer for one admission of an exchange. */
+static void admitted(void *arg, struct rb_admission *a)
+{
+    (void)arg;
+    struct rb_exchange *ex = a->user;
+    if (--ex->n_waiting == 0) {
+        rb_exchange_resume(ex);
+    }
+}
+
+static void drain_eventfd(int fd)
+{
+    uint64_t n = 0;
+    (void)!read(fd, &n, sizeof n);
+}
+
+/* collect - finished jobs of the API thread, and a new view after a reload. */
+static void collect(struct rb_httpd *h)
+{
+    drain_eventfd(h->wake_fd);
+    pthread_mutex_lock(&h->lock);
+    struct rb_exchange *done = h->done;
+    h->done = NULL;
+    struct rb_view *view = h->next_view;
+    h->next_view = NULL;
+    pthread_mutex_unlock(&h->lock);
+    while (done != NULL) {
+        struct rb_exchange *ex = done;
+        done = ex->next;
+        rb_exchange_resume(ex);
+    }
+    if (view != NULL) {
+        rb_view_unref(h->view);
+        h->view = view;
+        h->request_timeout_ms = view->settings->listen.request_timeout_ms;
+    }
+}
+
+static int next_timeout_ms(struct rb_httpd *h, int64_t until_cut_ms)
+{
+    int64_t best = until_cut_ms < 0 ? 60000 : until_cut_ms + 1;
+    MHD_UNSIGNED_LONG_LONG mhd_ms = 0;
+    if (MHD_get_timeout(h->mhd, &mhd_ms) == MHD_YES && (int64_t)mhd_ms < best) {
+        best = (int64_t)mhd_ms;
+    }
+    int admitter_ms = rb_admitter_timeout_ms(h->admitter);
+    if (admitter_ms >= 0 && admitter_ms < best) {
+        best = admitter_ms;
+    }
+    if (atomic_load_explicit(&h->stopping, memory_order_relaxed) && best > STOP_TICK_MS) {
+        best = STOP_TICK_MS;
+    }
+    return (int)best;
+}
+
+static void turn(struct rb_httpd *h)
+{
+    struct epoll_event events[EVENTS_A_TURN];
+    int64_t until_cut_ms = rb_conns_cut(h, rb_boot_ms(h->deps.clock));
+    int n = epoll_wait(h->epoll_fd, events, EVENTS_A_TURN, next_timeout_ms(h, until_cut_ms));
+    if (n < 0 && errno != EINTR) {
+        rb_log(RB_LOG_ERROR, "listener.epoll_failed", RB_FI("errno", errno));
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.ptr == &h->wake_fd) {
+            collect(h);
+        }
+    }
+    rb_admitter_pump(h->admitter, rb_now_ms(h->deps.clock));
+    do {
+        h->resumed = false;
+        (void)MHD_run(h->mhd);
+        rb_admitter_pump(h->admitter, rb_now_ms(h->deps.clock));
+    } while (h->resumed);
+}
+
+/* let_go - resume whatever is suspended, so that the library may be stopped. */
+static void let_go(struct rb_httpd *h)
+{
+    rb_api_stop(h);
+    collect(h);
+    rb_admitter_close(
+        h->admitter); /* completes what is under way with RB_E_CLOSED, which resumes it */
+    h->admitter = NULL;
+    (void)MHD_run(h->mhd);
+}
+
+static void *loop_main(void *arg)
+{
+    struct rb_httpd *h = arg;
+    bool quiesced = false;
+    for (;;) {
+        turn(h);
+        if (!atomic_load(&h->stopping)) {
+            continue;
+        }
+        if (!quiesced) {
+            (void)MHD_quiesce_daemon(h->mhd); /* gives the listening socket back; we close it */
+            close(h->listen_fd);
+            h->listen_fd = -1;
+            quiesced = true;
+        }
+        if (h->n_exchanges == 0 || rb_boot_ms(h->deps.clock) >= atomic_load(&h->stop_by_ms)) {
+            break;
+        }
+    }
+    let_go(h);
+    return NULL;
+}
+
+__attribute__((format(printf, 2, 0))) static void log_of_library(void *cls, const char *fmt,
+                                                                 va_list ap)
+{
+    (void)cls;
+    if (!rb_log_enabled(RB_LOG_DEBUG)) {
+        return;
+    }
+    struct rb_buf text = RB_BUF_INIT(512);
+    rb_buf_addvf(&text, fmt, ap);
+    rb_log(RB_LOG_DEBUG, "listener.library", RB_F("text", rb_buf_str(&text)));
+    rb_buf_release(&text);
+}
+
+static enum rb_code start_library(struct rb_httpd *h, const struct rb_settings *s,
+                                  struct rb_err *err)
+{
+    struct MHD_OptionItem tls_items[3] = {
+        {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
+    RB_CLEANUP(rb_tls_files_release) struct rb_tls_files tls = {NULL, NULL};
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    if (s->listen.certificate_file != NULL) {
+        enum rb_code rc = rb_tls_files_load(s, &tls, err);
+        if (rc != RB_OK) {
+            return rc;
+        }
+        flags |= MHD_USE_TLS;
+        tls_items[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, tls.certificate};
+        tls_items[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, tls.key};
+    }
+    h->mhd = MHD_start_daemon(
+        flags, 0, NULL, NULL, rb_httpd_access, h, MHD_OPTION_EXTERNAL_LOGGER, log_of_library, NULL,
+        MHD_OPTION_LISTEN_SOCKET, h->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, rb_httpd_completed, h,
+        MHD_OPTION_NOTIFY_CONNECTION, rb_conn_notify, h, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)s->listen.max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)RB_CONNECTION_MEMORY_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_ARRAY,
+        tls_items, MHD_OPTION_UNESCAPE_CALLBACK, rb_route_unescape, NULL, MHD_OPTION_END);
+    if (h->mhd == NULL) {
+        return rb_err_set(err, RB_E_IO, "the HTTP listener did not start on '%s'%s", h->address,
+                          s->listen.certificate_file == NULL
+                              ? ""
+                              : " (do listen.tls.certificate_file and key_file belong together?)");
+    }
+    return RB_OK;
+}
+
+static enum rb_code watch(struct rb_httpd *h, int fd, void *tag, struct rb_err *err)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = tag};
+    if (fd < 0 || epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0) {
+        return rb_err_errno(err, RB_E_IO, errno, "listener: epoll_ctl");
+    }
+    return RB_OK;
+}
+
+static enum rb_code start_parts(struct rb_httpd *h, struct rb_settings *s, struct rb_err *err)
+{
+    enum rb_code rc = rb_listen_open(s->listen.address, &h->listen_fd, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    h->port = rb_listen_describe(h->listen_fd, h->address, sizeof h->address);
+    h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    h->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    h->view = rb_view_new(s);
+    if (h->epoll_fd < 0 || h->wake_fd < 0 || h->view == NULL) {
+        return rb_err_errno(err, RB_E_IO, errno, "listener: no descriptors or memory");
+    }
+    rc = start_library(h, s, err);
+    if (rc == RB_OK) {
+        const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+        rc = watch(h, info == NULL ? -1 : info->epoll_fd, h, err);
+    }
+    if (rc == RB_OK) {
+        rc = watch(h, h->wake_fd, &h->wake_fd, err);
+    }
+    if (rc == RB_OK) {
+        rc = rb_admitter_open(h->deps.store, h->epoll_fd, &h->admitter, admitted, h, &h->admitter,
+                              err);
+    }
+    if (rc == RB_OK) {
+        rc = rb_api_start(h, err);
+    }
+    if (rc == RB_OK) {
+        rc = rb_thread_start(&h->loop_thread, "rb-listener", loop_main, h, err);
+        h->loop_running = rc == RB_OK;
+    }
+    return rc;
+}
+
+static void release(struct rb_httpd *h)
+{
+    rb_api_stop(h);
+    if (h->admitter != NULL) {
+        rb_admitter_close(h->admitter);
+    }
+    if (h->mhd != NULL) {
+        MHD_stop_daemon(h->mhd);
+    }
+    rb_closep(&h->listen_fd);
+    rb_closep(&h->wake_fd);
+    rb_closep(&h->epoll_fd);
+    while (h->spare != NULL) {
+        struct rb_exchange *ex = h->spare;
+        h->spare = ex->next;
+        rb_buf_release(&ex->body);
+        rb_buf_release(&ex->answer);
+        rb_arena_release(&ex->arena);
+        free(ex);
+    }
+    rb_view_unref(h->view);
+    rb_view_unref(h->next_view);
+    pthread_mutex_destroy(&h->lock);
+    pthread_cond_destroy(&h->jobs_cond);
+    free(h);
+}
+
+enum rb_code rb_httpd_start(const struct rb_httpd_deps *deps, struct rb_settings *s,
+                            struct rb_httpd **ret_h, struct rb_err *err)
+{
+    struct rb_httpd *h = calloc(1, sizeof *h);
+    if (h == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "listener: no memory");
+    }
+    h->deps = *deps;
+    h->listen_fd = h->epoll_fd = h->wake_fd = -1;
+    h->conns.next = h->conns.prev = &h->conns;
+    h->request_timeout_ms = s->listen.request_timeout_ms;
+    h->jobs_tail = &h->jobs;
+    h->duration = rb_metric_cell(RB_M_DELIVERY_DURATION, NULL, NULL);
+    pthread_mutex_init(&h->lock, NULL);
+    rb_cond_init(&h->jobs_cond);
+    enum rb_code rc = start_parts(h, s, err);
+    if (rc != RB_OK) {
+        release(h);
+        return rc;
+    }
+    *ret_h = h;
+    return RB_OK;
+}
+
+uint16_t rb_httpd_port(const struct rb_httpd *h)
+{
+    return h->port;
+}
+
+const char *rb_httpd_address(const struct rb_httpd *h)
+{
+    return h->address;
+}
+
+void rb_httpd_reload(struct rb_httpd *h, struct rb_settings *s)
+{
+    struct rb_view *v = rb_view_new(s);
+    if (v == NULL) {
+        rb_log(RB_LOG_ERROR, "listener.reload_failed", RB_F("why", "no memory"));
+        return;
+    }
+    pthread_mutex_lock(&h->lock);
+    struct rb_view *unseen = h->next_view;
+    h->next_view = v;
+    pthread_mutex_unlock(&h->lock);
+    rb_view_unref(unseen);
+    rb_httpd_wake(h);
+}
+
+void rb_httpd_drain(struct rb_httpd *h)
+{
+    atomic_store(&h->draining, true);
+}
+
+void rb_httpd_stop(struct rb_httpd *h, int64_t grace_ms)
+{
+    if (h == NULL) {
+        return;
+    }
+    atomic_store(&h->draining, true);
+    atomic_store(&h->stop_by_ms, rb_boot_ms(h->deps.clock) + grace_ms);
+    atomic_store(&h->stopping, true);
+    rb_httpd_wake(h);
+    if (h->loop_running) {
+        pthread_join(h->loop_thread, NULL);
+    }
+    release(h);
+}

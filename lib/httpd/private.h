@@ -1,0 +1,255 @@
+/* private.h - what the files of the listener share.
+ *
+ * Threads: an exchange belongs to the loop, except while its job is in the API thread's queue; then
+ * that thread alone touches `answer`, `status` and `headers`, and hands it back through the done
+ * list.
+ */
+#ifndef RB_HTTPD_PRIVATE_H
+#define RB_HTTPD_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <microhttpd.h>
+
+#include <retrybuild/buf.h>
+#include <retrybuild/counters.h>
+#include <retrybuild/httpd.h>
+#include <retrybuild/mem.h>
+#include <retrybuild/source.h>
+
+#define RB_HEADER_BYTES_MAX 8192
+#define RB_HEADERS_MAX 64
+#define RB_URL_BYTES_MAX 1024
+#define RB_CONNECTION_MEMORY_BYTES 16384
+#define RB_ANSWER_MAX_BYTES (8 * 1024 * 1024)
+#define RB_BODY_KEEP_BYTES 16384 /* a larger body buffer is freed after its request */
+#define RB_SPARE_EXCHANGES 512
+#define RB_DISCARD_MAX_BYTES (16 * 1024 * 1024)
+#define RB_RETRY_AFTER_SECONDS "5"
+
+/* ---- results of a delivery, as in deliveries_total{result} ---- */
+enum rb_delivery_result {
+    RB_RESULT_ACCEPTED,
+    RB_RESULT_DUPLICATE,
+    RB_RESULT_IGNORED,
+    RB_RESULT_REFUSED,
+    RB_RESULT_UNAUTHORIZED,
+    RB_RESULT_INVALID,
+    RB_RESULT_MISMATCH,
+    RB_RESULT_OVERLOADED,
+    RB_RESULT_UNAVAILABLE,
+    RB_RESULT_COUNT
+};
+
+/* ---- one connection: its deadline, and its place among the others in order of deadlines ---- */
+struct rb_conn {
+    struct rb_conn *prev, *next;
+    struct MHD_Connection *mhd;
+    int fd;
+    int64_t deadline_ms; /* boot clock; then the socket is shut down */
+    bool cut;
+};
+
+/* ---- one source as the hot path wants it ---- */
+struct rb_source_view {
+    const struct rb_source_setting *setting;
+    const struct rb_source_type *type;
+    struct rb_metric_cell *results[RB_RESULT_COUNT];
+    struct rb_metric_cell *bad_proof;
+};
+
+/* The settings in force with what is derived from them; reference counted, swapped by a reload. */
+struct rb_view {
+    struct rb_settings *settings;
+    struct rb_source_view *sources;
+    unsigned n_sources;
+    unsigned refs; /* loop thread only */
+};
+
+struct rb_exchange;
+struct rb_route;
+
+struct rb_extra_header {
+    const char *name;
+    const char *value; /* static, or in the exchange's arena */
+};
+#define RB_EXTRA_HEADERS_MAX 4
+
+enum rb_exchange_phase {
+    RB_EX_BODY,    /* reading */
+    RB_EX_WAITING, /* suspended: store or API thread */
+    RB_EX_READY,   /* answer is set; queue it */
+    RB_EX_ANSWERED,
+};
+
+/* One request from its headers to its answer. */
+struct rb_exchange {
+    struct rb_exchange *next; /* spare list, job queue, done list */
+    struct rb_httpd *httpd;
+    struct MHD_Connection *mhd;
+    struct rb_conn *conn;
+    struct rb_view *view;
+    const struct rb_route *route;
+    const char *method;
+    const char *path;
+    struct rb_slice param; /* the path's variable segment */
+    const char *actor;     /* token name */
+    enum rb_exchange_phase phase;
+    struct rb_buf body;
+    size_t discarded; /* bytes of a body past the limit */
+    struct rb_arena arena;
+    struct timespec started; /* monotonic, for the histogram alone */
+
+    /* hooks and the REST call: admissions under way */
+    const struct rb_source_view *source;
+    struct rb_admission *admissions[RB_MAX_EVENTS];
+    const char *reasons[RB_MAX_EVENTS]; /* why an event gave nothing, in the arena */
+    unsigned n_events, n_admitted, n_waiting;
+
+    /* the answer */
+    unsigned status;
+    const char *content_type;
+    struct rb_buf answer;
+    struct rb_extra_header headers[RB_EXTRA_HEADERS_MAX];
+    unsigned n_headers;
+    bool close;
+
+    void (*finish)(struct rb_exchange *ex); /* when every admission has its outcome */
+    void (*job)(struct rb_exchange *ex, struct rb_store_session *ses); /* for the API thread */
+    char retry_id[RB_ID_BYTES];
+};
+
+struct rb_httpd {
+    struct rb_httpd_deps deps;
+    struct MHD_Daemon *mhd;
+    int listen_fd;
+    int epoll_fd;
+    int wake_fd; /* eventfd: done list, reload, stop */
+    char address[128];
+    uint16_t port;
+    int64_t request_timeout_ms;
+    pthread_t loop_thread;
+    bool loop_running;
+    struct rb_admitter *admitter;
+
+    /* loop thread only */
+    struct rb_view *view;
+    struct rb_conn conns; /* list head */
+    struct rb_exchange *spare;
+    unsigned n_spare;
+    unsigned n_exchanges; /* in use */
+    bool resumed;
+    struct rb_metric_cell *duration;
+
+    /* guarded by lock */
+    pthread_mutex_t lock;
+    pthread_cond_t jobs_cond;
+    struct rb_exchange *jobs, **jobs_tail;
+    struct rb_exchange *done;
+    struct rb_view *next_view;
+    bool jobs_stop;
+
+    pthread_t api_thread;
+    bool api_running;
+    atomic_bool draining;
+    atomic_bool stopping;
+    atomic_int_least64_t stop_by_ms; /* boot clock */
+};
+
+/* ---- check.c ---- */
+/* rb_check_request - what libmicrohttpd lets through and must not pass; 0 = fine, else the HTTP
+ * status to refuse with and *ret_why. */
+unsigned rb_check_request(struct MHD_Connection *mhd, const char *method, const char *version,
+                          const char *url, uint64_t max_body, const char **ret_why);
+
+/* ---- route.c ---- */
+struct rb_route {
+    const char *method;
+    const char *pattern; /* one '*' stands for one path segment */
+    enum rb_role role;   /* NONE: no token asked */
+    bool has_body;
+    void (*handle)(struct rb_exchange *ex); /* with the whole body; sets the answer, or starts
+                                               something and leaves phase WAITING */
+};
+/* rb_route_unescape - %XX in place, for the library; "%00" stays as it is, for a NUL would end the
+ * path or argument for every reader but a careful one. */
+size_t rb_route_unescape(void *cls, struct MHD_Connection *mhd, char *s);
+/* rb_route_find - the route, or NULL with *ret_allow (static, for the Allow header; NULL = the path
+ * is unknown). */
+const struct rb_route *rb_route_find(const char *method, const char *path,
+                                     struct rb_slice *ret_param, const char **ret_allow);
+
+/* ---- respond.c ---- */
+void rb_answer_problem(struct rb_exchange *ex, unsigned status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* rb_answer_err - problem+json for a code of the store or engine; 503 carries Retry-After. */
+void rb_answer_err(struct rb_exchange *ex, enum rb_code rc, const struct rb_err *err);
+void rb_answer_header(struct rb_exchange *ex, const char *name, const char *value);
+void rb_answer_json(struct rb_exchange *ex, unsigned status);
+/* rb_answer_send - queue ex's answer on its connection. */
+enum MHD_Result rb_answer_send(struct rb_exchange *ex);
+
+/* ---- auth.c ---- */
+/* rb_auth_bearer - the role of the presented token and its name; NONE when absent or unknown. Time
+ * does not depend on which token fits. */
+enum rb_role rb_auth_bearer(const struct rb_settings *s, struct MHD_Connection *mhd,
+                            const char **ret_name);
+
+/* ---- exchange.c ---- */
+struct rb_exchange *rb_exchange_new(struct rb_httpd *h, struct MHD_Connection *mhd);
+void rb_exchange_free(struct rb_exchange *ex);
+/* rb_exchange_admit - hand ex's admissions to the store and suspend; answers at once when none
+ * could be added. */
+void rb_exchange_admit(struct rb_exchange *ex, void (*finish)(struct rb_exchange *ex));
+/* rb_exchange_job - let the API thread run @job and suspend (or stay suspended). */
+void rb_exchange_job(struct rb_exchange *ex,
+                     void (*job)(struct rb_exchange *ex, struct rb_store_session *ses));
+void rb_exchange_resume(struct rb_exchange *ex);
+enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const char *url,
+                                const char *method, const char *version, const char *data,
+                                size_t *data_len, void **req_cls);
+void rb_httpd_completed(void *cls, struct MHD_Connection *mhd, void **req_cls,
+                        enum MHD_RequestTerminationCode why);
+
+/* ---- conns.c ---- */
+void rb_conn_notify(void *cls, struct MHD_Connection *mhd, void **conn_cls,
+                    enum MHD_ConnectionNotificationCode code);
+/* rb_conn_extend - a new deadline from now. */
+void rb_conn_extend(struct rb_httpd *h, struct rb_conn *c);
+/* rb_conns_cut - shut down what is past its deadline; returns ms until the next one, -1 = no
+ * connection. */
+int64_t rb_conns_cut(struct rb_httpd *h, int64_t boot_ms);
+
+/* ---- view.c ---- */
+struct rb_view *rb_view_new(struct rb_settings *s); /* NULL without memory */
+void rb_view_unref(struct rb_view *v);
+const struct rb_source_view *rb_view_source(const struct rb_view *v, struct rb_slice name);
+
+/* ---- api_thread.c ---- */
+enum rb_code rb_api_start(struct rb_httpd *h, struct rb_err *err);
+void rb_api_stop(struct rb_httpd *h); /* runs what is queued, then joins */
+
+/* ---- loop.c ---- */
+void rb_httpd_wake(struct rb_httpd *h);
+
+/* ---- handlers ---- */
+void rb_handle_hook(struct rb_exchange *ex);
+void rb_handle_retries_post(struct rb_exchange *ex);
+void rb_handle_retries_list(struct rb_exchange *ex);
+void rb_handle_retry_get(struct rb_exchange *ex);
+void rb_handle_cancel(struct rb_exchange *ex);
+void rb_handle_approve(struct rb_exchange *ex);
+void rb_handle_deny(struct rb_exchange *ex);
+void rb_handle_requeue(struct rb_exchange *ex);
+void rb_handle_pause(struct rb_exchange *ex);
+void rb_handle_resume(struct rb_exchange *ex);
+void rb_handle_livez(struct rb_exchange *ex);
+void rb_handle_readyz(struct rb_exchange *ex);
+void rb_handle_metrics(struct rb_exchange *ex);
+
+#endif

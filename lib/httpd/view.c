@@ -1,0 +1,66 @@
+/* view.c - the settings in force with what the hot path wants ready: source types and metric cells.
+ */
+#include <string.h>
+
+#include "private.h"
+
+static const char *const result_names[RB_RESULT_COUNT] = {
+    [RB_RESULT_ACCEPTED] = "accepted",         [RB_RESULT_DUPLICATE] = "duplicate",
+    [RB_RESULT_IGNORED] = "ignored",           [RB_RESULT_REFUSED] = "refused",
+    [RB_RESULT_UNAUTHORIZED] = "unauthorized", [RB_RESULT_INVALID] = "invalid",
+    [RB_RESULT_MISMATCH] = "mismatch",         [RB_RESULT_OVERLOADED] = "overloaded",
+    [RB_RESULT_UNAVAILABLE] = "unavailable",
+};
+
+static void fill_source(struct rb_source_view *v, const struct rb_source_setting *s)
+{
+    v->setting = s;
+    v->type = rb_source_type_find(s->type);
+    v->bad_proof = rb_metric_cell(RB_M_SIGNATURE_FAILURES, s->name, NULL);
+    for (unsigned i = 0; i < RB_RESULT_COUNT; i++) {
+        v->results[i] = rb_metric_cell(RB_M_DELIVERIES, s->name, result_names[i]);
+    }
+}
+
+struct rb_view *rb_view_new(struct rb_settings *s)
+{
+    static const struct rb_source_setting api = {.name = "api", .type = "api"};
+    struct rb_view *v = calloc(1, sizeof *v);
+    if (v == NULL) {
+        return NULL;
+    }
+    /* the last one is the REST call itself; it has no adapter and no path below /v1/hooks */
+    v->sources = calloc(s->n_sources + 1, sizeof *v->sources);
+    if (v->sources == NULL) {
+        free(v);
+        return NULL;
+    }
+    v->n_sources = s->n_sources;
+    for (unsigned i = 0; i < s->n_sources; i++) {
+        fill_source(&v->sources[i], &s->sources[i]);
+    }
+    fill_source(&v->sources[s->n_sources], &api);
+    v->settings = rb_settings_ref(s);
+    v->refs = 1;
+    return v;
+}
+
+void rb_view_unref(struct rb_view *v)
+{
+    if (v == NULL || --v->refs > 0) {
+        return;
+    }
+    rb_settings_unref(v->settings);
+    free(v->sources);
+    free(v);
+}
+
+const struct rb_source_view *rb_view_source(const struct rb_view *v, struct rb_slice name)
+{
+    for (unsigned i = 0; i < v->n_sources; i++) {
+        if (v->sources[i].type != NULL && rb_slice_eq(name, v->sources[i].setting->name)) {
+            return &v->sources[i];
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,69 @@
+/* codebuild_walk.h - one pass over an event: what it collects, and how its objects are read. */
+#ifndef RB_SOURCE_CODEBUILD_WALK_H
+#define RB_SOURCE_CODEBUILD_WALK_H
+
+#include <stddef.h>
+
+#include <retrybuild/cleanup.h>
+#include <retrybuild/json.h>
+
+#include "codebuild_event.h"
+
+#define TEXT_MAX_BYTES 1024 /* a longer text is no name of anything: absent */
+#define CONTEXTS_MAX 8
+
+struct phase {
+    struct rb_json_token type, status, start, end;
+    struct rb_json_token contexts[CONTEXTS_MAX];
+    unsigned n_contexts;
+};
+
+struct walk {
+    struct rb_json_reader reader;
+    struct rb_arena *arena;
+    struct rb_build build;
+    const char *id, *detail_type, *source, *account, *region, *time;
+    const char *build_id, *build_started;
+    bool has_detail;
+    struct phase phase;         /* being read */
+    struct rb_json_token ended; /* start of COMPLETED */
+    struct rb_json_token last_end;
+};
+
+/* One member: read by @read, or else a text of at most @max bytes that goes to @offset. */
+struct member {
+    const char *name;
+    size_t offset;
+    size_t max;
+    enum rb_code (*read)(struct walk *w, struct rb_err *err);
+};
+
+#define TEXT(name, member, max)                        \
+    {                                                  \
+        name, offsetof(struct walk, member), max, NULL \
+    }
+#define VALUE(name, read) \
+    {                     \
+        name, 0, 0, read  \
+    }
+
+/* rb_walk_drain - the rest of the container that @t opened; nothing for other tokens. */
+enum rb_code rb_walk_drain(struct walk *w, const struct rb_json_token *t, struct rb_err *err);
+/* rb_walk_token - one value; *ret_t is a string or is cleared. */
+enum rb_code rb_walk_token(struct walk *w, struct rb_json_token *ret_t, struct rb_err *err);
+/* rb_walk_open_object - the members behind a '{' that was read already. */
+enum rb_code rb_walk_open_object(struct walk *w, const struct member *rows, size_t n,
+                                 struct rb_err *err);
+/* rb_walk_object - one value; what is no object is skipped. */
+enum rb_code rb_walk_object(struct walk *w, const struct member *rows, size_t n,
+                            bool *ret_is_object, struct rb_err *err);
+enum rb_code rb_walk_exhausted(struct rb_err *err);
+/* rb_walk_phases - the value of "phases": the first phase that failed, and when it all ended. */
+enum rb_code rb_walk_phases(struct walk *w, struct rb_err *err);
+/* rb_walk_is_string - a string that is not empty. */
+static inline bool rb_walk_is_string(const struct rb_json_token *t)
+{
+    return t->type == RB_JSON_STRING && t->raw.len > 0;
+}
+
+#endif

@@ -1,0 +1,151 @@
+/* A process that is killed at a named point, and the next one, which must go on from there: one
+ * build, one end, whatever the point and whatever CodeBuild answered. The world (CodeBuild, clock)
+ * lives in memory that outlives the processes; the store is the real SQLite file. */
+#include "world.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *const points[] = {
+    "inspect.after_get",   "submit.after_claim",  "submit.after_look",    "submit.after_intent",
+    "submit.after_mark",   "submit.after_answer", "submit.after_running", "follow.after_get",
+    "follow.after_settle", "report.after_post",
+};
+
+static const struct {
+    const char *name;
+    enum rb_code rc; /* of the first call */
+    bool effect;
+} firsts[] = {
+    {"answered", RB_OK, true},
+    {"lost answer", RB_E_AMBIGUOUS, true},
+    {"lost call", RB_E_AMBIGUOUS, false},
+    {"throttled", RB_E_THROTTLED, false},
+    {"not sent", RB_E_UNAVAIL, false},
+};
+
+struct shared {
+    struct world world;
+    char id[RB_ID_BYTES];
+    enum rb_state state;
+    bool finished_told;
+};
+
+static void end_children(struct world *w)
+{
+    for (unsigned i = 0; i < w->n_builds; i++) {
+        if (w->builds[i].parent[0] != '\0' && w->builds[i].b.ended_ms == 0) {
+            world_end(w, &w->builds[i], "SUCCEEDED");
+        }
+    }
+}
+
+/* Three minutes of a process. */
+static void run_process(struct shared *s)
+{
+    struct world *w = &s->world;
+    int64_t until_ms = w->now_ms + 180000;
+
+    while (w->now_ms < until_ms) {
+        bool worked = world_round(&w->inspect);
+        worked = world_round(&w->submit) || worked;
+        end_children(w);
+        worked = world_round(&w->follow) || worked;
+        worked = world_round(&w->report) || worked;
+        w->now_ms += worked ? 1 : 3000;
+    }
+    RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, s->id);
+    s->state = r->state;
+    for (unsigned i = 0; i < w->n_posts; i++) {
+        s->finished_told = s->finished_told || w->posts[i].stage == RB_STAGE_FINISHED;
+    }
+}
+
+enum life { FIRST, DELIVER, WORK };
+
+static int in_process(struct shared *s, enum life what, const char *fault)
+{
+    int status = 0;
+
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (fault != NULL) {
+            setenv("RB_FAULT_AT", fault, 1);
+        }
+        world_open(&s->world);
+        if (what == DELIVER) {
+            (void)world_deliver_bare(&s->world, &s->world.builds[0], "d1", s->id);
+        } else if (what == WORK) {
+            run_process(s);
+        }
+        world_close(&s->world);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static bool killed_and_recovered(const char *point, unsigned pass, size_t first)
+{
+    struct shared *s =
+        mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char fault[80];
+
+    assert_ptr_not_equal(s, MAP_FAILED);
+    world_prepare(&s->world);
+    snprintf(fault, sizeof(fault), "%s:%u", point, pass);
+    assert_int_equal(in_process(s, FIRST, NULL), 0);
+    world_pass(&s->world, 60000);
+    (void)world_failed(&s->world, "web", NULL);
+    assert_int_equal(in_process(s, DELIVER, NULL), 0);
+    if (firsts[first].rc != RB_OK) {
+        world_answer_next(&s->world, firsts[first].rc, firsts[first].effect);
+    }
+    int status = in_process(s, WORK, fault);
+    bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    assert_true(killed || status == 0);
+    assert_int_equal(in_process(s, WORK, NULL), 0);
+    if (s->world.n_effects != 1 || s->state != RB_STATE_RECOVERED || !s->finished_told) {
+        fail_msg("%s, %s: %u builds, %s, the end was %stold", fault, firsts[first].name,
+                 s->world.n_effects, rb_state_name(s->state), s->finished_told ? "" : "not ");
+    }
+    world_cleanup(&s->world);
+    (void)munmap(s, sizeof(*s));
+    return killed;
+}
+
+static void a_kill_at_any_point_neither_loses_nor_doubles(void **state)
+{
+    unsigned killed = 0;
+
+    (void)state;
+    for (size_t p = 0; p < RB_ARRAY_LEN(points); p++) {
+        unsigned here = 0;
+        for (size_t first = 0; first < RB_ARRAY_LEN(firsts); first++) {
+            for (unsigned pass = 1; pass <= 2; pass++) {
+                here += killed_and_recovered(points[p], pass, first) ? 1 : 0;
+            }
+        }
+        if (here == 0) {
+            fail_msg("no process was ever killed at %s", points[p]);
+        }
+        killed += here;
+    }
+    print_message("%u kills\n", killed);
+    assert_true(killed >= 60);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_kill_at_any_point_neither_loses_nor_doubles),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

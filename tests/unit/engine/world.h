@@ -1,0 +1,119 @@
+/* world.h - the engine's workers, run round by round on the real SQLite store, in a world that the
+ * test owns: clock, CodeBuild, policy and receivers. No threads of the engine, no network. */
+#ifndef RB_TEST_WORLD_H
+#define RB_TEST_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "internal.h"
+
+#define WORLD_BUILDS 256
+#define WORLD_ANSWERS 16
+#define WORLD_POSTS 1024
+#define WORLD_ACCOUNT "123456789012"
+#define WORLD_REGION "us-east-1"
+#define WORLD_START 1790000000000LL
+
+struct world_build {
+    struct rb_build b; /* id NULL = free */
+    char id[80], arn[160], next_auto_retry[160], parent[80];
+    bool hidden; /* not in lists and look-ups yet */
+};
+
+/* What the next call of RetryBuild does; the default is a child at once. */
+struct world_answer {
+    enum rb_code rc;
+    bool effect;    /* the build starts, whatever the answer */
+    bool unchecked; /* fails before last_check */
+    int64_t retry_after_ms;
+};
+
+struct world_effect {
+    char parent[80], child[80], token[65];
+    int64_t date_ms;
+};
+
+struct world {
+    pthread_mutex_t lock; /* of CodeBuild and the receivers: test_threads has real workers */
+    bool real_clock;
+    unsigned chaos_percent; /* of the calls that go wrong, one way or another */
+    int64_t now_ms;         /* ours */
+    int64_t offset_ms;      /* AWS's clock minus ours */
+    bool offset_known;
+    struct world_build builds[WORLD_BUILDS];
+    unsigned n_builds;
+    struct world_answer answers[WORLD_ANSWERS];
+    unsigned n_answers, at_answer;
+    struct world_effect calls[WORLD_BUILDS]; /* every copy that reached last_check and passed */
+    unsigned n_calls, n_effects, n_gets, n_lists, n_refused_credentials;
+    enum rb_code get_rc, list_rc; /* of every look-up, while not RB_OK */
+    const char *initiator;
+    void (*in_list)(struct world *w); /* called inside a look-up, once */
+    void (*in_call)(struct world *w); /* called after last_check, before the effect, once */
+    /* policy */
+    struct rb_decision decision;
+    int64_t limit;
+    bool person_refused;
+    /* receivers */
+    enum rb_report_verdict_ { WORLD_DELIVERED, WORLD_AGAIN, WORLD_DEAD } verdict;
+    struct {
+        char destination[64], message_id[64];
+        enum rb_stage stage;
+        enum rb_state state;
+    } posts[WORLD_POSTS];
+    unsigned n_posts;
+
+    char dir[64];
+    struct rb_settings *settings;
+    struct rb_store *store;
+    struct rb_engine *engine;
+    struct rb_store_session *ses;
+    struct rb_worker submit, other_submit, inspect, follow, report, sweep, keep;
+};
+
+extern struct world *the_world;
+
+/* world_setup/world_teardown - for cmocka; *state is the world. */
+int world_setup(void **state);
+int world_teardown(void **state);
+/* The parts of these: the world without a process, a process in it, the end of both. */
+void world_prepare(struct world *w);
+void world_open(struct world *w);
+void world_close(struct world *w);
+void world_cleanup(struct world *w);
+/* world_restart - the process ends and starts again on the same file. */
+void world_restart(struct world *w);
+
+/* world_failed - a build that ended a second ago in FAILED; the one returned is CodeBuild's. */
+struct world_build *world_failed(struct world *w, const char *project, const char *version);
+struct world_build *world_started(struct world *w, const char *project, const char *version);
+struct world_build *world_find(struct world *w, const char *id);
+void world_end(struct world *w, struct world_build *b, const char *status);
+/* world_answers - what the next calls do. */
+void world_answer_next(struct world *w, enum rb_code rc, bool effect);
+
+/* world_deliver - the failure of @b as an event through @source; the result of its admission. */
+enum rb_admit_result world_deliver(struct world *w, const struct world_build *b, const char *key,
+                                   char ret_id[RB_ID_BYTES]);
+enum rb_admit_result world_deliver_bare(struct world *w, const struct world_build *b,
+                                        const char *key, char ret_id[RB_ID_BYTES]);
+enum rb_admit_result world_ask(struct world *w, const struct world_build *b, const char *token,
+                               bool force, char ret_id[RB_ID_BYTES]);
+int64_t world_now_ms(const struct world *w);
+void world_pass(struct world *w, int64_t ms);
+/* world_round - one round of a worker; true when it found work. */
+bool world_round(struct rb_worker *k);
+/* world_work - rounds of a worker while there is something due, letting time pass up to @ms. */
+void world_work(struct world *w, struct rb_worker *k, int64_t ms);
+struct rb_retry *world_get(struct world *w, const char *id); /* caller frees */
+void world_expect(struct world *w, const char *id, enum rb_state state);
+struct world_build *world_child_of(struct world *w, const char *retry);
+void world_newest(struct world *w, char ret_id[RB_ID_BYTES]); /* the retry created last */
+bool world_noted(struct world *w, const char *id, const char *part);
+
+#endif

@@ -1,0 +1,377 @@
+/* What the engine calls and the test owns: CodeBuild, the policy, the receivers. */
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <retrybuild/destination.h>
+
+struct world *the_world;
+
+/* ---- AWS ---- */
+
+struct rb_aws {
+    int unused;
+};
+struct rb_codebuild {
+    const atomic_bool *cancel;
+};
+
+enum rb_code rb_aws_credentials(struct rb_aws *aws, struct rb_credentials *ret_c,
+                                struct rb_err *err)
+{
+    (void)aws;
+    (void)err;
+    *ret_c = (struct rb_credentials){.access_key = strdup("AKIDEXAMPLE")};
+    return RB_OK;
+}
+
+void rb_credentials_release(struct rb_credentials *c)
+{
+    free(c->access_key);
+    c->access_key = NULL;
+}
+
+void rb_aws_credentials_refused(struct rb_aws *aws)
+{
+    (void)aws;
+    pthread_mutex_lock(&the_world->lock);
+    the_world->n_refused_credentials++;
+    pthread_mutex_unlock(&the_world->lock);
+}
+
+int64_t rb_aws_offset_ms(const struct rb_aws *aws)
+{
+    return rb_aws_offset_known(aws) ? the_world->offset_ms : 0;
+}
+
+bool rb_aws_offset_known(const struct rb_aws *aws)
+{
+    (void)aws;
+    pthread_mutex_lock(&the_world->lock);
+    bool known = the_world->offset_known;
+    pthread_mutex_unlock(&the_world->lock);
+    return known;
+}
+
+int64_t rb_aws_now_ms(const struct rb_aws *aws)
+{
+    return world_now_ms(the_world) + rb_aws_offset_ms(aws);
+}
+
+static int64_t aws_clock(const struct world *w)
+{
+    return world_now_ms(w) + w->offset_ms;
+}
+
+enum rb_code rb_codebuild_new(struct rb_aws *aws, const struct rb_settings *s,
+                              struct rb_codebuild **ret_c, struct rb_err *err)
+{
+    (void)aws;
+    (void)s;
+    (void)err;
+    *ret_c = calloc(1, sizeof(**ret_c));
+    return *ret_c == NULL ? RB_E_NOMEM : RB_OK;
+}
+
+void rb_codebuild_free(struct rb_codebuild *c)
+{
+    free(c);
+}
+
+void rb_codebuild_cancel_on(struct rb_codebuild *c, const atomic_bool *flag)
+{
+    c->cancel = flag;
+}
+
+struct world_build *world_find(struct world *w, const char *id)
+{
+    for (unsigned i = 0; i < w->n_builds; i++) {
+        if (strcmp(w->builds[i].id, id) == 0) {
+            return &w->builds[i];
+        }
+    }
+    return NULL;
+}
+
+struct world_build *world_started(struct world *w, const char *project, const char *version)
+{
+    assert_true(w->n_builds < WORLD_BUILDS);
+    unsigned n = w->n_builds++;
+    struct world_build *b = &w->builds[n];
+
+    snprintf(b->id, sizeof(b->id), "%s:0000-%04u", project, n + 1);
+    snprintf(b->arn, sizeof(b->arn), "arn:aws:codebuild:%s:%s:build/%s:0000-%04u", WORLD_REGION,
+             WORLD_ACCOUNT, project, n + 1);
+    b->b = (struct rb_build)RB_BUILD_INIT;
+    b->b.partition = "aws";
+    b->b.account = WORLD_ACCOUNT;
+    b->b.region = WORLD_REGION;
+    b->b.project = project;
+    b->b.id = b->id;
+    b->b.arn = b->arn;
+    b->b.number = n + 1;
+    b->b.status = "IN_PROGRESS";
+    b->b.source_version = version;
+    b->b.initiator = "ann";
+    b->b.started_ms = aws_clock(w);
+    return b;
+}
+
+void world_end(struct world *w, struct world_build *b, const char *status)
+{
+    b->b.status = status;
+    b->b.ended_ms = aws_clock(w);
+}
+
+struct world_build *world_failed(struct world *w, const char *project, const char *version)
+{
+    struct world_build *b = world_started(w, project, version);
+    b->b.started_ms -= 60000;
+    world_end(w, b, "FAILED");
+    b->b.phase = "PROVISIONING";
+    return b;
+}
+
+void world_answer_next(struct world *w, enum rb_code rc, bool effect)
+{
+    assert_true(w->n_answers < WORLD_ANSWERS);
+    w->answers[w->n_answers++] =
+        (struct world_answer){.rc = rc, .effect = effect, .retry_after_ms = -1};
+}
+
+static void once(struct world *w, void (**hook)(struct world *w))
+{
+    void (*fn)(struct world * w) = *hook;
+    if (fn != NULL) {
+        *hook = NULL;
+        fn(w);
+    }
+}
+
+/* The token's first build, while the token lives. */
+static struct world_build *known_token(struct world *w, const char *token)
+{
+    for (unsigned i = 0; i < w->n_calls; i++) {
+        if (strcmp(w->calls[i].token, token) == 0 && w->calls[i].child[0] != '\0') {
+            return world_find(w, w->calls[i].child);
+        }
+    }
+    return NULL;
+}
+
+/* What the next call does: scripted, else by chance, else a child at once. */
+static struct world_answer take_answer(struct world *w)
+{
+    static const struct world_answer wrong[] = {
+        {.rc = RB_E_AMBIGUOUS, .effect = true, .retry_after_ms = -1},
+        {.rc = RB_E_AMBIGUOUS, .effect = false, .retry_after_ms = -1},
+        {.rc = RB_E_THROTTLED, .effect = false, .retry_after_ms = 50},
+        {.rc = RB_E_UNAVAIL, .effect = false, .retry_after_ms = -1},
+    };
+    struct world_answer answer = {.rc = RB_OK, .effect = true, .retry_after_ms = -1};
+
+    pthread_mutex_lock(&w->lock);
+    if (w->at_answer < w->n_answers) {
+        answer = w->answers[w->at_answer++];
+    } else if (rb_random_below(rb_random_system(), 100) < w->chaos_percent) {
+        answer = wrong[rb_random_below(rb_random_system(), RB_ARRAY_LEN(wrong))];
+    }
+    pthread_mutex_unlock(&w->lock);
+    return answer;
+}
+
+static struct world_build *take_effect(struct world *w, const struct rb_retry_call *call,
+                                       bool effect)
+{
+    struct world_build *child = known_token(w, call->token);
+    struct world_build *parent = world_find(w, call->build_id);
+    struct world_effect *e = &w->calls[w->n_calls++];
+
+    assert_non_null(parent);
+    snprintf(e->parent, sizeof(e->parent), "%s", call->build_id);
+    snprintf(e->token, sizeof(e->token), "%s", call->token);
+    e->date_ms = call->date_ms;
+    if (effect && child == NULL) {
+        child = world_started(w, parent->b.project, parent->b.source_version);
+        child->b.initiator = w->initiator;
+        memcpy(child->parent, parent->id, sizeof(child->parent));
+        memcpy(e->child, child->id, sizeof(e->child));
+        w->n_effects++;
+        if (w->real_clock) {
+            world_end(w, child, "SUCCEEDED");
+        }
+    }
+    return child;
+}
+
+enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_call *call,
+                                struct rb_arena *a, struct rb_build *ret_child,
+                                const char **ret_access_key, int64_t *ret_retry_after_ms,
+                                struct rb_err *err)
+{
+    struct world *w = the_world;
+    struct world_answer answer = take_answer(w);
+
+    (void)c;
+    *ret_retry_after_ms = answer.retry_after_ms;
+    if (answer.unchecked) {
+        return rb_err_set(err, answer.rc, "not sent");
+    }
+    enum rb_code rc = call->last_check(call->arg, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    once(w, &w->in_call);
+    pthread_mutex_lock(&w->lock);
+    const struct world_build *child = take_effect(w, call, answer.effect);
+    if (answer.rc == RB_OK) {
+        assert_non_null(child);
+        assert_true(rb_build_copy(ret_child, &child->b, a));
+        *ret_access_key = "AKIDEXAMPLE";
+    }
+    pthread_mutex_unlock(&w->lock);
+    return answer.rc == RB_OK
+               ? RB_OK
+               : rb_err_set(err, answer.rc, "the answer was %s", rb_code_name(answer.rc));
+}
+
+enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const char *const *ids,
+                              unsigned n, struct rb_arena *a, struct rb_build **ret_builds,
+                              unsigned *ret_n, struct rb_err *err)
+{
+    struct world *w = the_world;
+    struct rb_build *out = rb_arena_alloc(a, n * sizeof(*out));
+
+    (void)c;
+    assert_string_equal(region, WORLD_REGION);
+    assert_true(n >= 1 && n <= 100);
+    pthread_mutex_lock(&w->lock);
+    w->n_gets++;
+    w->offset_known = w->offset_known || w->get_rc == RB_OK;
+    pthread_mutex_unlock(&w->lock);
+    if (w->get_rc != RB_OK) {
+        return rb_err_set(err, w->get_rc, "look-ups fail");
+    }
+    *ret_n = 0;
+    pthread_mutex_lock(&w->lock);
+    for (unsigned i = 0; i < n; i++) {
+        struct world_build *b = world_find(w, ids[i]);
+        if (b != NULL && !b->hidden) {
+            assert_true(rb_build_copy(&out[(*ret_n)++], &b->b, a));
+        }
+    }
+    pthread_mutex_unlock(&w->lock);
+    *ret_builds = out;
+    return RB_OK;
+}
+
+enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const char *project,
+                               const char *next, struct rb_arena *a, const char ***ret_ids,
+                               unsigned *ret_n, const char **ret_next, struct rb_err *err)
+{
+    struct world *w = the_world;
+
+    (void)c;
+    (void)region;
+    assert_null(next);
+    once(w, &w->in_list);
+    if (w->list_rc != RB_OK) {
+        return rb_err_set(err, w->list_rc, "look-ups fail");
+    }
+    pthread_mutex_lock(&w->lock);
+    w->n_lists++;
+    *ret_ids = rb_arena_alloc(a, (w->n_builds + 1) * sizeof(**ret_ids));
+    *ret_n = 0;
+    *ret_next = NULL;
+    for (unsigned i = w->n_builds; i-- > 0;) {
+        if (strcmp(w->builds[i].b.project, project) == 0 && !w->builds[i].hidden) {
+            (*ret_ids)[(*ret_n)++] = rb_arena_strdup(a, w->builds[i].id);
+        }
+    }
+    pthread_mutex_unlock(&w->lock);
+    return RB_OK;
+}
+
+/* ---- policy ---- */
+
+struct rb_policy {
+    int unused;
+};
+
+enum rb_code rb_policy_new(struct rb_settings *s, struct rb_policy **ret_p, struct rb_err *err)
+{
+    (void)s;
+    (void)err;
+    *ret_p = calloc(1, sizeof(**ret_p));
+    return *ret_p == NULL ? RB_E_NOMEM : RB_OK;
+}
+
+void rb_policy_free(struct rb_policy *p)
+{
+    free(p);
+}
+
+void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *in,
+                      struct rb_arena *a, struct rb_decision *ret_d)
+{
+    const struct world *w = the_world;
+
+    (void)p;
+    (void)a;
+    *ret_d = w->decision;
+    ret_d->limit = w->limit;
+    if (in->person) {
+        ret_d->action = RB_ACTION_RETRY;
+        ret_d->state = w->person_refused ? RB_STATE_REFUSED : RB_STATE_SCHEDULED;
+        ret_d->rule = "person";
+        ret_d->reason = "a person asked";
+    } else if (in->attempt >= w->limit && w->decision.state == RB_STATE_SCHEDULED) {
+        ret_d->action = RB_ACTION_IGNORE;
+        ret_d->state = RB_STATE_REFUSED;
+        ret_d->reason = "the limit of the chain is reached";
+    }
+}
+
+int64_t rb_policy_delay_ms(const struct rb_delay *d, int64_t attempt, uint64_t random64)
+{
+    (void)attempt;
+    (void)random64;
+    return d->list_ms[0];
+}
+
+/* ---- receivers ---- */
+
+bool rb_destination_wants(const struct rb_destination_setting *d, const struct rb_retry *r,
+                          enum rb_stage stage)
+{
+    (void)r;
+    return d->stages[stage];
+}
+
+void rb_destination_post(const struct rb_destination_setting *d, const struct rb_report_view *v,
+                         int64_t first_due_ms, const struct rb_settings *s, struct rb_httpc *http,
+                         const struct rb_random *rnd, struct rb_post_result *ret)
+{
+    struct world *w = the_world;
+
+    (void)first_due_ms;
+    (void)s;
+    (void)rnd;
+    assert_non_null(http);
+    pthread_mutex_lock(&w->lock);
+    assert_true(w->n_posts < WORLD_POSTS);
+    snprintf(w->posts[w->n_posts].destination, 64, "%s", d->name);
+    snprintf(w->posts[w->n_posts].message_id, 64, "%s", v->message_id);
+    w->posts[w->n_posts].stage = v->stage;
+    w->posts[w->n_posts].state = v->retry->state;
+    w->n_posts++;
+    pthread_mutex_unlock(&w->lock);
+    *ret = (struct rb_post_result){.verdict = RB_POST_DELIVERED};
+    if (w->verdict != WORLD_DELIVERED) {
+        ret->verdict = w->verdict == WORLD_AGAIN ? RB_POST_AGAIN : RB_POST_DEAD;
+        ret->again_in_ms = 5000;
+        snprintf(ret->error, sizeof(ret->error), "the receiver is down");
+    }
+}
