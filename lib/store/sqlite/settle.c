@@ -141,9 +141,10 @@ static void write_row(struct rb_sq_db *db, const struct rb_sq_settle *s, const s
         ended = r->ended != 0 ? r->ended : now_ms;
     }
     rb_sq_tally_state(db, r->state, record->state);
+    (void)rb_sq_run(db, SQ_RECORD_SET, "ib", r->rid, record->bytes.data, record->bytes.len);
     if (s->keep_lease) {
-        (void)rb_sq_run(db, SQ_RETRY_KEEP, "iiikkb", r->rid, (int64_t)record->state, ended, child,
-                        intent, record->bytes.data, record->bytes.len);
+        (void)rb_sq_run(db, SQ_RETRY_KEEP, "iiikk", r->rid, (int64_t)record->state, ended, child,
+                        intent);
         return;
     }
     bool woken = s->next == RB_TASK_FOLLOW && (r->woken & 2) != 0;
@@ -151,9 +152,9 @@ static void write_row(struct rb_sq_db *db, const struct rb_sq_settle *s, const s
     if (woken && due > now_ms) {
         due = now_ms;
     }
-    (void)rb_sq_run(db, SQ_RETRY_SETTLE, "iiiiiikkb", r->rid, (int64_t)s->next, due, (int64_t)woken,
-                    (int64_t)record->state, ended, child, intent, record->bytes.data,
-                    record->bytes.len);
+    (void)rb_sq_run(db, SQ_RETRY_SETTLE, "iiiiiikk", r->rid, (int64_t)s->next, due, (int64_t)woken,
+                    (int64_t)record->state, ended, child, intent);
+    rb_sq_schedule(db, s->next, due, r->rid);
     rb_sq_tally_task(db, r->kind, s->next);
     rb_sq_note_due(db, s->next, due, now_ms);
 }
