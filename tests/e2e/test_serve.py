@@ -269,7 +269,7 @@ def a_second_signal_ends_at_once(binary):
         started = time.monotonic()
         s.proc.send_signal(signal.SIGTERM)
         equal(s.proc.wait(timeout=10), 1)
-        equal(time.monotonic() - started < 1, True)
+        equal(time.monotonic() - started < 5, True, "long before the ten seconds that the client could take")
     s.proc.stdout.close()
 
 
