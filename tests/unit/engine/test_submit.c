@@ -249,12 +249,12 @@ static void a_restart_goes_on_where_it_was(void **state)
     assert_int_equal(w->n_effects, 1);
 }
 
-static void five_claims_without_a_result_are_dead(void **state)
+static void a_record_that_ends_a_hundred_workers_is_dead(void **state)
 {
     struct world *w = *state;
 
     (void)world_deliver(w, world_failed(w, "web", NULL), "d1", id);
-    for (int i = 0; i < 5; i++) { /* workers that die right after their claim */
+    for (int i = 0; i < 100; i++) { /* workers that die right after their claim */
         struct rb_task *t = NULL;
         struct rb_err err;
         unsigned n = 0;
@@ -295,7 +295,7 @@ int main(void)
         T(a_worker_that_lost_its_lease_during_the_call_writes_nothing),
         T(a_cancel_beats_the_intent),
         T(a_restart_goes_on_where_it_was),
-        T(five_claims_without_a_result_are_dead),
+        T(a_record_that_ends_a_hundred_workers_is_dead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
