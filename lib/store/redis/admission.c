@@ -84,7 +84,7 @@ static void count_first(const struct rb_admission *a, size_t *lookups, size_t *k
     if (a->mode != RB_ADMIT_ENDED) {
         *lookups += 1;
         *keys += 1u + (a->n_reports > 0 ? 3u : 0u);
-        *args += 4u + 3u * (size_t)a->n_reports;
+        *args += 3u + (a->retry->state == RB_STATE_SCHEDULED ? 0u : 1u) + 3u * (size_t)a->n_reports;
     }
 }
 
@@ -188,7 +188,9 @@ static enum rb_code put_record(struct rb_buf *out, struct rb_buf *scratch, const
     rentry_tail(r, entry + 6 + RKEY_RAW);
     rcmd_arg(out, entry, sizeof(entry));
     rcmd_int(out, a->task * RSPAN + r->due_ms);
-    rcmd_int(out, r->state * RSPAN + r->created_ms);
+    if (r->state != RB_STATE_SCHEDULED) {
+        rcmd_int(out, r->state * RSPAN + r->created_ms);
+    }
     for (unsigned i = 0; i < a->n_reports; i++) {
         const char stage = (char)a->reports[i].stage;
         rcmd_arg(out, &stage, 1);

@@ -69,8 +69,8 @@ struct redis_session {
     struct rb_buf scratch;
     redisReply **replies;
     unsigned n_replies, cap_replies;
-    /* The last write on it whose answer was lost: the same write again is answered by what it did
-     * the first time. */
+    /* The last write here whose answer was lost: the same write again is answered by
+     * what it did the first time. */
     bool has_lost;
     uint8_t lost_id[RKEY_RAW];
     uint64_t lost_mark; /* fence, or version */

@@ -1,5 +1,5 @@
 /* test_redis_server.c - the Redis backend and a real server that is killed, restarted, full,
- * misconfigured or encrypted. Exit 77 when redis-server is missing.
+ * misconfigured, locked, encrypted. Exit 77 when redis-server is missing.
  */
 #include <fcntl.h>
 #include <signal.h>

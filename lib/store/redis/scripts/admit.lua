@@ -12,10 +12,10 @@
 --       whether items share keys, the metas of all items (11 bytes each: mode, token, delivery,
 --       previous, record looked up, kind, state, terminal, due now, scheduled, reports),
 --       score and name of each project; then by item:
---       id [previous] [fingerprint] [record, entry, score in tasks, score in states, stage,
---       destination, due of each report]
+--       id [previous] [fingerprint] [record, entry, score in tasks, score in states unless scheduled,
+--       stage, destination, due of each report]
 -- Answer: 17 bytes an item: N new, D duplicate, M mismatch, C child, U unknown, F full; then the id.
-local EVENT, PERSON, FORCE, ENDED, META = 0, 1, 2, 3, 11
+local EVENT, FORCE, ENDED, META = 0, 2, 3, 11
 local tasks, states, created, waiting, projects, outbox = unpack(KEYS, 1, 6)
 local now, channel, keep_ms = tonumber(ARGV[1]), ARGV[3], ARGV[4]
 local keep_until, hold_until = ARGV[5], ARGV[6]
@@ -103,14 +103,14 @@ for i = 1, n do
             to_created[n_created] = ARGV[ai + 1]
             if delivery then
                 v = id .. keep_until
-                call('SET', delivery, v, 'PX', keep_ms)
+                call('PSETEX', delivery, keep_ms, v)
                 if sharing then
                     mine[delivery] = v
                 end
             end
             if token then
                 v = id .. keep_until .. fingerprint
-                call('SET', token, v, 'PX', keep_ms)
+                call('PSETEX', token, keep_ms, v)
                 mine[token] = v
             end
             if sharing then
@@ -127,14 +127,14 @@ for i = 1, n do
                 to_states[n_states + 1], to_states[n_states + 2] = ARGV[ai + 3], id
                 n_states = n_states + 2
             end
-            for r = ai + 4, ai + 1 + 3 * n_reports, 3 do
+            for r = ai + 4 - is_scheduled, ai + 1 - is_scheduled + 3 * n_reports, 3 do
                 local due = tonumber(ARGV[r + 2])
                 add_report(outbox, KEYS[ki + 1], KEYS[ki + 2], KEYS[ki + 3], id, ARGV[r],
                            ARGV[r + 1], 1, due, now, sub(record, 53))
                 woken[4] = woken[4] or due <= now
             end
         end
-        ai = ai + 4 + n_reports * 3
+        ai = ai + 4 - is_scheduled + n_reports * 3
         ki = ki + (n_reports > 0 and 4 or 1)
     end
     out[2 * i - 1], out[2 * i] = what, found
