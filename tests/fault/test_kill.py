@@ -8,6 +8,7 @@ killed; once with one process on SQLite. The simulator loses some replies after 
 every failure is terminal in the store, and the simulator's ledger has one RetryBuild effect for each.
 """
 import argparse
+import concurrent.futures
 import pathlib
 import random
 import sys
@@ -167,15 +168,18 @@ def main():
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     p.add_argument("--only", choices=["redis", "sqlite"])
     args = p.parse_args()
+    kinds = [args.only] if args.only else ["redis", "sqlite"]
     passed = failed = 0
-    for kind in [args.only] if args.only else ["redis", "sqlite"]:
-        try:
-            run(kind, args.build, args.rounds, args.seed)
-            passed += 1
-        except Exception:
-            failed += 1
-            print(f"{kind}, seed {args.seed}:")
-            traceback.print_exc(file=sys.stdout)
+    with concurrent.futures.ThreadPoolExecutor(len(kinds)) as pool:
+        runs = {kind: pool.submit(run, kind, args.build, args.rounds, args.seed) for kind in kinds}
+        for kind, done in runs.items():
+            try:
+                done.result()
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"{kind}, seed {args.seed}:")
+                traceback.print_exc(file=sys.stdout)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

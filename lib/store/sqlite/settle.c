@@ -13,8 +13,8 @@ struct row {
     enum rb_task_kind kind;
     enum rb_state state;
     int woken;
-    uint8_t child[RB_SQ_KEY_BYTES], intent[RB_SQ_KEY_BYTES];
-    bool has_child, has_intent;
+    uint8_t child[RB_SQ_KEY_BYTES], intent[RB_SQ_KEY_BYTES], effect[RB_SQ_KEY_BYTES];
+    bool has_child, has_intent, has_effect;
 };
 
 static bool take_key(sqlite3_stmt *st, int column, uint8_t key[RB_SQ_KEY_BYTES])
@@ -42,6 +42,7 @@ static bool find(struct rb_sq_db *db, const char *id, struct row *r)
     r->ended = sqlite3_column_int64(st, 6);
     r->has_child = take_key(st, 7, r->child);
     r->has_intent = take_key(st, 8, r->intent);
+    r->has_effect = take_key(st, 9, r->effect);
     rb_sq_end(st);
     return true;
 }
@@ -67,10 +68,32 @@ static enum rb_code conflict(struct rb_sq_settle *s, enum rb_settle_conflict wha
         [RB_CONFLICT_INTENT] = "another retry has an open intent for the project and version:",
         [RB_CONFLICT_CHILD] = "the build is the child of another retry:",
         [RB_CONFLICT_VERSION] = "it was changed meanwhile",
+        [RB_CONFLICT_EFFECT] = "its build is being retried by another one:",
     };
     s->conflict = what;
     (void)snprintf(s->other_id, sizeof(s->other_id), "%s", other);
     return rb_err_set(err, RB_E_CONFLICT, "retry '%s': %s %s", s->record.id, text[what], other);
+}
+
+/* An ended retry is to live again. */
+static bool is_revived(const struct rb_sq_settle *s, const struct row *r)
+{
+    return rb_state_terminal(r->state) && !rb_state_terminal(s->record.state) && r->has_effect;
+}
+
+/* Who else lives for the effect key; "" = nobody. */
+static void effect_owner(struct rb_sq_db *db, const struct row *r, char ret_id[RB_ID_BYTES])
+{
+    ret_id[0] = '\0';
+    sqlite3_stmt *st = rb_sq_query(db, SQ_EFFECT_GET, "k", (const uint8_t *)r->effect);
+    if (rb_sq_row(db, st)) {
+        const unsigned char *id = sqlite3_column_text(st, 1);
+        bool lives = !rb_state_terminal((enum rb_state)sqlite3_column_int(st, 2));
+        if (lives && id != NULL && sqlite3_column_int64(st, 0) != r->rid) {
+            (void)snprintf(ret_id, RB_ID_BYTES, "%s", (const char *)id);
+        }
+        rb_sq_end(st);
+    }
 }
 
 static enum rb_code refuse(struct rb_sq_db *db, struct rb_sq_settle *s, const struct row *r,
@@ -82,6 +105,12 @@ static enum rb_code refuse(struct rb_sq_db *db, struct rb_sq_settle *s, const st
     }
     if (!s->by_fence && (uint64_t)r->version != s->record.version) {
         return conflict(s, RB_CONFLICT_VERSION, "", err);
+    }
+    if (is_revived(s, r)) {
+        effect_owner(db, r, other);
+        if (other[0] != '\0') {
+            return conflict(s, RB_CONFLICT_EFFECT, other, err);
+        }
     }
     if (s->open_intent != NULL) {
         owner(db, SQ_INTENT_GET, s->open_intent, other);
@@ -169,6 +198,9 @@ enum rb_code rb_sq_settle(struct rb_sq_db *db, struct rb_sq_settle *s, int64_t n
     enum rb_code rc = refuse(db, s, &r, err);
     if (rc != RB_OK || rb_sq_broken(db)) {
         return rc;
+    }
+    if (is_revived(s, &r)) {
+        (void)rb_sq_run(db, SQ_EFFECT_PUT, "ki", (const uint8_t *)r.effect, r.rid);
     }
     move_keys(db, s, &r);
     write_row(db, s, &r, now_ms);
