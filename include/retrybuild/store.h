@@ -167,11 +167,12 @@ enum rb_settle_conflict {
     RB_CONFLICT_CHILD,  /* child_key belongs to another retry already; or not_a_child: our own build
                            is somebody's child */
     RB_CONFLICT_VERSION,
+    RB_CONFLICT_EFFECT, /* an ended retry was to live again, but another lives for its effect key */
 };
 
 /* rb_store_settle - one atomic step: the new record, this main task's end or next time, new report
  * tasks, the child index, the next attempt. By fence (task) for workers, by version (task == NULL)
- * for people. */
+ * for people. A record that is terminal and becomes what is not takes its effect key back. */
 struct rb_settle {
     const struct rb_task *task;
     const struct rb_retry

@@ -154,7 +154,7 @@ enum rb_code rb_engine_act(struct rb_engine *e, struct rb_store_session *ses, co
         if (rc == RB_OK) {
             return rb_store_get(ses, retry_id, ret_r, err);
         }
-        if (rc != RB_E_CONFLICT) {
+        if (rc != RB_E_CONFLICT || conflict == RB_CONFLICT_EFFECT) {
             return rc;
         }
     }

@@ -197,7 +197,7 @@ bool rb_engine_stop(struct rb_engine *e, int64_t grace_ms)
         pthread_mutex_unlock(&e->lock);
         if (ended) {
             pthread_join(w->thread, NULL);
-            w->started = false;
+            worker_release(w); /* its session: the store may be closed now */
         } else {
             rb_log(RB_LOG_WARN, "worker.cut", RB_F("worker", w->name));
             pthread_detach(w->thread);

@@ -336,6 +336,24 @@ static enum rb_code learn_clock(struct rb_work *k, bool *ret_ended, struct rb_er
     return look_failed(k, &look, &f.err, err);
 }
 
+/* The end in whole seconds lies too close to the birth: CodeBuild tells it to the millisecond. */
+static enum rb_code learn_end(struct rb_work *k, struct epoch_view *v, bool *ret_ended,
+                              struct rb_err *err)
+{
+    struct rb_fetch f = {.region = k->r->build.region, .id = k->r->build.id};
+
+    rb_fetch_builds(k->w, &f, 1, &k->arena);
+    if (f.rc != RB_OK) {
+        const struct rb_look look = {.status = RB_LOOK_FAILED, .rc = f.rc};
+        *ret_ended = true;
+        return look_failed(k, &look, &f.err, err);
+    }
+    if (f.build != NULL && !rb_facts_merge(&k->r->build, f.build, &k->r->arena)) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for the facts of '%s'", k->r->id);
+    }
+    return check_epoch(k, v, err);
+}
+
 enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err)
 {
     struct rb_look look;
@@ -353,18 +371,18 @@ enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err)
     if (rc != RB_OK) {
         return rc;
     }
-    if (epoch.until_ms > 0 && !epoch.unsure) {
+    if (epoch.unsure) {
+        rc = learn_end(k, &epoch, &ended, err);
+        if (rc != RB_OK || ended) {
+            return rc;
+        }
+    }
+    if (epoch.until_ms > 0) {
         return quarantined(k, &epoch, err);
     }
     rc = look_and_judge(k, epoch.strict, &look, &ended, err);
     if (rc != RB_OK || ended) {
         return rc;
-    }
-    if (epoch.unsure) { /* CodeBuild has just told the end to the millisecond */
-        rc = check_epoch(k, &epoch, err);
-        if (rc != RB_OK || epoch.until_ms > 0) {
-            return rc != RB_OK ? rc : quarantined(k, &epoch, err);
-        }
     }
     rc = write_intent(k, look.highest, err);
     if (rc != RB_OK) {

@@ -12,6 +12,7 @@
 #define RB_LOOK_FIRST 9 /* with our own build: ten in the first call */
 #define RB_GET_MAX 100
 #define RB_LOOK_MAX_BUILDS (RB_LOOK_PAGES * RB_GET_MAX)
+#define RB_HALVES_PART 3 /* of a lease, for asking again in halves */
 #define RB_LOOK_LONG_AGO_MS (15 * 60 * 1000)
 
 static bool definite_no(enum rb_code rc)
@@ -237,8 +238,10 @@ void rb_look_since(struct rb_work *k, struct rb_look *ret, struct rb_err *err)
     }
 }
 
+/* A batch is refused as a whole for one build that we may not see: it is asked for in halves, so
+ * that only that one fails. What there is no time for is asked for later. */
 static void fetch_region(struct rb_worker *w, struct rb_fetch *items, const unsigned *members,
-                         unsigned n, struct rb_arena *a)
+                         unsigned n, int64_t halves_until_boot_ms, struct rb_arena *a)
 {
     const char *ids[RB_GET_MAX];
     struct rb_build *builds = NULL;
@@ -249,6 +252,14 @@ static void fetch_region(struct rb_worker *w, struct rb_fetch *items, const unsi
         ids[i] = items[members[i]].id;
     }
     enum rb_code rc = get_builds(w, items[members[0]].region, ids, n, a, &builds, &n_builds, &err);
+    if (n > 1 && definite_no(rc)) {
+        if (rb_boot_ms(w->e->clock) < halves_until_boot_ms) {
+            fetch_region(w, items, members, n / 2, halves_until_boot_ms, a);
+            fetch_region(w, items, members + n / 2, n - n / 2, halves_until_boot_ms, a);
+            return;
+        }
+        rc = rb_err_set(&err, RB_E_UNAVAIL, "no time to ask for each build by itself");
+    }
     for (unsigned i = 0; i < n; i++) {
         struct rb_fetch *f = &items[members[i]];
         f->rc = rc;
@@ -263,6 +274,9 @@ static void fetch_region(struct rb_worker *w, struct rb_fetch *items, const unsi
 
 void rb_fetch_builds(struct rb_worker *w, struct rb_fetch *items, unsigned n, struct rb_arena *a)
 {
+    int64_t halves_until_boot_ms =
+        rb_boot_ms(w->e->clock) + rb_lease_ms(&w->rt->settings->timing) / RB_HALVES_PART;
+
     for (unsigned i = 0; i < n; i++) {
         items[i].rc = RB_E_INTERNAL; /* = not asked yet */
         items[i].build = NULL;
@@ -278,6 +292,6 @@ void rb_fetch_builds(struct rb_worker *w, struct rb_fetch *items, unsigned n, st
                 members[n_members++] = j;
             }
         }
-        fetch_region(w, items, members, n_members, a);
+        fetch_region(w, items, members, n_members, halves_until_boot_ms, a);
     }
 }

@@ -23,6 +23,7 @@
 struct seen {
     uint64_t slots[RB_SEEN_SLOTS]; /* 0 = free */
     unsigned n;
+    int64_t birth_ms; /* of the store that was offered them */
 };
 
 struct sweep {
@@ -65,10 +66,31 @@ static bool seen_has(const struct seen *s, uint64_t v)
     }
 }
 
+/* Forgetting costs one duplicate each. */
+static void seen_forget(struct seen *s)
+{
+    memset(s->slots, 0, sizeof(s->slots));
+    s->n = 0;
+}
+
+/* A store that lost its memory has to be offered everything again. */
+static enum rb_code seen_check_epoch(struct rb_worker *w, struct seen *s, struct rb_err *err)
+{
+    int64_t birth_ms = 0;
+    enum rb_code rc = rb_store_epoch(w->ses, rb_engine_now_ms(w->e), &birth_ms, err);
+
+    rb_engine_store_state(w->e, rc, err);
+    if (rc == RB_OK && birth_ms != s->birth_ms) {
+        seen_forget(s);
+        s->birth_ms = birth_ms;
+    }
+    return rc;
+}
+
 static void seen_add(struct seen *s, uint64_t v)
 {
-    if (s->n >= RB_SEEN_MOST) { /* forgetting costs one duplicate each */
-        memset(s, 0, sizeof(*s));
+    if (s->n >= RB_SEEN_MOST) {
+        seen_forget(s);
     }
     uint64_t at = v;
     while (s->slots[at & (RB_SEEN_SLOTS - 1)] != 0) {
@@ -264,7 +286,10 @@ static enum rb_code sweep_round(struct rb_worker *w, struct rb_round *ret, struc
     }
     rb_arena_init(&arena, RB_SWEEP_ARENA_BYTES);
     rb_arena_init(&sw.arena, RB_SWEEP_ARENA_BYTES);
-    enum rb_code rc = all_projects(w, &arena, &projects, &n, err);
+    enum rb_code rc = seen_check_epoch(w, sw.seen, err);
+    if (rc == RB_OK) {
+        rc = all_projects(w, &arena, &projects, &n, err);
+    }
     if (rc == RB_OK) {
         rc = sweep_all(&sw, projects, n, err);
     }

@@ -230,6 +230,8 @@ static void after_callback(struct rb_exchange *ex)
     struct ask ask = {.id = NULL};
     if (ex->status == 0 && read_body(ex, &body, &ask)) {
         admit(ex, &ask);
+    } else {
+        rb_metric_add(ex->source->results[RB_RESULT_INVALID], 1);
     }
 }
 
@@ -244,7 +246,7 @@ void rb_handle_retries_post(struct rb_exchange *ex)
     } else if (ex->status == 0) {
         admit(ex, &ask);
     }
-    if (ex->status == 400) {
+    if (ex->phase != RB_EX_WAITING && ex->status == 400) { /* waiting: no longer ours to read */
         rb_metric_add(ex->source->results[RB_RESULT_INVALID], 1);
     }
 }

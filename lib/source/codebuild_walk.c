@@ -7,18 +7,7 @@
 
 enum rb_code rb_walk_drain(struct walk *w, const struct rb_json_token *t, struct rb_err *err)
 {
-    if (t->type != RB_JSON_OBJECT_BEGIN && t->type != RB_JSON_ARRAY_BEGIN) {
-        return RB_OK;
-    }
-    uint32_t depth = w->reader.depth;
-    while (w->reader.depth >= depth) {
-        struct rb_json_token inner;
-        enum rb_code rc = rb_json_next(&w->reader, &inner, err);
-        if (rc != RB_OK) {
-            return rc;
-        }
-    }
-    return RB_OK;
+    return rb_json_skip_rest(&w->reader, t, err);
 }
 
 enum rb_code rb_walk_exhausted(struct rb_err *err)

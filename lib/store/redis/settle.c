@@ -233,9 +233,10 @@ static enum rb_code conflict(struct settling *g, enum rb_settle_conflict c, cons
         rid_text(other, g->s->other_id);
     }
     return rb_err_set(err, RB_E_CONFLICT,
-                      c == RB_CONFLICT_INTENT  ? "'%s' waits: '%s' has an open intent"
-                      : c == RB_CONFLICT_CHILD ? "'%s': the build is the child of '%s'"
-                                               : "'%s' was changed meanwhile%s",
+                      c == RB_CONFLICT_INTENT   ? "'%s' waits: '%s' has an open intent"
+                      : c == RB_CONFLICT_CHILD  ? "'%s': the build is the child of '%s'"
+                      : c == RB_CONFLICT_EFFECT ? "'%s': its build is being retried by '%s'"
+                                                : "'%s' was changed meanwhile%s",
                       g->s->retry->id, g->s->other_id);
 }
 
@@ -293,8 +294,8 @@ static enum rb_code settle_once(struct settling *g, bool *ret_again, struct rb_e
         *ret_again = true;
         return RB_OK;
     }
-    if (code == 'K') {
-        return conflict(g, RB_CONFLICT_CHILD, r->str + 1, err);
+    if (code == 'K' || code == 'L') {
+        return conflict(g, code == 'K' ? RB_CONFLICT_CHILD : RB_CONFLICT_EFFECT, r->str + 1, err);
     }
     bool exists = true;
     char holder[RKEY_RAW];

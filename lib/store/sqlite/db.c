@@ -31,6 +31,7 @@ static const char *const sql[SQ_STMT_COUNT] = {
     [SQ_KEYS_OF] = "SELECT rid, id, state, ended, effect, delivery, until FROM retries"
                    " WHERE rid = ?1",
     [SQ_EFFECT_LOST] = "UPDATE retries SET effect = NULL WHERE rid = ?1",
+    [SQ_EFFECT_TAKE] = "UPDATE retries SET effect = ?2 WHERE rid = ?1",
     [SQ_REPEAT_GET] = "SELECT r.rid, r.id, r.state, p.k, p.until FROM repeats p"
                       " JOIN retries r ON r.rid = p.rid WHERE p.seq = ?1",
     [SQ_REPEAT_PUT] = "INSERT INTO repeats(k, rid, until) VALUES(?1, ?2, ?3)",

@@ -33,6 +33,7 @@ enum rb_sq_stmt {
     SQ_TOKEN_PUT,
     SQ_KEYS_OF,
     SQ_EFFECT_LOST,
+    SQ_EFFECT_TAKE,
     SQ_REPEAT_GET,
     SQ_REPEAT_PUT,
     SQ_CHILD_GET,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "entry.h"
+#include "keys.h"
 
 /* The row as it stands. */
 struct row {
@@ -67,21 +68,36 @@ static enum rb_code conflict(struct rb_sq_settle *s, enum rb_settle_conflict wha
         [RB_CONFLICT_INTENT] = "another retry has an open intent for the project and version:",
         [RB_CONFLICT_CHILD] = "the build is the child of another retry:",
         [RB_CONFLICT_VERSION] = "it was changed meanwhile",
+        [RB_CONFLICT_EFFECT] = "its build is being retried by another one:",
     };
     s->conflict = what;
     (void)snprintf(s->other_id, sizeof(s->other_id), "%s", other);
     return rb_err_set(err, RB_E_CONFLICT, "retry '%s': %s %s", s->record.id, text[what], other);
 }
 
+/* An ended retry is to live again. */
+static bool is_revived(const struct rb_sq_settle *s, const struct row *r)
+{
+    return s->build_key != NULL && rb_state_terminal(r->state) &&
+           !rb_state_terminal(s->record.state);
+}
+
 static enum rb_code refuse(struct rb_sq_db *db, struct rb_sq_settle *s, const struct row *r,
                            struct rb_err *err)
 {
     char other[RB_ID_BYTES];
+    struct rb_sq_holder holder = {0};
     if (s->by_fence && (r->fence == 0 || r->fence != s->fence)) {
         return rb_err_set(err, RB_E_FENCED, "retry '%s': the lease has passed on", s->record.id);
     }
     if (!s->by_fence && (uint64_t)r->version != s->record.version) {
         return conflict(s, RB_CONFLICT_VERSION, "", err);
+    }
+    if (is_revived(s, r)) {
+        holder = rb_sq_effect_get(db, s->build_key);
+        if (holder.rid != 0 && holder.rid != r->rid && holder.ended == 0) {
+            return conflict(s, RB_CONFLICT_EFFECT, holder.id, err);
+        }
     }
     if (s->open_intent != NULL) {
         owner(db, SQ_INTENT_GET, s->open_intent, other);
@@ -169,6 +185,10 @@ enum rb_code rb_sq_settle(struct rb_sq_db *db, struct rb_sq_settle *s, int64_t n
     enum rb_code rc = refuse(db, s, &r, err);
     if (rc != RB_OK || rb_sq_broken(db)) {
         return rc;
+    }
+    if (is_revived(s, &r)) {
+        rb_sq_effect_move(db, s->build_key, r.rid);
+        (void)rb_sq_run(db, SQ_EFFECT_TAKE, "ik", r.rid, s->build_key);
     }
     move_keys(db, s, &r);
     write_row(db, s, &r, now_ms);

@@ -133,6 +133,29 @@ static void many_children_are_asked_for_in_one_call(void **state)
     assert_int_equal(w->n_gets, gets + 1);
 }
 
+static void a_child_that_may_not_be_seen_keeps_no_other_waiting(void **state)
+{
+    struct world *w = *state;
+    char ids[7][RB_ID_BYTES];
+
+    for (int i = 0; i < 7; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "d%d", i);
+        (void)world_deliver(w, world_failed(w, "web", NULL), key, ids[i]);
+        world_work(w, &w->submit, 0);
+        world_end(w, world_child_of(w, ids[i]), "SUCCEEDED");
+    }
+    world_child_of(w, ids[2])->denied = true;
+    world_pass(w, 20000);
+    assert_true(world_round(&w->follow));
+    for (int i = 0; i < 7; i++) {
+        world_expect(w, ids[i], i == 2 ? RB_STATE_RUNNING : RB_STATE_RECOVERED);
+    }
+    world_child_of(w, ids[2])->denied = false;
+    world_work(w, &w->follow, 60000);
+    world_expect(w, ids[2], RB_STATE_RECOVERED);
+}
+
 /* The child fails before its parent knows that it is its own: its event makes a retry of its own,
  * which must neither double nor end the chain. */
 static void a_child_that_fails_before_it_is_known_stays_in_its_chain(void **state)
@@ -199,6 +222,7 @@ int main(void)
         T(a_stopped_child_ends_the_chain),
         T(a_child_that_vanished_is_dead_in_the_end),
         T(many_children_are_asked_for_in_one_call),
+        T(a_child_that_may_not_be_seen_keeps_no_other_waiting),
         T(a_child_that_fails_before_it_is_known_stays_in_its_chain),
         T(the_retry_of_an_early_failure_takes_the_chain_over),
     };

@@ -173,6 +173,25 @@ static void an_unknown_build_is_refused(void **state)
     assert_true(world_noted(w, id, "CodeBuild does not know this build"));
 }
 
+static void a_build_that_may_not_be_seen_spoils_no_other(void **state)
+{
+    struct world *w = *state;
+    char ids[9][RB_ID_BYTES];
+
+    for (int i = 0; i < 9; i++) {
+        char key[16];
+        struct world_build *b = world_failed(w, i == 4 ? "secret" : "web", "main");
+        b->denied = i == 4;
+        snprintf(key, sizeof(key), "d%d", i);
+        assert_int_equal(world_deliver_bare(w, b, key, ids[i]), RB_ADMIT_NEW);
+    }
+    assert_true(world_round(&w->inspect));
+    for (int i = 0; i < 9; i++) {
+        world_expect(w, ids[i], i == 4 ? RB_STATE_REFUSED : RB_STATE_SCHEDULED);
+    }
+    assert_true(world_noted(w, ids[4], "not authorized"));
+}
+
 static void a_look_that_fails_is_repeated_until_it_does_not(void **state)
 {
     struct world *w = *state;
@@ -386,6 +405,7 @@ int main(void)
         T(a_running_build_is_refused_to_a_person),
         T(a_running_build_is_looked_at_again_for_an_event),
         T(an_unknown_build_is_refused),
+        T(a_build_that_may_not_be_seen_spoils_no_other),
         T(a_look_that_fails_is_repeated_until_it_does_not),
         T(a_failure_that_nobody_delivered_is_found),
         T(a_delivery_gets_its_fair_chance_before_the_sweep),

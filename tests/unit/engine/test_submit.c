@@ -137,6 +137,24 @@ static void what_failed_before_the_memory_began_waits_out_the_quarantine(void **
     assert_true(world_noted(w, id, "before the store's memory begins"));
 }
 
+/* An event tells whole seconds: just after the birth its build seems to have ended before it. */
+static void what_failed_in_the_first_second_is_judged_by_the_end_that_codebuild_tells(void **state)
+{
+    struct world *w = *state;
+    struct world_build *b = world_failed(w, "web", NULL);
+
+    b->b.started_ms = WORLD_START - 120000;
+    b->b.ended_ms = WORLD_START + 10;
+    (void)world_started(w, "web", NULL); /* somebody else's of the same project */
+    struct world_build told = *b;
+    told.b.ended_ms = WORLD_START - 1000;
+    world_pass(w, 500);
+    (void)world_deliver(w, &told, "d1", id);
+    world_work(w, &w->submit, 10000);
+    world_expect(w, id, RB_STATE_RUNNING);
+    assert_int_equal(w->n_effects, 1);
+}
+
 static void what_a_forgotten_call_started_is_not_started_again(void **state)
 {
     struct world *w = *state;
@@ -288,6 +306,7 @@ int main(void)
         T(a_project_that_codebuild_does_not_know_is_refused),
         T(a_build_that_succeeded_after_all_is_refused),
         T(what_failed_before_the_memory_began_waits_out_the_quarantine),
+        T(what_failed_in_the_first_second_is_judged_by_the_end_that_codebuild_tells),
         T(what_a_forgotten_call_started_is_not_started_again),
         T(a_pause_lets_nothing_out),
         T(an_unknown_clock_lets_nothing_out),

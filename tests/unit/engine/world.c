@@ -98,8 +98,8 @@ void world_close(struct world *w)
         worker_close(all[i]);
     }
     rb_store_session_close(w->ses);
-    rb_engine_free(w->engine);
     rb_store_close(w->store);
+    rb_engine_free(w->engine);
 }
 
 void world_restart(struct world *w)

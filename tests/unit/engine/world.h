@@ -23,6 +23,7 @@ struct world_build {
     struct rb_build b; /* id NULL = free */
     char id[80], arn[160], next_auto_retry[160], parent[80];
     bool hidden; /* not in lists and look-ups yet */
+    bool denied; /* we may not look at it: a look-up that names it fails as a whole */
 };
 
 /* What the next call of RetryBuild does; the default is a child at once. */

@@ -243,6 +243,7 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
 {
     struct world *w = the_world;
     struct rb_build *out = rb_arena_alloc(a, n * sizeof(*out));
+    bool denied = false;
 
     (void)c;
     assert_string_equal(region, WORLD_REGION);
@@ -258,11 +259,15 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
     pthread_mutex_lock(&w->lock);
     for (unsigned i = 0; i < n; i++) {
         struct world_build *b = world_find(w, ids[i]);
+        denied = denied || (b != NULL && b->denied);
         if (b != NULL && !b->hidden) {
             assert_true(rb_build_copy(&out[(*ret_n)++], &b->b, a));
         }
     }
     pthread_mutex_unlock(&w->lock);
+    if (denied) {
+        return rb_err_set(err, RB_E_REFUSED, "not authorized to look at one of these builds");
+    }
     *ret_builds = out;
     return RB_OK;
 }

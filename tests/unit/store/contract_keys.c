@@ -187,6 +187,53 @@ static void keys_survive_a_restart(void **state)
     entry_release(&e);
 }
 
+static void give_up(struct fix *f, int64_t now)
+{
+    struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, now);
+    rb_retry_enter(t->retry, RB_STATE_DEAD, now, "unknown outcome");
+    struct rb_settle s = {.next = RB_TASK_NONE};
+    assert_int_equal(settle(f, t, &s, now), RB_OK);
+    rb_task_free(t);
+}
+
+static enum rb_code revive(struct fix *f, const char *id, struct rb_settle *s)
+{
+    struct rb_retry *r = get(f, id);
+    rb_retry_enter(r, RB_STATE_SCHEDULED, T0 + HOUR, "requeued by ops");
+    *s = (struct rb_settle){.retry = r, .next = RB_TASK_SUBMIT, .next_due_ms = T0 + HOUR};
+    enum rb_code rc = settle(f, NULL, s, T0 + HOUR);
+    rb_retry_free(r);
+    return rc;
+}
+
+static void an_ended_retry_does_not_live_again_beside_another_of_its_build(void **state)
+{
+    struct fix *f = *state;
+    char id[RB_ID_BYTES], other_id[RB_ID_BYTES];
+    struct rb_settle s;
+    struct entry e;
+    admit_new(f, "web", 1, T0, id);
+    give_up(f, T0);
+    entry_init(&e, "web", 1, 0, T0 + SECOND);
+    e.a.mode = RB_ADMIT_PERSON;
+    assert_int_equal(admit(f, &e, T0 + SECOND), RB_ADMIT_NEW);
+    memcpy(other_id, e.retry->id, sizeof(other_id));
+    entry_release(&e);
+    assert_int_equal(revive(f, id, &s), RB_E_CONFLICT);
+    assert_int_equal(s.conflict, RB_CONFLICT_EFFECT);
+    assert_string_equal(s.other_id, other_id);
+    assert_int_equal(state_of(f, id), RB_STATE_DEAD);
+    give_up(f, T0 + SECOND);
+    assert_int_equal(revive(f, id, &s), RB_OK);
+    assert_int_equal(revive(f, other_id, &s), RB_E_CONFLICT); /* the key is the first one's again */
+    assert_string_equal(s.other_id, id);
+    entry_init(&e, "web", 1, 0, T0 + HOUR);
+    e.a.mode = RB_ADMIT_PERSON;
+    assert_int_equal(admit(f, &e, T0 + HOUR), RB_ADMIT_DUPLICATE);
+    assert_string_equal(e.a.retry_id, id);
+    entry_release(&e);
+}
+
 const struct CMUnitTest contract_keys_tests[] = {
     STORE_TEST(a_repeated_token_gives_the_same_retry),
     STORE_TEST(a_repeated_token_with_other_parameters_is_a_mismatch),
@@ -201,5 +248,6 @@ const struct CMUnitTest contract_keys_tests[] = {
     STORE_TEST(an_effect_key_is_free_a_day_after_the_end),
     STORE_TEST(an_effect_key_is_held_as_long_as_its_retry_lives),
     STORE_TEST(keys_survive_a_restart),
+    STORE_TEST(an_ended_retry_does_not_live_again_beside_another_of_its_build),
     {0},
 };

@@ -13,9 +13,11 @@
 --       score, state score, effect value, [how long keys are remembered, delivery value],
 --       stage, destination, due …]
 -- Answer: O done (then N, or D and id, of the next attempt), F fenced, V other version, X no such
--- retry, E and the effect key that belongs here, I or K and who holds the intent or the child.
+-- retry, E and the effect key that belongs here, I, K or L and who holds the intent, the child or,
+-- alive, the effect key of an ended retry that was to live again.
 local OPEN, CLOSE, NO_CHILD, NEW_CHILD, NEXT, NEXT_DELIVERY = 1, 2, 4, 8, 16, 32
 local meta = {byte(ARGV[1], 1, 10)}
+local FIRST_TERMINAL = 5
 local by_fence, keep, kind, state, asked = meta[1] == 1, meta[2] == 1, meta[3], meta[4], meta[5]
 local n_reports, next_reports = meta[6], meta[7]
 local id, now, channel, expected, body = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
@@ -82,6 +84,13 @@ end
 
 -- 2. what stands in the way
 local open, close, child, child_key
+local revived = old_state >= FIRST_TERMINAL and state < FIRST_TERMINAL
+if revived then
+    local holder = call('GET', effect)
+    if holder and sub(holder, 1, 16) ~= id and u48(holder, 17) == 0 then
+        return 'L' .. sub(holder, 1, 16)
+    end
+end
 if has(asked, OPEN) then
     open = key()
     local gone, holder = arg(), call('GET', open)
@@ -149,7 +158,7 @@ if not repeated then
         end
     end
     local held = old_state ~= state and call('GET', effect)
-    if held and sub(held, 1, 16) == id and held ~= effect_value then
+    if revived or (held and sub(held, 1, 16) == id and held ~= effect_value) then
         call('SET', effect, effect_value)
     end
     if open then
