@@ -81,9 +81,6 @@ void rb_engine_free(struct rb_engine *e)
     if (e == NULL || e->cut) {
         return; /* a thread that was left behind may still look at it */
     }
-    if (e->store != NULL) {
-        rb_store_on_due(e->store, NULL, NULL); /* a thread of the store may be about to wake us */
-    }
     for (unsigned i = 0; i < e->n_workers; i++) {
         worker_release(&e->workers[i]);
     }
@@ -203,6 +200,9 @@ bool rb_engine_stop(struct rb_engine *e, int64_t grace_ms)
             pthread_detach(w->thread);
             e->cut = true;
         }
+    }
+    if (e->store != NULL) {
+        rb_store_on_due(e->store, NULL, NULL); /* no thread of the store wakes us any more */
     }
     return all;
 }

@@ -80,7 +80,11 @@ static void answer(struct script_server *s, struct client *c, size_t len)
 
     pthread_mutex_lock(&s->lock);
     assert(s->n_requests < REQUESTS_MAX);
-    s->requests[s->n_requests++] = strndup(c->data, len);
+    char *request = malloc(len + 1);
+    assert(request != NULL);
+    memcpy(request, c->data, len);
+    request[len] = '\0';
+    s->requests[s->n_requests++] = request;
     if (s->next_reply < s->n_replies) {
         r = s->replies[s->next_reply++];
     }
