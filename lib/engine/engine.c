@@ -81,6 +81,9 @@ void rb_engine_free(struct rb_engine *e)
     if (e == NULL || e->cut) {
         return; /* a thread that was left behind may still look at it */
     }
+    if (e->store != NULL) {
+        rb_store_on_due(e->store, NULL, NULL); /* a thread of the store may be about to wake us */
+    }
     for (unsigned i = 0; i < e->n_workers; i++) {
         worker_release(&e->workers[i]);
     }

@@ -67,8 +67,9 @@ class Sim:
     def client(self, key=KEY, secret=SECRET, attempts=1, timeout=60):
         config = botocore.config.Config(retries={"total_max_attempts": attempts, "mode": "standard"},
                                         read_timeout=timeout, connect_timeout=5)
-        return boto3.client("codebuild", region_name="us-east-1", endpoint_url=self.url, aws_access_key_id=key,
-                            aws_secret_access_key=secret, config=config)
+        session = boto3.session.Session()  # the shared one is for one thread only
+        return session.client("codebuild", region_name="us-east-1", endpoint_url=self.url, aws_access_key_id=key,
+                              aws_secret_access_key=secret, config=config)
 
     def raw(self, operation, body, headers=None, timeout=60):
         """(status, headers, body); raises on a broken answer."""
