@@ -1,6 +1,8 @@
-/* parse_bench.c - the listener's own work for one delivery, without sockets: reading the body, and the record of the retry.
+/* parse_bench.c - the listener's own work for one delivery, without sockets: reading the body, and
+ * the record of the retry.
  *
- * usage: parse_bench BODY_FILE [ROUNDS]; prints microseconds of CPU for a reading and for an encoding.
+ * usage: parse_bench BODY_FILE [ROUNDS]; prints microseconds of CPU for a reading and for an
+ * encoding.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +46,8 @@ static bool slurp(const char *path, struct rb_buf *out)
     return !rb_buf_failed(out);
 }
 
-static bool read_once(const struct rb_source_type *type, const struct rb_request *req, struct rb_arena *a, struct rb_events *ret)
+static bool read_once(const struct rb_source_type *type, const struct rb_request *req,
+                      struct rb_arena *a, struct rb_events *ret)
 {
     static const struct rb_source_setting setting = {.name = "bench", .type = "eventbridge"};
     struct rb_err err = {.code = RB_OK};
@@ -63,7 +66,11 @@ int main(int argc, char **argv)
         return 2;
     }
     long rounds = argc > 2 ? strtol(argv[2], NULL, 10) : ROUNDS;
-    struct rb_request req = {.method = "POST", .path = "/", .body = {body.data, body.len}, .header = no_header, .now_ms = 1};
+    struct rb_request req = {.method = "POST",
+                             .path = "/",
+                             .body = {body.data, body.len},
+                             .header = no_header,
+                             .now_ms = 1};
     struct rb_arena a;
     struct rb_events events;
     rb_arena_init(&a, 1 << 20);
@@ -76,12 +83,14 @@ int main(int argc, char **argv)
     }
     double read_us = (cpu_us() - start) / (double)rounds;
     RB_CLEANUP(rb_retry_freep) struct rb_retry *r = rb_retry_new();
-    if (r == NULL || events.n == 0 || !rb_build_copy(&r->build, &events.items[0].build, &r->arena)) {
+    if (r == NULL || events.n == 0 ||
+        !rb_build_copy(&r->build, &events.items[0].build, &r->arena)) {
         return 1;
     }
     rb_id_make(rb_random_system(), "rty_", 1, 0, r->id);
     rb_id_make(rb_random_system(), "chn_", 1, 0, r->chain);
-    r->source = (struct rb_delivery){.source = "eventbridge", .type = "eventbridge", .key = events.delivery_id, .at_ms = 1};
+    r->source = (struct rb_delivery){
+        .source = "eventbridge", .type = "eventbridge", .key = events.delivery_id, .at_ms = 1};
     start = cpu_us();
     for (long i = 0; i < rounds; i++) {
         struct rb_err err = {.code = RB_OK};
@@ -90,7 +99,8 @@ int main(int argc, char **argv)
             return 1;
         }
     }
-    (void)printf("read %.2f us of %zu bytes, encode %.2f us to %zu bytes\n", read_us, body.len, (cpu_us() - start) / (double)rounds, record.len);
+    (void)printf("read %.2f us of %zu bytes, encode %.2f us to %zu bytes\n", read_us, body.len,
+                 (cpu_us() - start) / (double)rounds, record.len);
     rb_arena_release(&a);
     return 0;
 }
