@@ -2,9 +2,8 @@
  *
  * The store sees that at admission, unless the child failed before its parent had written it down
  * (its answer was lost). Then there are two who could go on with the chain: the parent's follower,
- * and the retry of that failure. While the parent follows, the retry ends as superseded; once the
- * parent has ended without a next attempt, because this retry holds the failure's key, this retry
- * becomes the next attempt.
+ * and the retry of that failure. The retry holds the failure's key, so the parent ends without a
+ * next attempt of its own; the retry waits for that end and becomes the next attempt.
  */
 #include "internal.h"
 
@@ -12,6 +11,7 @@
 #include <string.h>
 
 #define RB_CHAIN_NOTE_BYTES 200
+#define RB_PARENT_AGAIN_MS 1000
 
 static bool link_to(struct rb_retry *r, const struct rb_retry *parent)
 {
@@ -51,6 +51,10 @@ enum rb_code rb_chain_join(struct rb_work *k, const char *owner, bool *ret_joine
         return link_to(r, parent)
                    ? RB_OK
                    : rb_err_set(err, RB_E_NOMEM, "no memory for the chain of '%s'", r->id);
+    }
+    if (rc == RB_OK && !rb_state_terminal(parent->state) && strcmp(owner, r->id) != 0) {
+        snprintf(note, sizeof(note), "waiting until %s has seen the end of this build", owner);
+        return rb_work_later(k, RB_PARENT_AGAIN_MS, note, err);
     }
     snprintf(note, sizeof(note), "this build is the child of %s, which takes care of it", owner);
     return rb_work_finish(k, RB_STATE_SUPERSEDED, note, err);

@@ -30,25 +30,6 @@ static enum rb_code again(struct rb_work *k, const char *what, enum rb_state end
     return rb_work_finish(k, end, why, err);
 }
 
-/* The build was started by one of our retries, which may not have seen its end yet. */
-static enum rb_code known_child(struct rb_work *k, const char *owner, bool *ret_go_on,
-                                struct rb_err *err)
-{
-    RB_CLEANUP(rb_retry_freep) struct rb_retry *parent = NULL;
-    char note[RB_INSPECT_NOTE_BYTES];
-
-    *ret_go_on = false;
-    enum rb_code rc = rb_store_get(k->w->ses, owner, &parent, err);
-    if (rc != RB_OK && rc != RB_E_NOT_FOUND) {
-        return rc;
-    }
-    snprintf(note, sizeof(note), "waiting until %s has seen the end of this build", owner);
-    if (rc == RB_OK && !rb_state_terminal(parent->state) && rb_work_count_notes(k->r, note) == 0) {
-        return rb_work_later(k, 2 * RB_INSPECT_AGAIN_MS, note, err);
-    }
-    return rb_chain_join(k, owner, ret_go_on, err);
-}
-
 static enum rb_code decide(struct rb_work *k, struct rb_err *err)
 {
     struct rb_retry *r = k->r;
@@ -102,7 +83,7 @@ static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct
     }
     if (owner[0] != '\0' && strcmp(owner, k->r->previous) != 0) {
         bool go_on = false;
-        rc = known_child(k, owner, &go_on, err);
+        rc = rb_chain_join(k, owner, &go_on, err);
         if (rc != RB_OK || !go_on) {
             return rc;
         }

@@ -192,7 +192,8 @@ int64_t rb_lease_ms(const struct rb_timing *t);
 
 /* ---- chains ---- */
 /* rb_chain_join - the task's build is the child of @owner: become the next attempt of that chain
- * (*ret_joined; nothing is written yet), or end as superseded (written). */
+ * (*ret_joined; nothing is written yet), wait until @owner has ended, or end as superseded (both
+ * written). */
 enum rb_code rb_chain_join(struct rb_work *k, const char *owner, bool *ret_joined,
                            struct rb_err *err);
 /* rb_chain_input - what the policy is asked about @failed; attempt is left 0. */

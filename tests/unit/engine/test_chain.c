@@ -173,11 +173,12 @@ static void a_child_that_fails_before_it_is_known_stays_in_its_chain(void **stat
     assert_int_equal(w->n_effects, 1);
     world_work(w, &w->submit, 10000); /* the parent adopts, the other sees whose child it is */
     world_expect(w, id, RB_STATE_RUNNING);
-    world_expect(w, other_id, RB_STATE_SUPERSEDED);
+    world_expect(w, other_id, RB_STATE_SCHEDULED);
+    assert_true(world_noted(w, other_id, "has seen the end"));
+    assert_int_equal(w->n_effects, 1);
     world_work(w, &w->follow, 20000);
     world_expect(w, id, RB_STATE_FAILED_AGAIN);
     world_work(w, &w->submit, 10000);
-    world_newest(w, other_id);
     world_expect(w, other_id, RB_STATE_RUNNING);
     RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, other_id);
     assert_int_equal(r->attempt, 2);
