@@ -6,6 +6,7 @@
 #include <retrybuild/cleanup.h>
 #include <retrybuild/config.h>
 #include <retrybuild/json.h>
+#include <retrybuild/str.h>
 #include <retrybuild/url.h>
 
 #include "client.h"
@@ -33,6 +34,13 @@ int rb_client_open(struct rb_client *c, const struct rb_command *command)
     if (c->server == NULL) {
         const char *env = getenv("RETRYBUILD_URL");
         c->server = env != NULL && env[0] != '\0' ? env : "http://127.0.0.1:8080";
+    }
+    size_t scheme = rb_str_starts(c->server, "http://")    ? 7
+                    : rb_str_starts(c->server, "https://") ? 8
+                                                           : 0;
+    if (scheme == 0 || c->server[scheme] == '\0' || c->server[scheme] == '/') {
+        rb_cli_error(command, "--server is no URL such as http://127.0.0.1:8080");
+        return RB_EXIT_USAGE;
     }
     int status = load_token(c);
     if (status != RB_EXIT_OK) {

@@ -122,11 +122,14 @@ static void stop(struct service *s)
     }
     bool whole = s->engine == NULL || rb_engine_stop(s->engine, grace_ms);
     rb_httpd_stop(s->httpd, grace_ms);
-    rb_engine_free(s->engine);
-    rb_aws_free(s->aws);
-    rb_store_close(s->store);
     rb_log(RB_LOG_INFO, "service.stopped",
            RB_F("work", whole ? "finished" : "cut; its leases run out"));
+    if (!whole) {
+        _exit(RB_EXIT_OK); /* a thread that would not end still uses everything below */
+    }
+    rb_store_close(s->store);
+    rb_engine_free(s->engine);
+    rb_aws_free(s->aws);
 }
 
 static void log_diff(const char *diff)

@@ -27,7 +27,9 @@ struct rb_engine_deps {
 
 enum rb_code rb_engine_new(const struct rb_engine_deps *deps, struct rb_engine **ret_e,
                            struct rb_err *err);
-void rb_engine_free(struct rb_engine *e); /* after stop; NULL accepted */
+/* rb_engine_free - after stop, and after the store is closed: until then the store's own threads
+ * may still call the engine to say that work is due. NULL accepted. */
+void rb_engine_free(struct rb_engine *e);
 /* rb_engine_start - threads: workers.submit submitters, 1 inspector, 1 follower, workers.report
  * reporters, 1 sweeper, 1 keeper (gauges, retention). submit = 0: only reporters and the keeper. */
 enum rb_code rb_engine_start(struct rb_engine *e, struct rb_err *err);
@@ -60,6 +62,9 @@ struct rb_person_request {
  * with an inspect task (its build is not known yet). */
 enum rb_code rb_engine_person_new(struct rb_engine *e, const struct rb_person_request *p,
                                   struct rb_admission **ret_a, struct rb_err *err);
+/* rb_engine_person_continue - the build turned out to be the child of @parent, which has ended: the
+ * same request as the next attempt of that chain, to be admitted once more. */
+void rb_engine_person_continue(struct rb_admission *a, const struct rb_retry *parent);
 void rb_engine_admission_free(struct rb_admission *a); /* frees the record too; NULL accepted */
 
 /* ---- what a person may do with a retry; for the API's own thread and session ---- */

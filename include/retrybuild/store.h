@@ -47,7 +47,8 @@ void rb_store_close(
 bool rb_store_up(const struct rb_store *s);
 /* rb_store_on_due - @fn is called (from a thread of the store, quickly, no calls back into the
  * store) when a task of @kind may have become due because of an admission or settle in this or, for
- * Redis, any process. Set before sessions are opened. */
+ * Redis, any process. Set before sessions are opened; NULL when nobody listens any more: on return
+ * no call is under way, and @arg may go. */
 void rb_store_on_due(struct rb_store *s, void (*fn)(void *arg, enum rb_task_kind kind), void *arg);
 
 enum rb_code rb_store_session_open(struct rb_store *s, struct rb_store_session **ret_ses,

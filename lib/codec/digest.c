@@ -14,6 +14,9 @@
 
 #include <retrybuild/digest.h>
 
+#define PART_PREFIX 8
+#define PARTS_GATHERED 512
+
 struct contexts {
     EVP_MD_CTX *sha256;
     EVP_MAC_CTX *hmac;
@@ -90,22 +93,40 @@ void rb_sha256_hex(const void *data, size_t len, char ret_hex[RB_SHA256_HEX_BYTE
     rb_hex(digest, sizeof(digest), ret_hex);
 }
 
+static void put_length(uint8_t *to, struct rb_slice part)
+{
+    uint64_t len = part.ptr == NULL ? UINT64_MAX : part.len;
+    for (size_t byte = 0; byte < PART_PREFIX; byte++) {
+        to[byte] = (uint8_t)(len >> (56 - 8 * byte));
+    }
+}
+
 void rb_sha256_parts(const struct rb_slice *parts, size_t n, uint8_t ret_digest[RB_SHA256_BYTES])
 {
     EVP_MD_CTX *c = contexts()->sha256;
+    uint8_t
+        gathered[PARTS_GATHERED]; /* a call of the library costs as much as the bytes it takes */
+    size_t used = 0;
     need(EVP_DigestInit_ex2(c, shared.sha256, NULL) == 1);
     for (size_t i = 0; i < n; i++) {
-        uint64_t len = parts[i].ptr == NULL ? UINT64_MAX : parts[i].len;
-        uint8_t prefix[8];
-        for (size_t byte = 0; byte < sizeof(prefix); byte++) {
-            prefix[byte] = (uint8_t)(len >> (56 - 8 * byte));
+        size_t len = parts[i].ptr == NULL ? 0 : parts[i].len;
+        if (used > 0 && used + PART_PREFIX + len > sizeof(gathered)) {
+            need(EVP_DigestUpdate(c, gathered, used) == 1);
+            used = 0;
         }
-        need(EVP_DigestUpdate(c, prefix, sizeof(prefix)) == 1);
-        if (parts[i].ptr != NULL) {
-            need(EVP_DigestUpdate(c, parts[i].ptr, parts[i].len) == 1);
+        put_length(gathered + used, parts[i]);
+        used += PART_PREFIX;
+        if (len <= sizeof(gathered) - used) {
+            memcpy(gathered + used, len == 0 ? "" : parts[i].ptr, len);
+            used += len;
+        } else {
+            need(EVP_DigestUpdate(c, gathered, used) == 1 &&
+                 EVP_DigestUpdate(c, parts[i].ptr, len) == 1);
+            used = 0;
         }
     }
-    need(EVP_DigestFinal_ex(c, ret_digest, NULL) == 1);
+    need((used == 0 || EVP_DigestUpdate(c, gathered, used) == 1) &&
+         EVP_DigestFinal_ex(c, ret_digest, NULL) == 1);
 }
 
 void rb_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,

@@ -21,8 +21,9 @@ static inline uint32_t json_hash_end(uint64_t h, uint64_t last_word, size_t len)
     return (uint32_t)(json_mix(json_mix(h, last_word), len) >> 32);
 }
 
-/* json_hash_plain - hash of a key without escapes. */
-static inline uint32_t json_hash_plain(struct rb_slice raw)
+/* json_hash_plain - hash of a key without escapes; @end is the document's, beyond which nothing is
+ * read. */
+static inline uint32_t json_hash_plain(struct rb_slice raw, const char *end)
 {
     uint64_t h = 0;
     uint64_t word = 0;
@@ -33,6 +34,14 @@ static inline uint32_t json_hash_plain(struct rb_slice raw)
         h = json_mix(h, word);
     }
     word = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (end - p >= (ptrdiff_t)sizeof(word)) {
+        memcpy(&word, p, sizeof(word));
+        word &= (UINT64_C(1) << (8 * left)) - 1;
+        return json_hash_end(h, word, raw.len);
+    }
+#endif
+    (void)end;
     for (size_t i = 0; i < left; i++) {
         word |= (uint64_t)(unsigned char)p[i] << 8 * i;
     }

@@ -159,7 +159,7 @@ static bool read_number(struct rb_json_reader *r, struct rb_json_token *t)
     return true;
 }
 
-static void plain_token(struct rb_json_token *t, enum rb_json_type type)
+static inline void plain_token(struct rb_json_token *t, enum rb_json_type type)
 {
     *t = (struct rb_json_token){.type = type, .raw = {.ptr = NULL, .len = 0}};
 }
@@ -198,7 +198,7 @@ static bool close_container(struct rb_json_reader *r, struct rb_json_token *t)
     return true;
 }
 
-static bool read_value(struct rb_json_reader *r, struct rb_json_token *t)
+static inline bool read_value(struct rb_json_reader *r, struct rb_json_token *t)
 {
     bool good = false;
     switch (*r->p) {
@@ -248,7 +248,7 @@ static bool has_key(const struct rb_json_reader *r, const struct rb_json_level *
 static inline bool note_key(struct rb_json_reader *r, const struct rb_json_token *t)
 {
     struct rb_json_level *l = &r->level[r->depth - 1];
-    uint32_t hash = t->escaped ? json_hash_escaped(t->raw) : json_hash_plain(t->raw);
+    uint32_t hash = t->escaped ? json_hash_escaped(t->raw) : json_hash_plain(t->raw, r->end);
     uint64_t bit = UINT64_C(1) << (hash & 63U);
     if ((l->seen & bit) != 0 && has_key(r, l, t, hash)) {
         return fail(r, RB_E_INVALID, "duplicate key");
@@ -266,13 +266,12 @@ static inline bool note_key(struct rb_json_reader *r, const struct rb_json_token
 }
 
 /* read_key - the key and the colon behind it. */
-static bool read_key(struct rb_json_reader *r, struct rb_json_token *t)
+static inline bool read_key(struct rb_json_reader *r, struct rb_json_token *t)
 {
     if (*r->p != '"') {
         return fail(r, RB_E_INVALID, "key expected");
     }
-    struct rb_json_token key;
-    if (!read_string(r, &key, RB_JSON_KEY) || !note_key(r, &key)) {
+    if (!read_string(r, t, RB_JSON_KEY) || !note_key(r, t)) {
         return false;
     }
     r->p = skip_blanks(r->p, r->end);
@@ -281,12 +280,11 @@ static bool read_key(struct rb_json_reader *r, struct rb_json_token *t)
     }
     r->p++;
     r->state = WANT_VALUE;
-    *t = key;
     return true;
 }
 
 /* read_next_member - behind a value in a container. */
-static bool read_next_member(struct rb_json_reader *r, struct rb_json_token *t)
+static inline bool read_next_member(struct rb_json_reader *r, struct rb_json_token *t)
 {
     bool in_object = r->level[r->depth - 1].is_object;
     if (*r->p == (in_object ? '}' : ']')) {
@@ -302,7 +300,7 @@ static bool read_next_member(struct rb_json_reader *r, struct rb_json_token *t)
     return in_object ? read_key(r, t) : read_value(r, t);
 }
 
-static bool read_token(struct rb_json_reader *r, struct rb_json_token *t)
+static inline bool read_token(struct rb_json_reader *r, struct rb_json_token *t)
 {
     r->p = skip_blanks(r->p, r->end);
     if (r->p == r->end) {
@@ -347,11 +345,13 @@ enum rb_code rb_json_skip_rest(struct rb_json_reader *r, const struct rb_json_to
         return RB_OK;
     }
     uint32_t outside = r->depth - 1;
+    struct rb_json_token inner = {.type = RB_JSON_END};
+    if (r->failure != RB_OK) {
+        return report(r, err);
+    }
     while (r->depth > outside) {
-        struct rb_json_token inner = {.type = RB_JSON_END};
-        enum rb_code rc = rb_json_next(r, &inner, err);
-        if (rc != RB_OK) {
-            return rc;
+        if (!read_token(r, &inner)) {
+            return report(r, err);
         }
     }
     return RB_OK;

@@ -339,6 +339,16 @@ enum rb_code rb_engine_person_new(struct rb_engine *e, const struct rb_person_re
     return RB_OK;
 }
 
+void rb_engine_person_continue(struct rb_admission *a, const struct rb_retry *parent)
+{
+    struct rb_retry *r = ((struct admission_box *)a)->retry;
+
+    memcpy(r->previous, parent->id, sizeof(r->previous));
+    memcpy(r->chain, parent->chain, sizeof(r->chain));
+    r->attempt = parent->attempt + 1;
+    a->rc = RB_E_INTERNAL;
+}
+
 /* What the parent of an attempt hands on. */
 static bool inherit(struct rb_retry *next, const struct rb_retry *r)
 {

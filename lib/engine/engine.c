@@ -81,6 +81,9 @@ void rb_engine_free(struct rb_engine *e)
     if (e == NULL || e->cut) {
         return; /* a thread that was left behind may still look at it */
     }
+    if (e->store != NULL) {
+        rb_store_on_due(e->store, NULL, NULL); /* a thread of the store may be about to wake us */
+    }
     for (unsigned i = 0; i < e->n_workers; i++) {
         worker_release(&e->workers[i]);
     }
@@ -194,7 +197,7 @@ bool rb_engine_stop(struct rb_engine *e, int64_t grace_ms)
         pthread_mutex_unlock(&e->lock);
         if (ended) {
             pthread_join(w->thread, NULL);
-            w->started = false;
+            worker_release(w); /* its session: the store may be closed now */
         } else {
             rb_log(RB_LOG_WARN, "worker.cut", RB_F("worker", w->name));
             pthread_detach(w->thread);

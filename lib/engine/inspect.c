@@ -6,6 +6,7 @@
 
 #include <retrybuild/counters.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "fault.h"
 
@@ -80,7 +81,7 @@ static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct
     if (rc != RB_OK) {
         return rc;
     }
-    if (owner[0] != '\0') {
+    if (owner[0] != '\0' && strcmp(owner, k->r->previous) != 0) {
         bool go_on = false;
         rc = rb_chain_join(k, owner, &go_on, err);
         if (rc != RB_OK || !go_on) {

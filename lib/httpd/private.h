@@ -25,7 +25,7 @@
 #define RB_HEADER_BYTES_MAX 8192
 #define RB_HEADERS_MAX 64
 #define RB_URL_BYTES_MAX 1024
-#define RB_CONNECTION_MEMORY_BYTES 16384
+#define RB_CONNECTION_MEMORY_BYTES 12288
 #define RB_ANSWER_MAX_BYTES (8 * 1024 * 1024)
 #define RB_BODY_KEEP_BYTES 16384 /* a larger body buffer is freed after its request */
 #define RB_SPARE_EXCHANGES 512

@@ -143,9 +143,10 @@ static void load_and_show(struct rb_exchange *ex, struct rb_store_session *ses)
     rb_answer_json(ex, ex->status);
 }
 
-static void finish(struct rb_exchange *ex)
+/* outcome - what the store said of the admission: a problem is answered, or status and id are set
+ * for the job that shows the retry. False after a problem. */
+static bool outcome(struct rb_exchange *ex, const struct rb_admission *a)
 {
-    const struct rb_admission *a = ex->admissions[0];
     enum rb_delivery_result result = RB_RESULT_ACCEPTED;
     if (a->rc != RB_OK) {
         result = a->rc == RB_E_FULL ? RB_RESULT_OVERLOADED : RB_RESULT_UNAVAILABLE;
@@ -164,9 +165,40 @@ static void finish(struct rb_exchange *ex)
             rb_answer_header(ex, "Idempotent-Replayed", "true");
         }
         (void)memcpy(ex->retry_id, a->retry_id, sizeof ex->retry_id);
-        rb_exchange_job(ex, load_and_show);
     }
     rb_metric_add(ex->source->results[result], 1);
+    return result == RB_RESULT_ACCEPTED || result == RB_RESULT_DUPLICATE;
+}
+
+/* continue_chain - the build is the child of a retry. While that one lives it is the answer; once
+ * it has ended, the request is the next attempt of its chain. */
+static void continue_chain(struct rb_exchange *ex, struct rb_store_session *ses)
+{
+    struct rb_err err = {.code = RB_OK};
+    struct rb_admission *a = ex->admissions[0];
+    RB_CLEANUP(rb_retry_freep) struct rb_retry *parent = NULL;
+    enum rb_code rc = rb_store_get(ses, a->retry_id, &parent, &err);
+    if (rc != RB_OK) {
+        rb_answer_err(ex, rc, &err);
+        return;
+    }
+    if (rb_state_terminal(parent->state)) {
+        rb_engine_person_continue(a, parent);
+        (void)rb_store_admit(ses, &a, 1, rb_now_ms(ex->httpd->deps.clock), &err);
+    }
+    if (outcome(ex, a)) {
+        load_and_show(ex, ses);
+    }
+}
+
+static void finish(struct rb_exchange *ex)
+{
+    const struct rb_admission *a = ex->admissions[0];
+    if (a->rc == RB_OK && a->result == RB_ADMIT_CHILD) {
+        rb_exchange_job(ex, continue_chain);
+    } else if (outcome(ex, a)) {
+        rb_exchange_job(ex, load_and_show);
+    }
 }
 
 static void admit(struct rb_exchange *ex, const struct ask *ask)
@@ -230,6 +262,8 @@ static void after_callback(struct rb_exchange *ex)
     struct ask ask = {.id = NULL};
     if (ex->status == 0 && read_body(ex, &body, &ask)) {
         admit(ex, &ask);
+    } else {
+        rb_metric_add(ex->source->results[RB_RESULT_INVALID], 1);
     }
 }
 
@@ -244,7 +278,7 @@ void rb_handle_retries_post(struct rb_exchange *ex)
     } else if (ex->status == 0) {
         admit(ex, &ask);
     }
-    if (ex->status == 400) {
+    if (ex->phase != RB_EX_WAITING && ex->status == 400) { /* waiting: no longer ours to read */
         rb_metric_add(ex->source->results[RB_RESULT_INVALID], 1);
     }
 }

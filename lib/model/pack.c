@@ -49,6 +49,13 @@ static const struct rb_slice phrases[] = {
 };
 _Static_assert((int)CODE_PHRASE + (int)RB_ARRAY_LEN(phrases) <= 0x20, "codes end below blanks");
 
+/* The first bytes of the phrases: most words of a text begin with none of them. */
+static const bool begins_phrase[256] = {
+    ['C'] = true, ['R'] = true, ['h'] = true, ['#'] = true, ['/'] = true,
+    ['G'] = true, ['e'] = true, ['S'] = true, ['F'] = true, ['P'] = true,
+    ['D'] = true, ['r'] = true, ['a'] = true, [':'] = true,
+};
+
 #define UUID_CHARS 36
 #define COMMIT_CHARS 40
 #define ULID_BYTES 17 /* 26 digits of 5 bits, and 6 bits that are 0 */
@@ -158,7 +165,7 @@ static size_t pack_word(struct rb_buf *out, const char *s, size_t left, const st
             return own[i].len;
         }
     }
-    for (size_t i = 0; i < RB_ARRAY_LEN(phrases); i++) {
+    for (size_t i = 0; begins_phrase[(unsigned char)s[0]] && i < RB_ARRAY_LEN(phrases); i++) {
         if (begins(s, left, phrases[i])) {
             rb_buf_addc(out, (char)(CODE_PHRASE + (int)i));
             return phrases[i].len;

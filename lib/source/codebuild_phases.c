@@ -118,6 +118,9 @@ static enum rb_code join_contexts(struct walk *w, struct rb_err *err)
 /* says - whether the string @t reads @text, however it is escaped. */
 static bool says(struct rb_json_token t, const char *text)
 {
+    if (!t.escaped) {
+        return rb_slice_eq(t.raw, text);
+    }
     t.type = RB_JSON_KEY;
     return rb_json_key_is(&t, text);
 }

@@ -7,18 +7,7 @@
 
 enum rb_code rb_walk_drain(struct walk *w, const struct rb_json_token *t, struct rb_err *err)
 {
-    if (t->type != RB_JSON_OBJECT_BEGIN && t->type != RB_JSON_ARRAY_BEGIN) {
-        return RB_OK;
-    }
-    uint32_t depth = w->reader.depth;
-    while (w->reader.depth >= depth) {
-        struct rb_json_token inner;
-        enum rb_code rc = rb_json_next(&w->reader, &inner, err);
-        if (rc != RB_OK) {
-            return rc;
-        }
-    }
-    return RB_OK;
+    return rb_json_skip_rest(&w->reader, t, err);
 }
 
 enum rb_code rb_walk_exhausted(struct rb_err *err)
@@ -52,11 +41,20 @@ static enum rb_code read_text(struct walk *w, const struct member *m, struct rb_
     return RB_OK;
 }
 
+/* is_named - the usual key has no escapes, and its length alone tells most names apart. */
+static bool is_named(const struct rb_json_token *key, const struct member *m)
+{
+    if (key->escaped) {
+        return rb_json_key_is(key, m->name);
+    }
+    return key->raw.len == m->name_len && memcmp(key->raw.ptr, m->name, m->name_len) == 0;
+}
+
 static enum rb_code read_member(struct walk *w, const struct rb_json_token *key,
                                 const struct member *rows, size_t n, struct rb_err *err)
 {
     for (size_t i = 0; i < n; i++) {
-        if (rb_json_key_is(key, rows[i].name)) {
+        if (is_named(key, &rows[i])) {
             return rows[i].read != NULL ? rows[i].read(w, err) : read_text(w, &rows[i], err);
         }
     }

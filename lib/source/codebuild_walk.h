@@ -33,18 +33,19 @@ struct walk {
 /* One member: read by @read, or else a text of at most @max bytes that goes to @offset. */
 struct member {
     const char *name;
+    size_t name_len;
     size_t offset;
     size_t max;
     enum rb_code (*read)(struct walk *w, struct rb_err *err);
 };
 
-#define TEXT(name, member, max)                        \
-    {                                                  \
-        name, offsetof(struct walk, member), max, NULL \
+#define TEXT(name, member, max)                                          \
+    {                                                                    \
+        name, sizeof(name) - 1, offsetof(struct walk, member), max, NULL \
     }
-#define VALUE(name, read) \
-    {                     \
-        name, 0, 0, read  \
+#define VALUE(name, read)                  \
+    {                                      \
+        name, sizeof(name) - 1, 0, 0, read \
     }
 
 /* rb_walk_drain - the rest of the container that @t opened; nothing for other tokens. */

@@ -11,12 +11,13 @@
 
 #include <retrybuild/store.h>
 
+#include "bell.h"
+
 struct rb_store {
     const struct rb_store_ops *ops;
     struct rb_settings *settings; /* referenced by rb_store_open, dropped after ops->close */
     const struct rb_clock *clock;
-    void (*on_due)(void *arg, enum rb_task_kind kind); /* NULL = nobody listens */
-    void *on_due_arg;
+    struct rb_bell due; /* the backend's open makes it ready, its close releases it */
 };
 struct rb_store_session {
     struct rb_store *store;
@@ -35,8 +36,8 @@ struct rb_store_ops {
                          struct rb_err *err);
     void (*close)(struct rb_store *s); /* frees @s itself; never NULL */
     bool (*up)(const struct rb_store *s);
-    /* on_due_changed - base.on_due was set (before any session); NULL when nothing is to be done */
-    void (*on_due_changed)(struct rb_store *s);
+    /* listen - somebody waits for base.due (before any session); NULL when nothing is to be done */
+    void (*listen)(struct rb_store *s);
 
     /* session_open, admitter_open - base of the result is filled by the caller afterwards */
     enum rb_code (*session_open)(struct rb_store *s, struct rb_store_session **ret_ses,

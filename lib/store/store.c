@@ -75,10 +75,9 @@ bool rb_store_up(const struct rb_store *s)
 
 void rb_store_on_due(struct rb_store *s, void (*fn)(void *arg, enum rb_task_kind kind), void *arg)
 {
-    s->on_due = fn;
-    s->on_due_arg = arg;
-    if (s->ops->on_due_changed != NULL) {
-        s->ops->on_due_changed(s);
+    rb_bell_set(&s->due, fn, arg);
+    if (fn != NULL && s->ops->listen != NULL) {
+        s->ops->listen(s);
     }
 }
 

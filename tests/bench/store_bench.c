@@ -35,7 +35,13 @@ struct bench {
     unsigned number; /* of the next build */
 };
 
-static const struct rb_store_backend *const backends[] = {&rb_store_backend_sqlite, NULL};
+static const struct rb_store_backend *const backends[] = {
+    &rb_store_backend_sqlite,
+#ifdef RB_BENCH_REDIS
+    &rb_store_backend_redis,
+#endif
+    NULL,
+};
 
 static double seconds(void)
 {
@@ -223,7 +229,7 @@ int main(int argc, char **argv)
     static struct bench b;
     uint64_t waiting = 100000;
     if (argc < 2 || (argc > 2 && !rb_parse_u64(rb_slice_str(argv[2]), &waiting))) {
-        (void)fprintf(stderr, "usage: %s sqlite:PATH [WAITING]\n", argv[0]);
+        (void)fprintf(stderr, "usage: %s STORE_URL [WAITING]\n", argv[0]);
         return 2;
     }
     rb_tune_malloc();

@@ -17,11 +17,11 @@ class Answer:
         return f"<{self.status} {self.headers} {self.body[:200]!r}>"
 
 
-def connect(port, timeout=10):
+def connect(port, timeout=60):
     return socket.create_connection(("127.0.0.1", port), timeout=timeout)
 
 
-def read_all(sock, timeout=10):
+def read_all(sock, timeout=60):
     """Everything until the server closes; raises when it does not within @timeout seconds."""
     sock.settimeout(timeout)
     got = b""
@@ -63,7 +63,7 @@ def parse(data, head=False):
     return found
 
 
-def exchange(port, data, timeout=10, head=False):
+def exchange(port, data, timeout=60, head=False):
     """Send @data, read until the server closes; the responses."""
     with connect(port, timeout) as s:
         try:

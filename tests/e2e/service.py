@@ -14,7 +14,10 @@ ACCOUNT, REGION = "123456789012", "us-east-1"
 KEY, TOKEN = "source-secret-0123456789", "operator-token-0123456789"
 AWS_KEY, AWS_SECRET = "AKIASIMULATOREXAMPLE", "sim/secret+example"
 
-# Every window small, in the proportions of the defaults; the simulator's own token window stays five minutes.
+# Of every limit of a wait: tests/run says how much slower a build is than the plain one.
+PATIENCE = float(os.environ.get("RB_TEST_PATIENCE", "2"))
+
+# Every window small; the simulator's own token window stays five minutes.
 FAST = ("{lease: 2s, resend_window: 3s, token_window: 4s, signature_window: 4s, visibility_grace: 1s, quarantine: 6s, follow_poll: 200ms,"
         " sweep_every: 3s, call_timeout: 1s, report_timeout: 1s, shutdown: 5s}")
 
@@ -92,14 +95,14 @@ timing: {timing}
         self.proc.wait()
         self.proc.stdout.close()
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=60):
         """SIGTERM; the exit status."""
         self.proc.send_signal(signal.SIGTERM)
         status = self.proc.wait(timeout=timeout)
         self.proc.stdout.close()
         return status
 
-    def request(self, method, path, body=None, headers=None, timeout=15, port=None):
+    def request(self, method, path, body=None, headers=None, timeout=60, port=None):
         """(status, headers, body text)."""
         conn = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)
         try:
@@ -114,7 +117,7 @@ timing: {timing}
         status, _, text = self.request(method, path, body, {"Authorization": f"Bearer {token}"})
         return status, json.loads(text) if text else None
 
-    def deliver(self, event, key=KEY, timeout=15):
+    def deliver(self, event, key=KEY, timeout=60):
         return self.request("POST", "/v1/hooks/eventbridge", event, {"x-retrybuild-key": key}, timeout=timeout)
 
     def retries(self, query=""):
@@ -164,6 +167,8 @@ TERMINAL = {"recovered", "failed_again", "ignored", "refused", "superseded", "de
 
 
 def wait_until(what, condition, timeout=30, step=0.05):
+    """What the condition gives once it is true; the limit is for the slowest machine and build, a good one never comes near it."""
+    timeout *= PATIENCE
     deadline = time.monotonic() + timeout
     while True:
         value = condition()

@@ -51,7 +51,7 @@ class Sim:
 
     def control(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data), timeout=10) as r:
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, data), timeout=60) as r:
             return json.load(r)
 
     def advance(self, span):
@@ -64,13 +64,14 @@ class Sim:
         rows = self.control("/_sim/ledger")["effects"]
         return [r for r in rows if operation in (None, r["operation"])]
 
-    def client(self, key=KEY, secret=SECRET, attempts=1, timeout=10):
+    def client(self, key=KEY, secret=SECRET, attempts=1, timeout=60):
         config = botocore.config.Config(retries={"total_max_attempts": attempts, "mode": "standard"},
                                         read_timeout=timeout, connect_timeout=5)
-        return boto3.client("codebuild", region_name="us-east-1", endpoint_url=self.url, aws_access_key_id=key,
-                            aws_secret_access_key=secret, config=config)
+        session = boto3.session.Session()  # the shared one is for one thread only
+        return session.client("codebuild", region_name="us-east-1", endpoint_url=self.url, aws_access_key_id=key,
+                              aws_secret_access_key=secret, config=config)
 
-    def raw(self, operation, body, headers=None, timeout=10):
+    def raw(self, operation, body, headers=None, timeout=60):
         """(status, headers, body); raises on a broken answer."""
         host = self.url.split("//")[1]
         conn = http.client.HTTPConnection(host, timeout=timeout)
@@ -85,7 +86,7 @@ class Sim:
 
     def stop(self):
         self.proc.send_signal(signal.SIGTERM)
-        code = self.proc.wait(timeout=10)
+        code = self.proc.wait(timeout=60)
         self.proc.stdout.close()
         shutil.rmtree(self.dir)
         return code
@@ -115,7 +116,7 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def next(self, timeout=10):
+    def next(self, timeout=60):
         return self.got.get(timeout=timeout)
 
     def stop(self):

@@ -16,7 +16,7 @@ def read(path):
 
 
 def output(*command):
-    done = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
     return done.stdout + done.stderr
 
 
@@ -74,7 +74,7 @@ def readme_configuration_passes_check_config(build):
         path = folder / f"readme-{number}.yaml"
         path.write_text(block, encoding="utf-8")
         done = subprocess.run([build / "cmd/retrybuild/retrybuild", "check-config", "--config", path], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=20, check=False)
+                              capture_output=True, text=True, timeout=60, check=False)
         if done.returncode != 0:
             problems.append(f"configuration {number}: status {done.returncode}: {done.stdout}{done.stderr}")
     return problems

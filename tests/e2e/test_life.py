@@ -132,6 +132,19 @@ def a_rest_call_retries_a_build_once_for_one_token(world, kind):
         equal(s.api("POST", "/v1/retries", ask)[1]["id"], r["id"])
 
 
+@both
+def a_person_continues_a_chain_that_has_ended(world, kind):
+    with world.serving(kind, f"rules: [{FAST_RULE}]") as s:
+        build = world.failed_build("stubborn")
+        _, answer = deliver(s, event_of(build))
+        first = reach(s, answer["retry"], "failed_again")
+        last = wait_until("the chain has ended", lambda: next((r for r in s.retries() if r["chain"] == first["chain"] and r["attempt"] == 2 and r["state"] == "failed_again"), None))
+        status, r = s.api("POST", "/v1/retries", {"id": last["child"]["id"], "account": service.ACCOUNT})
+        equal((status, r["chain"], r["attempt"]), (202, first["chain"], 3))
+        reach(s, r["id"], "failed_again")
+        equal(len(world.effects_of(last["child"]["id"])), 1)
+
+
 @case
 def a_build_that_aws_does_not_know_is_refused_with_a_sentence(world):
     with world.serving(extra=f"rules: [{FAST_RULE}]") as s:

@@ -1,10 +1,8 @@
 #!/usr/bin/python3
-"""The life of `retrybuild serve`: readiness, TLS, reload, stop, a store that goes away, and where secrets must never be."""
+"""The life of `retrybuild serve`: readiness, TLS, reload, stop."""
 import concurrent.futures
 import json
-import os
 import pathlib
-import shutil
 import signal
 import socket
 import ssl
@@ -19,38 +17,10 @@ import warnings
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
 import raw_http  # noqa: E402
-import service  # noqa: E402
 from cases import case  # noqa: E402
-from service import ACCOUNT, KEY, TOKEN, failure_event, wait_until  # noqa: E402
+from service import KEY, TOKEN, wait_until  # noqa: E402
+from serving import event, logged, logged_any, make, metric, ready, setup  # noqa: E402
 from sim_harness import equal  # noqa: E402
-
-NOWHERE = "http://127.0.0.1:9"
-QUIET = "workers: {submit: 0, report: 1}\n"
-QUICK = "{shutdown: 3s}"
-FULL_AT_BYTES = 600000
-
-
-def setup(build):
-    return build / "cmd/retrybuild/retrybuild"
-
-
-def make(binary, extra=QUIET, store="sqlite:serve.db", timing=QUICK, **args):
-    return service.Service(binary, store, NOWHERE, extra=extra, timing=timing, **args)
-
-
-def event():
-    return failure_event(f"app:{service.uuid.uuid4()}")
-
-
-def metric(s, name):
-    for line in s.request("GET", "/metrics")[2].splitlines():
-        if line.startswith(f"retrybuild_{name} "):
-            return float(line.split()[-1])
-    return None
-
-
-def logged(s, event_name):
-    return [line for line in s.log.read_text().splitlines() if json.loads(line).get("event") == event_name]
 
 
 # ---- start ----
@@ -66,7 +36,7 @@ def port_0_picks_one_and_the_line_says_which(binary):
 @case
 def an_ipv6_address_is_served(binary):
     s = make(binary, listen='{address: "[::1]:0"}').start()
-    with urllib.request.urlopen(f"http://[::1]:{s.port}/livez", timeout=10) as r:
+    with urllib.request.urlopen(f"http://[::1]:{s.port}/livez", timeout=60) as r:
         equal(r.read(), b"ok\n")
     equal(s.stop(), 0)
 
@@ -77,7 +47,7 @@ def a_port_in_use_is_a_plain_error(binary):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         s = make(binary, listen=f'{{address: "127.0.0.1:{taken.getsockname()[1]}"}}')
-        done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=20, env=s.env)
+        done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=60, env=s.env)
     equal((done.returncode, done.stdout), (1, ""))
     equal("cannot bind" in done.stderr, True, done.stderr)
 
@@ -85,7 +55,7 @@ def a_port_in_use_is_a_plain_error(binary):
 @case
 def a_bad_configuration_is_78_with_every_problem(binary):
     s = make(binary, extra="mode: sometimes\nsweep: {projets: []}\n")
-    done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=20, env=s.env)
+    done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=60, env=s.env)
     equal(done.returncode, 78)
     equal("mode: 'sometimes' is none of" in done.stderr and "did you mean 'projects'" in done.stderr, True, done.stderr)
 
@@ -93,7 +63,7 @@ def a_bad_configuration_is_78_with_every_problem(binary):
 @case
 def a_store_that_cannot_be_opened_is_an_error(binary):
     s = make(binary, store="sqlite:/nowhere/at/all.db")
-    done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=20, env=s.env)
+    done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=60, env=s.env)
     equal(done.returncode in (1, 78), True, done)
     equal("/nowhere/at" in done.stderr, True, done.stderr)
 
@@ -122,8 +92,8 @@ def few_descriptors_by_default_are_raised(binary):
     with open(s.log, "ab") as log:
         s.proc = subprocess.Popen(["prlimit", "--nofile=256:4096", s.binary, "serve", "--config", str(s.config)], stdout=subprocess.PIPE, stderr=log, text=True, env=s.env)
     s.port = int(s.proc.stdout.readline().rsplit(":", 1)[1])
-    idle = [socket.create_connection(("127.0.0.1", s.port), timeout=10) for _ in range(700)]
-    equal(s.deliver(event(), timeout=3)[0], 202)
+    idle = [socket.create_connection(("127.0.0.1", s.port), timeout=60) for _ in range(700)]
+    equal(s.deliver(event())[0], 202)
     for c in idle:
         c.close()
     equal(s.stop(), 0)
@@ -148,18 +118,18 @@ def https_is_served_with_the_configured_certificate(binary):
         for first in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"", b"\x16\x03\x01\x02\x00\x01"):
             with raw_http.connect(s.port) as c:
                 c.sendall(first)
-                equal(raw_http.closed_after(c, 10) < 2.5, True, first)
+                equal(raw_http.closed_after(c, 60) < 30, True, first)
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1
         try:
-            with socket.create_connection(("127.0.0.1", s.port), timeout=5) as c, old.wrap_socket(c):
+            with socket.create_connection(("127.0.0.1", s.port), timeout=60) as c, old.wrap_socket(c):
                 raise AssertionError("TLS 1.0 was accepted")
         except (ssl.SSLError, OSError):
             pass
-        with socket.create_connection(("127.0.0.1", s.port), timeout=5) as c, trust.wrap_socket(c, server_hostname="localhost") as t:
+        with socket.create_connection(("127.0.0.1", s.port), timeout=60) as c, trust.wrap_socket(c, server_hostname="localhost") as t:
             equal(t.version() in ("TLSv1.2", "TLSv1.3"), True, t.version())
         equal(s.stop(), 0)
 
@@ -170,7 +140,7 @@ def a_certificate_that_is_none_is_said(binary):
         for name in ("cert.pem", "key.pem"):
             pathlib.Path(folder, name).write_text("nothing\n")
         s = make(binary, listen=f'{{address: "127.0.0.1:0", tls: {{certificate_file: {folder}/cert.pem, key_file: {folder}/key.pem}}}}')
-        done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=20, env=s.env)
+        done = subprocess.run([binary, "serve", "--config", str(s.config)], capture_output=True, text=True, timeout=60, env=s.env)
         equal(done.returncode, 78, done)
         equal("no PEM block" in done.stderr, True, done.stderr)
 
@@ -212,10 +182,6 @@ def a_bad_file_leaves_the_old_one_in_force(binary):
     s.proc.send_signal(signal.SIGHUP)
     wait_until("good again", lambda: metric(s, "config_last_reload_successful") == 1.0, 10)
     equal(s.stop(), 0)
-
-
-def logged_any(s, name):
-    return [line for line in s.log.read_text(errors="replace").splitlines() if f'"{name}"' in line]
 
 
 @case
@@ -260,7 +226,7 @@ def sigterm_during_requests_answers_them_and_ends_with_0(binary):
         time.sleep(0.3)
         started = time.monotonic()
         equal(s.stop(), 0)
-        equal(time.monotonic() - started < 10, True)
+        equal(time.monotonic() - started < 30, True)
         stopped.set()
         accepted = {i for r in runs for i in r.result()}
     equal(len(accepted) > 10, True)
@@ -276,31 +242,24 @@ def readiness_goes_off_before_the_listener(binary):
         c.sendall(raw_http.request("GET", "/readyz"))
         equal(c.recv(15), b"HTTP/1.1 200 OK")
         s.proc.send_signal(signal.SIGTERM)
-        wait_until("not ready", lambda: ready(s) == 503, 0.3, 0.005)
-    equal(s.proc.wait(timeout=10), 0)
+        wait_until("not ready", lambda: ready(s) == 503, 10, 0.005)
+    equal(s.proc.wait(timeout=60), 0)
     s.proc.stdout.close()
-
-
-def ready(s):
-    try:
-        return s.request("GET", "/readyz")[0]
-    except OSError:
-        return None
 
 
 @case
 def a_client_that_hangs_does_not_keep_the_service_alive(binary):
-    s = make(binary).start()
+    s = make(binary, listen='{address: "127.0.0.1:0", request_timeout: 2m}').start()
     with raw_http.connect(s.port) as c:
         c.sendall(raw_http.request("POST", "/v1/hooks/eventbridge", [("x-retrybuild-key", KEY), ("Content-Length", 100)], b"{"))
         started = time.monotonic()
         equal(s.stop(), 0)
-        equal(time.monotonic() - started < 6, True, "within shutdown and a little")
+        equal(time.monotonic() - started < 30, True, "long before the client gives up")
 
 
 @case
 def a_second_signal_ends_at_once(binary):
-    s = make(binary, timing="{shutdown: 20s}").start()
+    s = make(binary, timing="{shutdown: 5m}").start()
     with raw_http.connect(s.port) as c:
         c.sendall(raw_http.request("POST", "/v1/hooks/eventbridge", [("x-retrybuild-key", KEY), ("Content-Length", 100)], b"{"))
         time.sleep(0.2)
@@ -309,8 +268,8 @@ def a_second_signal_ends_at_once(binary):
         time.sleep(0.1)
         started = time.monotonic()
         s.proc.send_signal(signal.SIGTERM)
-        equal(s.proc.wait(timeout=10), 1)
-        equal(time.monotonic() - started < 1, True)
+        equal(s.proc.wait(timeout=60), 1)
+        equal(time.monotonic() - started < 30, True, "long before the five minutes that the client could take")
     s.proc.stdout.close()
 
 
@@ -318,164 +277,8 @@ def a_second_signal_ends_at_once(binary):
 def sigint_ends_like_sigterm(binary):
     s = make(binary).start()
     s.proc.send_signal(signal.SIGINT)
-    equal(s.proc.wait(timeout=10), 0)
+    equal(s.proc.wait(timeout=60), 0)
     s.proc.stdout.close()
-
-
-# ---- a store that goes away ----
-
-@case
-def without_redis_deliveries_are_503_until_it_is_back(binary):
-    redis = service.Redis("no")
-    s = make(binary, store=redis.url).start()
-    try:
-        equal(s.deliver(event())[0], 202)
-        redis.kill()
-        e = event()
-        status, headers, _ = s.deliver(e)
-        equal((status, headers["Retry-After"].isdigit()), (503, True))
-        wait_until("not ready", lambda: ready(s) == 503, 10)
-        equal(metric(s, "store_up"), 0.0)
-        for method, path, body in (("GET", "/v1/retries", None), ("POST", "/v1/retries", {"id": "app:1", "account": ACCOUNT})):
-            status, headers, text = s.request(method, path, body, {"Authorization": f"Bearer {TOKEN}"})
-            equal((status, headers["Retry-After"].isdigit(), json.loads(text)["status"]), (503, True, 503), path)
-        equal(s.request("GET", "/livez")[0], 200)
-        redis.start()
-        wait_until("ready again", lambda: ready(s) == 200, 20)
-        wait_until("accepted again", lambda: s.deliver(e)[0] == 202, 10)
-        equal(s.deliver(e)[0], 200)
-        wait_until("lists again", lambda: s.api("GET", "/v1/retries")[0] == 200, 10)
-        equal(s.stop(), 0)
-    finally:
-        redis.stop()
-
-
-@case
-def a_redis_that_hangs_is_503_in_time(binary):
-    redis = service.Redis("no")
-    s = make(binary, store=redis.url).start()
-    try:
-        redis.proc.send_signal(signal.SIGSTOP)
-        started = time.monotonic()
-        status, headers, _ = s.deliver(event(), timeout=20)
-        equal((status, "Retry-After" in headers), (503, True))
-        equal(time.monotonic() - started < 10, True)
-        redis.proc.send_signal(signal.SIGCONT)
-        wait_until("accepted again", lambda: s.deliver(event())[0] == 202, 20)
-        equal(s.stop(), 0)
-    finally:
-        redis.proc.send_signal(signal.SIGCONT)
-        redis.stop()
-
-
-@case
-def a_disk_that_is_full_is_503_until_there_is_room(binary):
-    s = make(binary)
-    with open(s.log, "ab") as log:
-        s.proc = subprocess.Popen(["env", "--ignore-signal=XFSZ", "prlimit", f"--fsize={FULL_AT_BYTES}:unlimited", s.binary, "serve", "--config", str(s.config)],
-                                  stdout=subprocess.PIPE, stderr=log, text=True, env=s.env)
-    s.port = int(s.proc.stdout.readline().rsplit(":", 1)[1])
-    accepted = []
-
-    def full():
-        e = event()
-        status, headers, text = s.deliver(e)
-        if status == 202:
-            accepted.append(json.loads(text)["retry"])
-            return None
-        equal((status, headers["Retry-After"].isdigit()), (503, True), text)
-        return e
-    refused = wait_until("the disk to fill", full, 60, 0)
-    equal(s.request("GET", "/livez")[0], 200)
-    subprocess.run(["prlimit", f"--pid={s.proc.pid}", "--fsize=unlimited"], check=True)
-    wait_until("accepted again", lambda: s.deliver(refused)[0] in (200, 202), 20)
-    wait_until("ready again", lambda: ready(s) == 200, 20)
-    equal(set(accepted) - {r["id"] for r in s.retries()}, set(), "accepted and gone")
-    equal(s.stop(), 0)
-
-
-# ---- secrets ----
-
-@case
-def no_secret_shows_anywhere(binary):
-    redis = service.Redis("no")
-    redis.cli("CONFIG", "SET", "requirepass", "CANARY-redis-password")
-    redis_url = f"redis+unix://:CANARY-redis-password@{redis.socket}"
-    extra = QUIET + ('destinations: [{name: ci, type: webhook, url: "http://127.0.0.1:9/CANARY-path?t=CANARY-query", secrets: [{value: CANARY-signing}]}]\n'
-                     'network: {allow: ["127.0.0.1"]}\nrules: [{name: all, then: ask}]\n')
-    s = service.Service(binary, redis_url, "http://127.0.0.1:9/", extra=extra, timing=QUICK,
-                        aws_env={"AWS_ACCESS_KEY_ID": "CANARYACCESSKEY", "AWS_SECRET_ACCESS_KEY": "CANARY-aws-secret", "AWS_SESSION_TOKEN": "CANARY-session"})
-    text = s.config.read_text().replace(KEY, "CANARY-source-secret").replace(f"viewer-{TOKEN}", "CANARY-viewer-token").replace(TOKEN, "CANARY-ops-token-1")
-    s.config.write_text(text)
-    seen = []
-    try:
-        start_with_log_level(s, "debug")
-        token = "CANARY-ops-token-1"
-        seen.append(str(s.deliver(event(), key="CANARY-source-secret")))
-        seen.append(str(s.deliver(event(), key="CANARY-wrong-secret")))
-        seen.append(str(s.request("GET", "/v1/retries?cursor=x", None, {"Authorization": "Bearer CANARY-wrong-token"})))
-        e = event()
-        e["detail"]["additional-information"]["environment"] = {"environment-variables": [{"name": "PASSWORD", "type": "PLAINTEXT", "value": "CANARY-env-of-build"}]}
-        e["detail"]["CANARY-member"] = "CANARY-value"
-        seen.append(str(s.deliver(e, key="CANARY-source-secret")))
-        seen.append(str(s.request("POST", "/v1/hooks/eventbridge", '{"CANARY-body": ', {"x-retrybuild-key": "CANARY-source-secret"})))
-        seen.append(str(s.request("POST", "/v1/hooks/eventbridge", "CANARY not json", {"x-retrybuild-key": "CANARY-source-secret"})))
-        seen.append(str(s.api("GET", "/v1/retries", token=token)))
-        for r in s.api("GET", "/v1/retries", token=token)[1]["retries"]:
-            seen.append(str(s.api("GET", f"/v1/retries/{r['id']}", token=token)))
-            seen.append(str(s.api("POST", f"/v1/retries/{r['id']}/deny", token=token)))
-        tried = wait_until("a report that failed", lambda: [p for r in s.api("GET", "/v1/retries", token=token)[1]["retries"] for p in r["reports"] if p["last_error"]], 15)
-        seen.append(str(tried))
-        seen += [str(s.api("GET", "/v1/retries", token=token)), s.request("GET", "/metrics")[2]]
-        s.config.write_text(text.replace("CANARY", "CANARY2"))
-        s.proc.send_signal(signal.SIGHUP)
-        wait_until("the reload", lambda: logged_any(s, "config.reloaded"), 10)
-        s.config.write_text(text + "CANARY key: [CANARY\n")
-        s.proc.send_signal(signal.SIGHUP)
-        wait_until("the refusal", lambda: logged_any(s, "config.reload_failed"), 10)
-        redis.cli("-a", "CANARY-redis-password", "CONFIG", "SET", "requirepass", "other")
-        redis.kill()
-        seen.append(str(s.deliver(event(), key="CANARY2-source-secret")))
-        seen.append(pathlib.Path(f"/proc/{s.proc.pid}/cmdline").read_text())
-        equal(s.stop(), 0)
-        seen.append(s.log.read_text(errors="replace").replace(str(s.config), ""))
-        found = [line for text in seen for line in text.splitlines() if "CANARY" in line]
-        equal(found, [], "secrets shown")
-    finally:
-        redis.stop()
-
-
-def start_with_log_level(s, level):
-    with open(s.log, "ab") as log:
-        s.proc = subprocess.Popen([s.binary, "serve", "--config", str(s.config), "--log-level", level], stdout=subprocess.PIPE, stderr=log, text=True, env=s.env)
-    line = s.proc.stdout.readline()
-    if not line.startswith("listening on"):
-        raise RuntimeError(f"{line!r}\n{s.tail()}")
-    s.port = int(line.rsplit(":", 1)[1])
-
-
-@case
-def the_environment_of_the_process_is_closed_to_others(binary):
-    s = make(binary).start()
-    status = pathlib.Path(f"/proc/{s.proc.pid}/status").read_text()
-    equal("NoNewPrivs:\t1" in status, True)
-    equal(pathlib.Path(f"/proc/{s.proc.pid}/limits").read_text().split("Max core file size")[1].split()[0], "0")
-    equal(s.stop(), 0)
-
-
-@case
-def every_log_line_is_json_with_an_event(binary):
-    s = make(binary).start()
-    s.deliver(event())
-    s.api("POST", "/v1/pause", {"project": "a\nb\x1b[31m"})
-    equal(s.stop(), 0)
-    lines = s.log.read_text().splitlines()
-    equal(len(lines) >= 3, True, lines)
-    for line in lines:
-        row = json.loads(line)
-        equal(bool(row["event"]) and bool(row["level"]) and bool(row["time"]), True, line)
-    shutil.rmtree(s.folder.name, ignore_errors=True)
-    os.makedirs(s.folder.name)
 
 
 if __name__ == "__main__":

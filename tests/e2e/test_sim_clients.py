@@ -246,7 +246,7 @@ def an_unreachable_receiver_holds_nobody(binary):
         begun = time.monotonic()
         for _ in range(20):
             sim.raw("StartBuild", {"projectName": "steady"})
-        equal(time.monotonic() - begun < 5, True)
+        equal(time.monotonic() - begun < 30, True)
     finally:
         equal(sim.stop(), 0, "exit status")
 
@@ -255,7 +255,7 @@ def speed_scales_phases_alone(binary):
     sim = Sim(binary, SCRIPT, "--speed", "400")
     try:
         build = sim.client().start_build(projectName="web-app", idempotencyToken="t")["build"]["id"]
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not sim.client().batch_get_builds(ids=[build])["builds"][0]["buildComplete"]:
             equal(time.monotonic() < end, True, "it ends by itself")
         equal(sim.client().start_build(projectName="web-app", idempotencyToken="t")["build"]["id"], build)

@@ -8,6 +8,7 @@ killed; once with one process on SQLite. The simulator loses some replies after 
 every failure is terminal in the store, and the simulator's ledger has one RetryBuild effect for each.
 """
 import argparse
+import concurrent.futures
 import pathlib
 import random
 import sys
@@ -33,6 +34,9 @@ faults:
   - {operation: BatchGetBuilds, probability: 0.03, status: 503, body: html}
 """
 PROJECTS = 20
+# In the proportions of the defaults: a call is sent again by several workers, one lease after the other, before its date is too old.
+TIMING = ("{lease: 1s, resend_window: 8s, token_window: 9s, signature_window: 9s, visibility_grace: 1s, quarantine: 12s, follow_poll: 200ms,"
+          " sweep_every: 3s, call_timeout: 1s, report_timeout: 1s, shutdown: 5s}")
 RULES = "rules: [{name: infrastructure, when: {phase: [PROVISIONING]}, then: retry, limit: 2, delay: {list: [0s, 50ms]}}]"
 
 
@@ -134,9 +138,9 @@ def run(kind, build, count, seed):
         make_projects(sim)
         binary = build / "cmd/retrybuild/retrybuild"
         if redis:
-            services = [service.Service(binary, redis.url, sim.url, RULES).start() for _ in range(2)]
+            services = [service.Service(binary, redis.url, sim.url, RULES, TIMING).start() for _ in range(2)]
         else:
-            services = [service.Service(binary, "sqlite:kill.db", sim.url, RULES).start()]
+            services = [service.Service(binary, "sqlite:kill.db", sim.url, RULES, TIMING).start()]
         ids = start_builds(sim, count)
         killer = Killer(services, rng)
         started = time.monotonic()
@@ -164,15 +168,18 @@ def main():
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     p.add_argument("--only", choices=["redis", "sqlite"])
     args = p.parse_args()
+    kinds = [args.only] if args.only else ["redis", "sqlite"]
     passed = failed = 0
-    for kind in [args.only] if args.only else ["redis", "sqlite"]:
-        try:
-            run(kind, args.build, args.rounds, args.seed)
-            passed += 1
-        except Exception:
-            failed += 1
-            print(f"{kind}, seed {args.seed}:")
-            traceback.print_exc(file=sys.stdout)
+    with concurrent.futures.ThreadPoolExecutor(len(kinds)) as pool:
+        runs = {kind: pool.submit(run, kind, args.build, args.rounds, args.seed) for kind in kinds}
+        for kind, done in runs.items():
+            try:
+                done.result()
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"{kind}, seed {args.seed}:")
+                traceback.print_exc(file=sys.stdout)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 

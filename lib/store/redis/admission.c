@@ -8,11 +8,9 @@
 
 #define ANSWER_BYTES (1 + RKEY_RAW)
 #define GONE 255
-#define HAS_TOKEN 1
-#define HAS_DELIVERY 2
-#define HAS_PREVIOUS 4
 #define KEYS_FIXED 6
-#define ARGS_FIXED 8
+#define ARGS_FIXED 11
+#define META_BYTES 11
 
 bool ritem_init(struct ritem *it, struct rb_admission *a)
 {
@@ -71,17 +69,26 @@ static bool has_previous(const struct rb_admission *a)
     return a->mode != RB_ADMIT_ENDED && a->retry->previous[0] != '\0';
 }
 
-static void count_first(const struct rb_admission *a, size_t *keys, size_t *args)
+/* Whether the record itself is looked up: a person's or a forced admission that is sent again may
+ * find its effect key in other hands. */
+static bool looks_up_record(const struct rb_admission *a)
 {
-    *keys += 1u + (has_token(a) ? 1u : 0u) + (has_delivery(a) ? 1u : 0u);
+    return a->mode == RB_ADMIT_PERSON || a->mode == RB_ADMIT_FORCE;
+}
+
+static void count_first(const struct rb_admission *a, size_t *lookups, size_t *keys, size_t *args)
+{
+    *lookups += 1u + (has_token(a) ? 1u : 0u) + (has_delivery(a) ? 1u : 0u) +
+                (looks_up_record(a) ? 1u : 0u);
     *args += 1u + (has_token(a) ? 1u : 0u) + (has_previous(a) ? 1u : 0u);
     if (a->mode != RB_ADMIT_ENDED) {
-        *keys += 2u + (a->n_reports > 0 ? 3u : 0u);
-        *args += 3u + 3u * (size_t)a->n_reports;
+        *lookups += 1;
+        *keys += 1u + (a->n_reports > 0 ? 3u : 0u);
+        *args += 3u + (a->retry->state == RB_STATE_SCHEDULED ? 0u : 1u) + 3u * (size_t)a->n_reports;
     }
 }
 
-static void put_keys(struct rb_buf *out, const struct ritem *it)
+static void put_lookups(struct rb_buf *out, const struct ritem *it)
 {
     const struct rb_admission *a = it->a;
     if (has_token(a)) {
@@ -94,6 +101,14 @@ static void put_keys(struct rb_buf *out, const struct ritem *it)
         rcmd_hex_key(out, 'e', a->build_key);
     }
     rcmd_hex_key(out, 'c', a->build_key);
+    if (looks_up_record(a)) {
+        rcmd_key(out, 'r', it->id, RKEY_RAW);
+    }
+}
+
+static void put_keys(struct rb_buf *out, const struct ritem *it)
+{
+    const struct rb_admission *a = it->a;
     if (a->mode == RB_ADMIT_ENDED) {
         return;
     }
@@ -107,13 +122,58 @@ static void put_keys(struct rb_buf *out, const struct ritem *it)
     }
 }
 
+static void put_metas(struct rb_buf *out, struct ritem *const *items, unsigned n, int64_t now_ms)
+{
+    uint8_t metas[RCHUNK * META_BYTES] = {0};
+    for (unsigned i = 0; i < n; i++) {
+        const struct rb_admission *a = items[i]->a;
+        uint8_t *m = metas + (size_t)i * META_BYTES;
+        m[0] = (uint8_t)a->mode;
+        m[1] = has_token(a);
+        m[2] = has_delivery(a);
+        m[3] = has_previous(a);
+        m[4] = looks_up_record(a);
+        if (a->mode != RB_ADMIT_ENDED) {
+            m[5] = (uint8_t)a->task;
+            m[6] = (uint8_t)a->retry->state;
+            m[7] = rb_state_terminal(a->retry->state);
+            m[8] = a->retry->due_ms <= now_ms;
+            m[9] = a->retry->state == RB_STATE_SCHEDULED;
+            m[10] = (uint8_t)a->n_reports;
+        }
+    }
+    rcmd_arg(out, metas, (size_t)n * META_BYTES);
+}
+
+static bool same_key(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && memcmp(a, b, RB_KEY_BYTES) == 0;
+}
+
+/* Whether two items have a key in common; then they must see each other's writes. */
+static bool share_keys(struct ritem *const *items, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++) {
+        const struct rb_admission *a = items[i]->a;
+        for (unsigned k = 0; k < i; k++) {
+            const struct rb_admission *b = items[k]->a;
+            if (same_key(a->build_key, b->build_key) ||
+                same_key(a->delivery_key, b->delivery_key) ||
+                same_key(a->token_key, b->token_key) ||
+                memcmp(items[i]->id, items[k]->id, RKEY_RAW) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static enum rb_code put_record(struct rb_buf *out, struct rb_buf *scratch, const struct ritem *it,
                                struct rb_err *err)
 {
     const struct rb_admission *a = it->a;
     const struct rb_retry *r = a->retry;
     uint8_t build[RKEY_RAW];
-    uint8_t tail[RENTRY_TAIL];
     rkey_raw(a->build_key, build);
     rb_buf_clear(scratch);
     rhead_new(scratch, r, a->task, build);
@@ -122,9 +182,15 @@ static enum rb_code put_record(struct rb_buf *out, struct rb_buf *scratch, const
         return rc;
     }
     rcmd_arg(out, scratch->data, scratch->len);
-    rentry_tail(r, tail);
-    rcmd_arg(out, tail, sizeof(tail));
+    uint8_t entry[RENTRY_BYTES];
+    rput48(entry, r->created_ms);
+    memcpy(entry + 6, it->id, RKEY_RAW);
+    rentry_tail(r, entry + 6 + RKEY_RAW);
+    rcmd_arg(out, entry, sizeof(entry));
     rcmd_int(out, a->task * RSPAN + r->due_ms);
+    if (r->state != RB_STATE_SCHEDULED) {
+        rcmd_int(out, r->state * RSPAN + r->created_ms);
+    }
     for (unsigned i = 0; i < a->n_reports; i++) {
         const char stage = (char)a->reports[i].stage;
         rcmd_arg(out, &stage, 1);
@@ -138,18 +204,7 @@ static enum rb_code put_args(struct rb_buf *out, struct rb_buf *scratch, const s
                              struct rb_err *err)
 {
     const struct rb_admission *a = it->a;
-    bool ended = a->mode == RB_ADMIT_ENDED;
-    uint8_t meta[6 + RKEY_RAW] = {
-        (uint8_t)a->mode,
-        (uint8_t)((has_token(a) ? HAS_TOKEN : 0) | (has_delivery(a) ? HAS_DELIVERY : 0) |
-                  (has_previous(a) ? HAS_PREVIOUS : 0)),
-        ended ? 0 : (uint8_t)a->task,
-        ended ? 0 : (uint8_t)a->retry->state,
-        (uint8_t)a->n_reports,
-        !ended && rb_state_terminal(a->retry->state),
-    };
-    memcpy(meta + 6, it->id, RKEY_RAW);
-    rcmd_arg(out, meta, sizeof(meta));
+    rcmd_arg(out, it->id, RKEY_RAW);
     uint8_t raw[RKEY_RAW] = {0};
     if (has_previous(a)) {
         (void)rid_raw(a->retry->previous, raw);
@@ -159,7 +214,7 @@ static enum rb_code put_args(struct rb_buf *out, struct rb_buf *scratch, const s
         rkey_raw(a->token_fingerprint, raw);
         rcmd_arg(out, raw, RKEY_RAW);
     }
-    return ended ? RB_OK : put_record(out, scratch, it, err);
+    return a->mode == RB_ADMIT_ENDED ? RB_OK : put_record(out, scratch, it, err);
 }
 
 static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
@@ -168,14 +223,18 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
 {
     const struct rb_build *projects[RCHUNK];
     unsigned n_projects = distinct_projects(items, n, projects);
+    size_t lookups = 0;
     size_t keys = KEYS_FIXED;
     size_t args = ARGS_FIXED + 2 * (size_t)n_projects;
     for (unsigned i = 0; i < n; i++) {
-        count_first(items[i]->a, &keys, &args);
+        count_first(items[i]->a, &lookups, &keys, &args);
     }
-    rscript_begin(out, RSCRIPT_ADMIT, keys, args);
+    rscript_begin(out, RSCRIPT_ADMIT, keys + lookups, args);
     for (const char *letter = "zsakjo"; *letter != '\0'; letter++) {
         rcmd_key(out, *letter, "", 0);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        put_lookups(out, items[i]);
     }
     for (unsigned i = 0; i < n; i++) {
         put_keys(out, items[i]);
@@ -191,6 +250,9 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
     rcmd_arg(out, value + RKEY_RAW, 6);
     rcmd_int(out, n);
     rcmd_int(out, n_projects);
+    rcmd_int(out, (int64_t)lookups);
+    rcmd_int(out, share_keys(items, n));
+    put_metas(out, items, n, now_ms);
     for (unsigned i = 0; i < n_projects; i++) {
         rcmd_int(out, now_ms);
         put_project_seen(out, scratch, projects[i]);

@@ -126,10 +126,10 @@ static enum rb_code find(struct redis_store *s, struct raddresses *ret_a, struct
     }
 }
 
-static void tell_all(const struct redis_store *s)
+static void tell_all(struct redis_store *s)
 {
-    for (int kind = RB_TASK_NONE + 1; kind < RB_TASK_KIND_COUNT && s->base.on_due != NULL; kind++) {
-        s->base.on_due(s->base.on_due_arg, (enum rb_task_kind)kind);
+    for (int kind = RB_TASK_NONE + 1; kind < RB_TASK_KIND_COUNT; kind++) {
+        rb_bell_ring(&s->base.due, (enum rb_task_kind)kind);
     }
 }
 
@@ -232,8 +232,8 @@ static enum rb_code hear(struct keeper *k, struct rb_err *err)
             continue;
         }
         for (const char *p = r->element[2]->str; *p != '\0'; p++) {
-            if (*p > '0' && *p < '0' + RB_TASK_KIND_COUNT && k->store->base.on_due != NULL) {
-                k->store->base.on_due(k->store->base.on_due_arg, (enum rb_task_kind)(*p - '0'));
+            if (*p > '0' && *p < '0' + RB_TASK_KIND_COUNT) {
+                rb_bell_ring(&k->store->base.due, (enum rb_task_kind)(*p - '0'));
             }
         }
     }

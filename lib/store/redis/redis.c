@@ -14,6 +14,7 @@ static void free_store(struct redis_store *s)
     SSL_CTX_free(s->tls);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
+    rb_bell_release(&s->base.due);
     free(s);
 }
 
@@ -41,6 +42,7 @@ static enum rb_code redis_open(const char *url, struct rb_settings *settings,
     s->delivery_ttl_ms = settings->timing.delivery_ttl_ms;
     s->effect_ttl_ms = settings->timing.effect_ttl_ms;
     s->max_waiting = settings->store.max_waiting;
+    rb_bell_init(&s->base.due);
     pthread_mutex_init(&s->lock, NULL);
     rb_cond_init(&s->changed);
     enum rb_code rc = rtarget_parse(url, settings->store.password, &s->target, err);
@@ -68,11 +70,9 @@ static bool redis_up(const struct rb_store *s)
     return atomic_load(&((const struct redis_store *)s)->up);
 }
 
-static void redis_on_due_changed(struct rb_store *s)
+static void redis_listen(struct rb_store *s)
 {
-    if (s->on_due != NULL) {
-        rkeeper_listen(rstore(s));
-    }
+    rkeeper_listen(rstore(s));
 }
 
 static enum rb_code redis_session_open(struct rb_store *s, struct rb_store_session **ret_ses,
@@ -105,7 +105,7 @@ static const struct rb_store_ops ops = {
     .open = redis_open,
     .close = redis_close,
     .up = redis_up,
-    .on_due_changed = redis_on_due_changed,
+    .listen = redis_listen,
     .session_open = redis_session_open,
     .session_close = redis_session_close,
     .admit = redis_admit,

@@ -66,6 +66,23 @@ enum rb_code rreader_feed(struct rreader *r, const char *data, size_t len, struc
     return RB_OK;
 }
 
+/* A string that is announced but not here yet: hiredis has read its type and stands before its
+ * length. */
+static bool announces_too_much(const redisReader *r)
+{
+    if (r->ridx < 0 || r->rstack[r->ridx].type != REDIS_REPLY_STRING) {
+        return false;
+    }
+    uint64_t len = 0;
+    for (size_t at = r->pos; at < r->len && r->buf[at] >= '0' && r->buf[at] <= '9'; at++) {
+        len = len * 10 + (uint64_t)(r->buf[at] - '0');
+        if (len > RREPLY_MAX_BYTES) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum rb_code rreader_next(struct rreader *r, redisReply **ret_reply, struct rb_err *err)
 {
     void *reply = NULL;
@@ -75,6 +92,9 @@ enum rb_code rreader_next(struct rreader *r, redisReply **ret_reply, struct rb_e
     if (reply != NULL) {
         r->elements = 0;
         r->bytes = r->reader->len - r->reader->pos;
+    } else if (announces_too_much(r->reader)) {
+        r->broken = "it is too long";
+        return no_redis(r, err);
     }
     *ret_reply = reply;
     return RB_OK;

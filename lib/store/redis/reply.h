@@ -10,7 +10,7 @@
 
 #include <retrybuild/err.h>
 
-#define RREPLY_MAX_BYTES (32u << 20)
+#define RREPLY_MAX_BYTES (16u << 20)
 #define RREPLY_MAX_ELEMENTS 65536
 #define RREPLY_MAX_DEPTH 3
 

@@ -69,7 +69,7 @@ struct redis_session {
     struct rb_buf scratch;
     redisReply **replies;
     unsigned n_replies, cap_replies;
-    /* The last write of this session whose answer was lost: the same write again is answered by
+    /* The last write here whose answer was lost: the same write again is answered by
      * what it did the first time. */
     bool has_lost;
     uint8_t lost_id[RKEY_RAW];

@@ -57,7 +57,7 @@ enum rb_code rtls_start(struct rconn *c, struct rb_err *err)
     if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1) {
         return failed(err, RB_E_NOMEM, "TLS");
     }
-    const char *host = c->addresses.host;
+    char *host = c->addresses.host;
     struct in6_addr number;
     bool is_number =
         inet_pton(AF_INET, host, &number) == 1 || inet_pton(AF_INET6, host, &number) == 1;

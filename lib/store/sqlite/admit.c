@@ -7,51 +7,29 @@
 #include <retrybuild/cleanup.h>
 
 #include "entry.h"
+#include "keys.h"
 
 #define LISTED_MAX (RB_DELIVERIES_MAX - 1) /* the first delivery is in the record */
 #define ROW_NUMBERS ((int64_t)1 << RB_SQ_RID_SHIFT)
 #define CREATED_MAX_MS ((int64_t)1 << 42)
-
-/* The retry that a key leads to. */
-struct holder {
-    int64_t rid; /* 0 = none */
-    char id[RB_ID_BYTES];
-    enum rb_state state;
-    int64_t more; /* a fourth column, when the query has one */
-};
 
 static void copy_id(char to[RB_ID_BYTES], const unsigned char *from)
 {
     (void)snprintf(to, RB_ID_BYTES, "%s", from == NULL ? "" : (const char *)from);
 }
 
-static struct holder take_holder(struct rb_sq_db *db, sqlite3_stmt *st)
-{
-    struct holder h = {0};
-    if (rb_sq_row(db, st)) {
-        h.rid = sqlite3_column_int64(st, 0);
-        copy_id(h.id, sqlite3_column_text(st, 1));
-        h.state = (enum rb_state)sqlite3_column_int(st, 2);
-        h.more = sqlite3_column_type(st, 3) == SQLITE_INTEGER ? sqlite3_column_int64(st, 3) : 0;
-        rb_sq_end(st);
-    }
-    return h;
-}
-
-static void answer(struct rb_sq_admission *a, enum rb_admit_result result, const struct holder *h)
+static void answer(struct rb_sq_admission *a, enum rb_admit_result result,
+                   const struct rb_sq_holder *h)
 {
     a->result = result;
     memcpy(a->retry_id, h->id, sizeof(a->retry_id));
     a->retry_state = h->state;
 }
 
-static void put_keys(struct rb_sq_db *db, const struct rb_sq_admission *a, int64_t rid,
-                     int64_t now_ms)
+static void put_token(struct rb_sq_db *db, const struct rb_sq_admission *a, int64_t rid,
+                      int64_t now_ms)
 {
     int64_t until = now_ms + db->delivery_ttl_ms;
-    if (a->delivery_key != NULL) {
-        (void)rb_sq_run(db, SQ_DELIVERY_PUT, "kii", a->delivery_key, rid, until);
-    }
     if (a->token_key != NULL) {
         (void)rb_sq_run(db, SQ_TOKEN_PUT, "kkii", a->token_key, a->fingerprint, rid, until);
     }
@@ -102,7 +80,7 @@ static void count_duplicate(struct rb_sq_db *db, const struct rb_sq_admission *a
     (void)rb_sq_run(db, SQ_DUP_PUT, "iib", rid, n, (const void *)list.data, list.len);
 }
 
-static void duplicate(struct rb_sq_db *db, struct rb_sq_admission *a, const struct holder *h,
+static void duplicate(struct rb_sq_db *db, struct rb_sq_admission *a, const struct rb_sq_holder *h,
                       bool is_follow_on, int64_t now_ms)
 {
     if (strcmp(h->id, a->record.id) == 0) { /* this very admission again: its answer was lost */
@@ -111,7 +89,10 @@ static void duplicate(struct rb_sq_db *db, struct rb_sq_admission *a, const stru
     }
     answer(a, RB_ADMIT_DUPLICATE, h);
     if (!is_follow_on) {
-        put_keys(db, a, h->rid, now_ms);
+        put_token(db, a, h->rid, now_ms);
+        if (a->delivery_key != NULL && rb_sq_delivery_get(db, a->delivery_key, now_ms).rid == 0) {
+            rb_sq_delivery_repeat(db, a->delivery_key, h->rid, now_ms + db->delivery_ttl_ms);
+        }
         count_duplicate(db, a, h->rid);
     }
 }
@@ -121,9 +102,10 @@ static void duplicate(struct rb_sq_db *db, struct rb_sq_admission *a, const stru
 static bool wake_parent(struct rb_sq_db *db, struct rb_sq_admission *a, const char *previous,
                         int64_t now_ms)
 {
-    struct holder h = {0};
+    struct rb_sq_holder h = {0};
     enum rb_task_kind kind = RB_TASK_NONE;
     int64_t due = 0;
+    int64_t fence = 0;
     bool leased = false;
     sqlite3_stmt *st = rb_sq_query(db, SQ_CHILD_GET, "k", a->build_key);
     if (!rb_sq_row(db, st)) {
@@ -134,16 +116,24 @@ static bool wake_parent(struct rb_sq_db *db, struct rb_sq_admission *a, const ch
     h.state = (enum rb_state)sqlite3_column_int(st, 2);
     kind = (enum rb_task_kind)sqlite3_column_int(st, 3);
     due = sqlite3_column_int64(st, 4);
-    leased = sqlite3_column_int64(st, 6) != 0 && sqlite3_column_int64(st, 5) > now_ms;
+    fence = sqlite3_column_int64(st, 6);
+    leased = fence != 0 && sqlite3_column_int64(st, 5) > now_ms;
     rb_sq_end(st);
     if (previous != NULL && strcmp(previous, h.id) == 0) {
         return false;
     }
-    if (kind == RB_TASK_FOLLOW && !leased) {
-        (void)rb_sq_run(db, SQ_RETRY_WAKE, "ii", h.rid, now_ms);
-        rb_sq_note_due(db, kind, due < now_ms ? due : now_ms, now_ms);
-    } else if (kind != RB_TASK_NONE) {
-        (void)rb_sq_run(db, SQ_RETRY_WAKE_LEASED, "i", h.rid);
+    if (kind != RB_TASK_NONE) {
+        /* 1: told at the claim; 2: for whoever holds a lease, even one that ran out, to pass on */
+        bool now = kind == RB_TASK_FOLLOW && !leased;
+        int64_t wake_due = now && due > now_ms ? now_ms : due;
+        (void)rb_sq_run(db, SQ_RETRY_WAKE, "iiii", h.rid, wake_due,
+                        (int64_t)((now ? 1 : 0) | (fence != 0 ? 2 : 0)), now_ms);
+        if (now && due > now_ms) {
+            rb_sq_schedule(db, kind, wake_due, h.rid);
+        }
+        if (now) {
+            rb_sq_note_due(db, kind, wake_due, now_ms);
+        }
     }
     answer(a, RB_ADMIT_CHILD, &h);
     return true;
@@ -175,7 +165,7 @@ static int64_t next_rid(struct rb_sq_db *db, int64_t created_ms, int64_t now_ms)
 static void create(struct rb_sq_db *db, struct rb_sq_admission *a, int64_t now_ms)
 {
     const struct rb_sq_record *r = &a->record;
-    struct holder self = {.state = r->state};
+    struct rb_sq_holder self = {.state = r->state};
     int64_t project = rb_sq_name_id(db, r->project);
     int64_t source = rb_sq_name_id(db, r->source);
     int64_t due = a->task == RB_TASK_NONE ? 0 : r->due_ms;
@@ -184,13 +174,19 @@ static void create(struct rb_sq_db *db, struct rb_sq_admission *a, int64_t now_m
     self.rid = next_rid(db, r->created_ms, now_ms);
     answer(a, RB_ADMIT_NEW, &self);
     int rows =
-        rb_sq_run(db, SQ_RETRY_PUT, "itiiiiiikb", self.rid, r->id, (int64_t)r->state, project,
-                  source, ended, (int64_t)a->task, due, a->build_key, r->bytes.data, r->bytes.len);
+        rb_sq_run(db, SQ_RETRY_PUT, "itiiiiiiikki", self.rid, r->id, (int64_t)r->state, project,
+                  source, ended, (int64_t)a->task, due, (int64_t)rb_sq_bucket_for(db, self.rid),
+                  a->build_key, a->delivery_key, now_ms + db->delivery_ttl_ms);
     if (rows != 1) {
         return; /* it was there: this admission again, or the transaction is broken */
     }
-    (void)rb_sq_run(db, SQ_EFFECT_PUT, "ki", a->build_key, self.rid);
-    put_keys(db, a, self.rid, now_ms);
+    (void)rb_sq_run(db, SQ_RECORD_PUT, "ib", self.rid, r->bytes.data, r->bytes.len);
+    rb_sq_effect_move(db, a->build_key, self.rid);
+    if (a->delivery_key != NULL) {
+        rb_sq_delivery_of_row(db, a->delivery_key, self.rid);
+    }
+    put_token(db, a, self.rid, now_ms);
+    rb_sq_schedule(db, a->task, due, self.rid);
     rb_sq_reports_add(db, self.rid, r, 1, &a->reports, now_ms);
     rb_sq_project_seen(db, r->account, r->region, r->project, now_ms);
     rb_sq_tally_state(db, RB_STATE_COUNT, r->state);
@@ -198,7 +194,7 @@ static void create(struct rb_sq_db *db, struct rb_sq_admission *a, int64_t now_m
     rb_sq_note_due(db, a->task, due, now_ms);
 }
 
-static bool known_token(struct rb_sq_db *db, struct rb_sq_admission *a, struct holder *h,
+static bool known_token(struct rb_sq_db *db, struct rb_sq_admission *a, struct rb_sq_holder *h,
                         int64_t now_ms)
 {
     if (a->token_key == NULL) {
@@ -220,9 +216,9 @@ static bool known_token(struct rb_sq_db *db, struct rb_sq_admission *a, struct h
 }
 
 static bool effect_held(const struct rb_sq_db *db, const struct rb_sq_admission *a,
-                        const struct holder *h, int64_t now_ms)
+                        const struct rb_sq_holder *h, int64_t now_ms)
 {
-    bool lives = h->more == 0;
+    bool lives = h->ended == 0;
     if (h->rid == 0) {
         return false;
     }
@@ -231,7 +227,7 @@ static bool effect_held(const struct rb_sq_db *db, const struct rb_sq_admission 
     }
     switch (a->mode) {
     case RB_ADMIT_EVENT:
-        return lives || h->more + db->effect_ttl_ms > now_ms;
+        return lives || h->ended + db->effect_ttl_ms > now_ms;
     case RB_ADMIT_PERSON:
         return lives;
     case RB_ADMIT_FORCE:
@@ -251,7 +247,7 @@ static bool waiting_full(const struct rb_sq_db *db, const struct rb_sq_admission
 
 void rb_sq_admit(struct rb_sq_db *db, struct rb_sq_admission *a, bool is_follow_on, int64_t now_ms)
 {
-    struct holder h = {0};
+    struct rb_sq_holder h = {0};
     a->rc = RB_OK;
     a->result = RB_ADMIT_UNKNOWN;
     a->retry_id[0] = '\0';
@@ -266,13 +262,13 @@ void rb_sq_admit(struct rb_sq_db *db, struct rb_sq_admission *a, bool is_follow_
         return;
     }
     if (a->delivery_key != NULL) {
-        h = take_holder(db, rb_sq_query(db, SQ_DELIVERY_GET, "ki", a->delivery_key, now_ms));
+        h = rb_sq_delivery_get(db, a->delivery_key, now_ms);
         if (h.rid != 0) {
             duplicate(db, a, &h, is_follow_on, now_ms);
             return;
         }
     }
-    h = take_holder(db, rb_sq_query(db, SQ_EFFECT_GET, "k", a->build_key));
+    h = rb_sq_effect_get(db, a->build_key);
     if (effect_held(db, a, &h, now_ms)) {
         duplicate(db, a, &h, is_follow_on, now_ms);
         return;

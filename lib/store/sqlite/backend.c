@@ -29,6 +29,7 @@ static enum rb_code open_store(const char *url, struct rb_settings *settings,
         free(s);
         return rc;
     }
+    rb_bell_init(&s->base.due);
     (void)pthread_mutex_init(&s->m, NULL);
     rb_cond_init(&s->wake);
     atomic_init(&s->health, RB_SQ_UP);
@@ -37,6 +38,7 @@ static enum rb_code open_store(const char *url, struct rb_settings *settings,
         rb_sq_db_close(s->db);
         (void)pthread_cond_destroy(&s->wake);
         (void)pthread_mutex_destroy(&s->m);
+        rb_bell_release(&s->base.due);
         free(s);
         return rc;
     }
@@ -51,6 +53,7 @@ static void close_store(struct rb_store *base)
     rb_sq_db_close(s->db);
     (void)pthread_cond_destroy(&s->wake);
     (void)pthread_mutex_destroy(&s->m);
+    rb_bell_release(&s->base.due);
     free(s);
 }
 

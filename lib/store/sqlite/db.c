@@ -9,10 +9,10 @@
 #include "db.h"
 
 #define SET_TASK "kind = ?2, due = ?3, first_due = ?3, lease = 0, fence = 0, tries = 0, woken = ?4"
-#define LEASED_ROW "SELECT rid, due, first_due, tries, woken, id FROM retries"
 
 #define LISTED                                                      \
-    "SELECT r.rid, r.version, r.record, d.n, d.list FROM retries r" \
+    "SELECT r.rid, r.version, c.record, d.n, d.list FROM retries r" \
+    " JOIN records c ON c.rid = r.rid"                              \
     " LEFT JOIN duplicates d ON d.rid = r.rid WHERE r.rid < ?1 AND r.rid >= ?2"
 #define ANY_STATE " AND (?3 < 0 OR +r.state = ?3)"
 #define ANY_PROJECT " AND (?4 < 0 OR +r.project = ?4)"
@@ -28,12 +28,13 @@ static const char *const sql[SQ_STMT_COUNT] = {
                      " JOIN retries r ON r.rid = t.rid WHERE t.k = ?1 AND t.until > ?2",
     [SQ_TOKEN_PUT] = "INSERT OR REPLACE INTO tokens(k, fingerprint, rid, until)"
                      " VALUES(?1, ?2, ?3, ?4)",
-    [SQ_DELIVERY_GET] = "SELECT r.rid, r.id, r.state FROM deliveries d"
-                        " JOIN retries r ON r.rid = d.rid WHERE d.k = ?1 AND d.until > ?2",
-    [SQ_DELIVERY_PUT] = "INSERT OR REPLACE INTO deliveries(k, rid, until) VALUES(?1, ?2, ?3)",
-    [SQ_EFFECT_GET] = "SELECT r.rid, r.id, r.state, r.ended FROM effects e"
-                      " JOIN retries r ON r.rid = e.rid WHERE e.k = ?1",
-    [SQ_EFFECT_PUT] = "INSERT OR REPLACE INTO effects(k, rid) VALUES(?1, ?2)",
+    [SQ_KEYS_OF] = "SELECT rid, id, state, ended, effect, delivery, until FROM retries"
+                   " WHERE rid = ?1",
+    [SQ_EFFECT_LOST] = "UPDATE retries SET effect = NULL WHERE rid = ?1",
+    [SQ_EFFECT_TAKE] = "UPDATE retries SET effect = ?2 WHERE rid = ?1",
+    [SQ_REPEAT_GET] = "SELECT r.rid, r.id, r.state, p.k, p.until FROM repeats p"
+                      " JOIN retries r ON r.rid = p.rid WHERE p.seq = ?1",
+    [SQ_REPEAT_PUT] = "INSERT INTO repeats(k, rid, until) VALUES(?1, ?2, ?3)",
     [SQ_CHILD_GET] = "SELECT r.rid, r.id, r.state, r.kind, r.due, r.lease, r.fence"
                      " FROM children c JOIN retries r ON r.rid = c.rid WHERE c.k = ?1",
     [SQ_CHILD_PUT] = "INSERT OR REPLACE INTO children(k, rid) VALUES(?1, ?2)",
@@ -43,41 +44,45 @@ static const char *const sql[SQ_STMT_COUNT] = {
     [SQ_INTENT_PUT] = "INSERT OR REPLACE INTO intents(k, rid) VALUES(?1, ?2)",
     [SQ_INTENT_DROP] = "DELETE FROM intents WHERE k = ?1 AND rid = ?2",
     /* retries */
-    [SQ_RETRY_FIND] = "SELECT rid, version, fence, kind, state, woken, ended, child, intent, effect"
+    [SQ_RETRY_FIND] = "SELECT rid, version, fence, kind, state, woken, ended, child, intent"
                       " FROM retries WHERE id = ?1",
     [SQ_RETRY_LAST] = "SELECT max(rid) FROM retries WHERE rid >= ?1 AND rid < ?2",
-    [SQ_RETRY_PUT] =
-        "INSERT OR IGNORE INTO retries(rid, id, state, project, source, version, ended, kind,"
-        " due, first_due, lease, fence, tries, woken, effect, record)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?8, 0, 0, 0, 0, ?9, ?10)",
+    [SQ_RETRY_PUT] = "INSERT OR IGNORE INTO retries(rid, id, state, project, source, ended, kind,"
+                     " due, bucket, effect, delivery, until, version, first_due, lease, fence,"
+                     " tries, woken)"
+                     " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1, ?8, 0, 0, 0,"
+                     " 0)",
+    [SQ_RECORD_PUT] = "INSERT INTO records(rid, record) VALUES(?1, ?2)",
+    [SQ_RECORD_SET] = "UPDATE records SET record = ?2 WHERE rid = ?1",
     [SQ_RETRY_SETTLE] = "UPDATE retries SET version = version + 1, " SET_TASK
-                        ", state = ?5, ended = ?6, child = ?7, intent = ?8, record = ?9"
-                        " WHERE rid = ?1",
+                        ", state = ?5, ended = ?6, child = ?7, intent = ?8 WHERE rid = ?1",
     [SQ_RETRY_KEEP] = "UPDATE retries SET version = version + 1, state = ?2, ended = ?3,"
-                      " child = ?4, intent = ?5, record = ?6 WHERE rid = ?1",
-    [SQ_RETRY_WAKE] = "UPDATE retries SET due = min(due, ?2), first_due = min(first_due, ?2),"
-                      " woken = 3 WHERE rid = ?1",
-    [SQ_RETRY_WAKE_LEASED] = "UPDATE retries SET woken = woken | 2 WHERE rid = ?1",
+                      " child = ?4, intent = ?5 WHERE rid = ?1",
+    [SQ_RETRY_WAKE] = "UPDATE retries SET due = ?2, woken = woken | ?3,"
+                      " first_due = CASE ?3 & 1 WHEN 1 THEN min(first_due, ?4) ELSE first_due END"
+                      " WHERE rid = ?1",
     [SQ_RETRY_POISON] = "UPDATE retries SET version = version + 1, " SET_TASK
                         ", state = ?5, ended = ?6 WHERE rid = ?1",
-    [SQ_RETRY_ROW] = "SELECT r.rid, r.version, r.record, d.n, d.list FROM retries r"
+    [SQ_RETRY_ROW] = "SELECT r.rid, r.version, c.record, d.n, d.list FROM retries r"
+                     " JOIN records c ON c.rid = r.rid"
                      " LEFT JOIN duplicates d ON d.rid = r.rid WHERE r.id = ?1",
+    [SQ_RECORD_DROP] = "DELETE FROM records WHERE rid = ?1",
     [SQ_RETRY_DROP] = "DELETE FROM retries WHERE rid = ?1",
     /* a list by the index that the statement is named for; '+' keeps SQLite from another one */
     [SQ_LIST] = LISTED ANY_STATE ANY_PROJECT ANY_SOURCE LISTED_END,
     [SQ_LIST_STATE] = LISTED " AND r.state = ?3" ANY_PROJECT ANY_SOURCE LISTED_END,
-    [SQ_LIST_PROJECT] = LISTED ANY_STATE " AND r.project = ?4" ANY_SOURCE LISTED_END,
+    [SQ_LIST_PROJECT] =
+        LISTED ANY_STATE " AND r.bucket = ?7 AND r.project = ?4" ANY_SOURCE LISTED_END,
     [SQ_LIST_SOURCE] = LISTED ANY_STATE ANY_PROJECT " AND r.source = ?5" LISTED_END,
     [SQ_DUP_GET] = "SELECT n, list FROM duplicates WHERE rid = ?1",
     [SQ_DUP_PUT] = "INSERT OR REPLACE INTO duplicates(rid, n, list) VALUES(?1, ?2, ?3)",
     [SQ_DUP_COUNT] = "UPDATE duplicates SET n = n + 1 WHERE rid = ?1",
     [SQ_DUP_DROP] = "DELETE FROM duplicates WHERE rid = ?1",
     /* main tasks */
-    [SQ_DUE] = LEASED_ROW " WHERE kind = ?1 AND kind <> 0 AND due <= ?2 ORDER BY due LIMIT ?3",
-    [SQ_DUE_NEXT] = "SELECT min(due) FROM retries WHERE kind = ?1 AND kind <> 0",
+    [SQ_TASK] = "SELECT kind, due, first_due, tries, woken, id FROM retries WHERE rid = ?1",
     [SQ_LEASE] = "UPDATE retries SET due = ?2, lease = ?2, fence = ?3, tries = tries + 1,"
                  " woken = woken <> 0 WHERE rid = ?1",
-    [SQ_RENEW] = "UPDATE retries SET due = ?3, lease = ?3 WHERE id = ?1 AND fence = ?2",
+    [SQ_RENEW] = "UPDATE retries SET due = ?2, lease = ?2 WHERE rid = ?1",
     [SQ_RELEASE] = "UPDATE retries SET due = ?2, first_due = ?2, lease = 0, fence = 0,"
                    " tries = tries - 1, woken = woken <> 0 WHERE rid = ?1",
     /* reports */
@@ -123,8 +128,7 @@ static const char *const sql[SQ_STMT_COUNT] = {
                       " ORDER BY p.seq LIMIT 100",
     [SQ_REPORTS_DROP] = "DELETE FROM reports WHERE rid = ?1",
     /* the rest */
-    [SQ_COUNT_STATES] = "SELECT state, count(*) FROM retries GROUP BY state",
-    [SQ_COUNT_TASKS] = "SELECT kind, count(*) FROM retries WHERE kind <> 0 GROUP BY kind",
+    [SQ_COUNT_RETRIES] = "SELECT count(*) FROM retries",
     [SQ_COUNT_REPORTS] = "SELECT count(*) FROM reports WHERE state = 0",
     [SQ_NAME_GET] = "SELECT nid FROM names WHERE name = ?1",
     [SQ_NAME_PUT] = "INSERT INTO names(name) VALUES(?1)",
@@ -141,16 +145,21 @@ static const char *const sql[SQ_STMT_COUNT] = {
                      " AND r.ended <= ?3 AND NOT EXISTS"
                      " (SELECT 1 FROM reports p WHERE p.rid = r.rid AND p.state = 0)"
                      " ORDER BY r.rid LIMIT ?4",
-    [SQ_TRIM_EFFECT] = "DELETE FROM effects WHERE rid = ?1 AND k ="
-                       " (SELECT effect FROM retries WHERE rid = ?1)",
     [SQ_TRIM_CHILD] = "DELETE FROM children WHERE rid = ?1 AND k ="
                       " (SELECT child FROM retries WHERE rid = ?1)",
     [SQ_TRIM_INTENT] = "DELETE FROM intents WHERE rid = ?1 AND k ="
                        " (SELECT intent FROM retries WHERE rid = ?1)",
-    [SQ_TRIM_DELIVERIES] = "DELETE FROM deliveries WHERE k IN"
-                           " (SELECT k FROM deliveries WHERE until <= ?1 ORDER BY until LIMIT ?2)",
+    /* they are in the order of time: when the oldest is not forgotten, none is */
+    [SQ_TRIM_REPEATS_FIND] = "SELECT seq, k FROM repeats WHERE until <= ?1 AND seq ="
+                             " (SELECT min(seq) FROM repeats)",
+    [SQ_REPEAT_DROP] = "DELETE FROM repeats WHERE seq = ?1",
     [SQ_TRIM_TOKENS] = "DELETE FROM tokens WHERE k IN"
                        " (SELECT k FROM tokens WHERE until <= ?1 ORDER BY until LIMIT ?2)",
+    [SQ_BUCKETS] = "SELECT first FROM buckets ORDER BY first",
+    [SQ_BUCKET_PUT] = "INSERT INTO buckets(first) VALUES(?1)",
+    [SQ_BUCKET_SIZE] = "SELECT count(*) FROM retries WHERE bucket = ?1",
+    [SQ_LOAD] = "SELECT rid, state, kind, due, effect, delivery FROM retries",
+    [SQ_LOAD_REPEATS] = "SELECT seq, k FROM repeats",
 };
 
 void rb_sq_fail(struct rb_sq_db *db, int sql_rc)
@@ -308,6 +317,13 @@ void rb_sq_note_due(struct rb_sq_db *db, enum rb_task_kind kind, int64_t due_ms,
     }
 }
 
+void rb_sq_schedule(struct rb_sq_db *db, enum rb_task_kind kind, int64_t due_ms, int64_t rid)
+{
+    if (kind != RB_TASK_NONE && !rb_sq_agenda_add(&db->agenda, kind, due_ms, rid)) {
+        rb_sq_fail(db, SQLITE_NOMEM);
+    }
+}
+
 void rb_sq_tally_state(struct rb_sq_db *db, enum rb_state from, enum rb_state to)
 {
     if (from < RB_STATE_COUNT) {
@@ -335,6 +351,10 @@ void rb_sq_begin(struct rb_sq_db *db)
 void rb_sq_commit(struct rb_sq_db *db)
 {
     (void)rb_sq_run(db, SQ_COMMIT, "");
+    if (!rb_sq_broken(db)) {
+        rb_sq_book_keep(&db->book);
+        rb_sq_agenda_keep(&db->agenda);
+    }
 }
 
 void rb_sq_rollback(struct rb_sq_db *db)
@@ -349,6 +369,8 @@ void rb_sq_rollback(struct rb_sq_db *db)
     }
     rb_sq_end(st);
     db->tally = db->tally_before;
+    rb_sq_book_undo(&db->book);
+    rb_sq_agenda_undo(&db->agenda);
     memset(db->due, 0, sizeof(db->due));
     rb_sq_names_undo(&db->names);
 }

@@ -18,6 +18,8 @@
 #include <retrybuild/mem.h>
 #include <retrybuild/store.h>
 
+#include "agenda.h"
+#include "book.h"
 #include "names.h"
 
 #define RB_SQ_KEY_BYTES 16 /* a key of the model as bytes */
@@ -29,10 +31,11 @@ enum rb_sq_stmt {
     SQ_ROLLBACK,
     SQ_TOKEN_GET,
     SQ_TOKEN_PUT,
-    SQ_DELIVERY_GET,
-    SQ_DELIVERY_PUT,
-    SQ_EFFECT_GET,
-    SQ_EFFECT_PUT,
+    SQ_KEYS_OF,
+    SQ_EFFECT_LOST,
+    SQ_EFFECT_TAKE,
+    SQ_REPEAT_GET,
+    SQ_REPEAT_PUT,
     SQ_CHILD_GET,
     SQ_CHILD_PUT,
     SQ_CHILD_DROP,
@@ -42,13 +45,15 @@ enum rb_sq_stmt {
     SQ_RETRY_FIND,
     SQ_RETRY_LAST,
     SQ_RETRY_PUT,
+    SQ_RECORD_PUT,
+    SQ_RECORD_SET,
     SQ_RETRY_SETTLE,
     SQ_RETRY_KEEP,
     SQ_RETRY_WAKE,
-    SQ_RETRY_WAKE_LEASED,
     SQ_RETRY_POISON,
     SQ_RETRY_ROW,
     SQ_RETRY_DROP,
+    SQ_RECORD_DROP,
     SQ_LIST,
     SQ_LIST_STATE,
     SQ_LIST_PROJECT,
@@ -57,8 +62,7 @@ enum rb_sq_stmt {
     SQ_DUP_PUT,
     SQ_DUP_COUNT,
     SQ_DUP_DROP,
-    SQ_DUE,
-    SQ_DUE_NEXT,
+    SQ_TASK,
     SQ_LEASE,
     SQ_RENEW,
     SQ_RELEASE,
@@ -80,8 +84,7 @@ enum rb_sq_stmt {
     SQ_REPORT_REVIVE,
     SQ_REPORTS_OF,
     SQ_REPORTS_DROP,
-    SQ_COUNT_STATES,
-    SQ_COUNT_TASKS,
+    SQ_COUNT_RETRIES,
     SQ_COUNT_REPORTS,
     SQ_NAME_GET,
     SQ_NAME_PUT,
@@ -93,11 +96,16 @@ enum rb_sq_stmt {
     SQ_META_GET,
     SQ_META_PUT,
     SQ_TRIM_FIND,
-    SQ_TRIM_EFFECT,
     SQ_TRIM_CHILD,
     SQ_TRIM_INTENT,
-    SQ_TRIM_DELIVERIES,
+    SQ_TRIM_REPEATS_FIND,
+    SQ_REPEAT_DROP,
     SQ_TRIM_TOKENS,
+    SQ_BUCKETS,
+    SQ_BUCKET_PUT,
+    SQ_BUCKET_SIZE,
+    SQ_LOAD,
+    SQ_LOAD_REPEATS,
     SQ_STMT_COUNT
 };
 
@@ -108,6 +116,9 @@ struct rb_sq_tally {
     int64_t rid_ms; /* the last row id given out, to number retries of one millisecond */
     int64_t rid_next;
     int64_t awaited_ms[RB_TASK_KIND_COUNT]; /* what the last empty claim said; 0 = nothing */
+    size_t n_buckets;
+    int64_t in_bucket;   /* rows of the newest bucket */
+    int64_t highest_rid; /* of all rows ever seen */
 };
 
 struct rb_sq_db {
@@ -116,6 +127,10 @@ struct rb_sq_db {
     int sql_rc;                         /* first error of this transaction, extended; 0 = none */
     struct rb_sq_tally tally, tally_before;
     struct rb_sq_names names;
+    struct rb_sq_book book;
+    struct rb_sq_agenda agenda;
+    int64_t *buckets; /* tally.n_buckets row ids, ascending; the first is 0 */
+    size_t max_buckets;
     bool due[RB_TASK_KIND_COUNT]; /* may have become due in this transaction */
     int wal_pages;                /* not copied back yet */
     /* settings */
@@ -126,6 +141,16 @@ struct rb_sq_db {
     dev_t dev;
     ino_t ino;
 };
+
+/* buckets.c */
+/* rb_sq_bucket_of - the bucket that the row id lies in. */
+size_t rb_sq_bucket_of(const struct rb_sq_db *db, int64_t rid);
+/* rb_sq_bucket_add - one more, in memory; false: the transaction is broken. */
+bool rb_sq_bucket_add(struct rb_sq_db *db, int64_t first);
+/* rb_sq_bucket_for - the same for a row about to be written; the newest may begin with it. */
+size_t rb_sq_bucket_for(struct rb_sq_db *db, int64_t rid);
+/* load.c - book, agenda, buckets and tally from the tables */
+void rb_sq_load(struct rb_sq_db *db);
 
 /* open.c */
 enum rb_code rb_sq_db_open(const char *path, const struct rb_settings *settings,
@@ -156,7 +181,10 @@ void rb_sq_fail(struct rb_sq_db *db, int sql_rc); /* break the transaction ourse
 char *rb_sq_text(struct rb_sq_db *db, struct rb_arena *a, sqlite3_stmt *st, int column);
 void *rb_sq_blob(struct rb_sq_db *db, struct rb_arena *a, sqlite3_stmt *st, int column,
                  size_t *ret_len);
+/* rb_sq_note_due - a task will be due then: who waits hears of it. */
 void rb_sq_note_due(struct rb_sq_db *db, enum rb_task_kind kind, int64_t due_ms, int64_t now_ms);
+/* rb_sq_schedule - the row of a main task was given this due time. */
+void rb_sq_schedule(struct rb_sq_db *db, enum rb_task_kind kind, int64_t due_ms, int64_t rid);
 /* rb_sq_tally_move - a retry goes from one state to another; RB_STATE_COUNT = from or to nowhere */
 void rb_sq_tally_state(struct rb_sq_db *db, enum rb_state from, enum rb_state to);
 void rb_sq_tally_task(struct rb_sq_db *db, enum rb_task_kind from, enum rb_task_kind to);

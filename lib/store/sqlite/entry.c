@@ -190,6 +190,10 @@ enum rb_code rb_sq_pack_settle(const struct rb_settle *from, struct rb_arena *a,
                                struct rb_sq_settle *to, struct rb_err *err)
 {
     bool ok = true;
+    char build_key[RB_KEY_BYTES];
+    if (from->task == NULL) {
+        rb_build_key(&from->retry->build, build_key);
+    }
     *to = (struct rb_sq_settle){
         .by_fence = from->task != NULL,
         .fence = from->task == NULL ? 0 : from->task->fence,
@@ -200,6 +204,7 @@ enum rb_code rb_sq_pack_settle(const struct rb_settle *from, struct rb_arena *a,
         .close_intent = rb_sq_pack_key(a, from->close_intent, &ok),
         .not_a_child = rb_sq_pack_key(a, from->not_a_child, &ok),
         .child_key = rb_sq_pack_key(a, from->child_key, &ok),
+        .build_key = rb_sq_pack_key(a, from->task == NULL ? build_key : NULL, &ok),
         .reports = pack_reports(from->reports, from->n_reports, a, &ok),
     };
     enum rb_code rc = pack_record(from->retry, a, &to->record, err);

@@ -47,6 +47,7 @@ struct rb_sq_settle {
     int64_t next_due_ms;
     bool keep_lease;
     const uint8_t *open_intent, *close_intent, *not_a_child, *child_key;
+    const uint8_t *build_key; /* of people's changes: an ended retry that lives again holds it */
     struct rb_sq_reports reports;
     struct rb_sq_admission *follow_on; /* NULL = none */
     /* out */

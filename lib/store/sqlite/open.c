@@ -1,4 +1,4 @@
-/* open.c - the file: locked against a second process, checked, brought to the newest schema.
+/* open.c - one connection to the file, which is locked against a second process.
  *
  * One connection of one thread, in exclusive locking mode: SQLite before 3.51.3 can damage a WAL
  * that two connections check-point at once, and without a second connection there is no shared
@@ -17,8 +17,7 @@
 #include <retrybuild/cleanup.h>
 
 #include "db.h"
-
-#define FULL_CHECK_MAX_PAGES 256 /* more than that would show in the time to start */
+#include "file.h"
 
 /* The writer copies the WAL back itself, after it has answered. */
 #define PRAGMAS                             \
@@ -32,24 +31,6 @@
     "PRAGMA wal_autocheckpoint = 0;"        \
     "PRAGMA journal_size_limit = 33554432;" \
     "PRAGMA busy_timeout = 0;"
-
-static enum rb_code sql_error(const struct rb_sq_db *db, int rc, const char *what,
-                              struct rb_err *err)
-{
-    switch (rc & 0xff) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return rb_err_set(err, RB_E_CONFLICT, "%s '%s': another process has it open", what,
-                          db->path);
-    case SQLITE_NOTADB:
-    case SQLITE_CORRUPT:
-        return rb_err_set(err, RB_E_CORRUPT, "%s '%s': %s", what, db->path, sqlite3_errstr(rc));
-    case SQLITE_FULL:
-        return rb_err_set(err, RB_E_FULL, "%s '%s': %s", what, db->path, sqlite3_errstr(rc));
-    default:
-        return rb_err_set(err, RB_E_IO, "%s '%s': %s", what, db->path, sqlite3_errstr(rc));
-    }
-}
 
 static enum rb_code take_lock(struct rb_sq_db *db, struct rb_err *err)
 {
@@ -74,138 +55,10 @@ static enum rb_code take_lock(struct rb_sq_db *db, struct rb_err *err)
     return RB_OK;
 }
 
-/* SQLite would make it readable for everybody. Closing happens before SQLite takes its own locks,
- * which a close of the same file by the same process would drop. */
-static enum rb_code make_file(struct rb_sq_db *db, struct rb_err *err)
-{
-    RB_CLEANUP(rb_closep) int fd = open(db->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        return rb_err_errno(err, RB_E_IO, errno, "open '%s'", db->path);
-    }
-    if (!S_ISREG(st.st_mode)) {
-        return rb_err_set(err, RB_E_INVALID, "'%s' is not a regular file", db->path);
-    }
-    db->dev = st.st_dev;
-    db->ino = st.st_ino;
-    return RB_OK;
-}
-
 bool rb_sq_db_present(const struct rb_sq_db *db)
 {
     struct stat st;
     return stat(db->path, &st) == 0 && st.st_dev == db->dev && st.st_ino == db->ino;
-}
-
-/* One number, or -1 and the reason in @ret_rc. */
-static int64_t number(struct rb_sq_db *db, const char *query, int *ret_rc)
-{
-    sqlite3_stmt *st = NULL;
-    int64_t value = -1;
-    *ret_rc = sqlite3_prepare_v2(db->handle, query, -1, &st, NULL);
-    if (*ret_rc == SQLITE_OK) {
-        *ret_rc = sqlite3_step(st);
-        if (*ret_rc == SQLITE_ROW) {
-            value = sqlite3_column_int64(st, 0);
-            *ret_rc = SQLITE_OK;
-        }
-    }
-    (void)sqlite3_finalize(st);
-    return value;
-}
-
-/* A small file is checked whole; of a big one the pages that every start reads anyway. */
-static enum rb_code check_file(struct rb_sq_db *db, struct rb_err *err)
-{
-    int rc = SQLITE_OK;
-    int64_t pages = number(db, "PRAGMA page_count", &rc);
-    if (rc != SQLITE_OK || pages == 0) {
-        return rc == SQLITE_OK ? RB_OK : sql_error(db, rc, "read", err);
-    }
-    const char *query =
-        pages <= FULL_CHECK_MAX_PAGES ? "PRAGMA quick_check(1)" : "PRAGMA quick_check(meta)";
-    sqlite3_stmt *st = NULL;
-    rc = sqlite3_prepare_v2(db->handle, query, -1, &st, NULL);
-    char found[200] = "";
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_step(st);
-        const unsigned char *text = rc == SQLITE_ROW ? sqlite3_column_text(st, 0) : NULL;
-        (void)snprintf(found, sizeof(found), "%s", text == NULL ? "" : (const char *)text);
-    }
-    (void)sqlite3_finalize(st);
-    if (rc != SQLITE_ROW) {
-        return sql_error(db, rc, "check", err);
-    }
-    if (strcmp(found, "ok") != 0) {
-        return rb_err_set(err, RB_E_CORRUPT, "'%s' is damaged: %s", db->path, found);
-    }
-    return RB_OK;
-}
-
-static enum rb_code upgrade_one(struct rb_sq_db *db, int version, struct rb_err *err)
-{
-    RB_CLEANUP(rb_freep) char *script = NULL;
-    if (asprintf(&script,
-                 "BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %d;"
-                 " COMMIT;",
-                 rb_sq_schema[version], rb_sq_application_id, version + 1) < 0) {
-        script = NULL;
-        return rb_err_set(err, RB_E_NOMEM, "no memory");
-    }
-    int rc = sqlite3_exec(db->handle, script, NULL, NULL, NULL);
-    if (rc != SQLITE_OK) {
-        enum rb_code code = sql_error(db, rc, "bring to the newest schema:", err);
-        (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
-        return code;
-    }
-    return RB_OK;
-}
-
-static enum rb_code upgrade(struct rb_sq_db *db, struct rb_err *err)
-{
-    int rc = SQLITE_OK;
-    int64_t version = number(db, "PRAGMA user_version", &rc);
-    int64_t application = rc == SQLITE_OK ? number(db, "PRAGMA application_id", &rc) : -1;
-    int64_t tables = rc == SQLITE_OK ? number(db, "SELECT count(*) FROM sqlite_schema", &rc) : -1;
-    if (rc != SQLITE_OK) {
-        return sql_error(db, rc, "read", err);
-    }
-    if (tables > 0 && application != rb_sq_application_id) {
-        return rb_err_set(err, RB_E_INVALID, "'%s' is a database of another program", db->path);
-    }
-    if (version > rb_sq_schema_version) {
-        return rb_err_set(err, RB_E_INVALID,
-                          "'%s' was written by a newer version (schema %lld, this one knows %d)",
-                          db->path, (long long)version, rb_sq_schema_version);
-    }
-    enum rb_code code = RB_OK;
-    for (int v = (int)version; v < rb_sq_schema_version && code == RB_OK; v++) {
-        code = upgrade_one(db, v, err);
-    }
-    return code;
-}
-
-static void load_tally(struct rb_sq_db *db)
-{
-    sqlite3_stmt *st = rb_sq_query(db, SQ_COUNT_STATES, "");
-    while (rb_sq_row(db, st)) {
-        int64_t state = sqlite3_column_int64(st, 0);
-        if (state >= 0 && state < RB_STATE_COUNT) {
-            db->tally.by_state[state] = sqlite3_column_int64(st, 1);
-        }
-    }
-    st = rb_sq_query(db, SQ_COUNT_TASKS, "");
-    while (rb_sq_row(db, st)) {
-        int64_t kind = sqlite3_column_int64(st, 0);
-        if (kind > RB_TASK_NONE && kind < RB_TASK_KIND_COUNT) {
-            db->tally.tasks[kind] = sqlite3_column_int64(st, 1);
-        }
-    }
-    st = rb_sq_query(db, SQ_COUNT_REPORTS, "");
-    if (rb_sq_row(db, st)) {
-        db->tally.tasks[RB_TASK_REPORT] = sqlite3_column_int64(st, 0);
-        rb_sq_end(st);
-    }
 }
 
 static int note_wal(void *arg, sqlite3 *handle, const char *name, int pages)
@@ -224,21 +77,21 @@ static enum rb_code connect_file(struct rb_sq_db *db, struct rb_err *err)
                                  SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE,
                              NULL);
     if (rc != SQLITE_OK) {
-        return sql_error(db, rc, "open", err);
+        return rb_sq_file_error(db->path, rc, "open", err);
     }
     (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
     rc = sqlite3_exec(db->handle, PRAGMAS, NULL, NULL, NULL);
     if (rc != SQLITE_OK) {
-        return sql_error(db, rc, "open", err);
+        return rb_sq_file_error(db->path, rc, "open", err);
     }
     (void)sqlite3_wal_hook(db->handle, note_wal, db);
-    enum rb_code code = check_file(db, err);
+    enum rb_code code = rb_sq_file_check(db->handle, db->path, err);
     if (code == RB_OK) {
-        code = upgrade(db, err);
+        code = rb_sq_file_upgrade(db->handle, db->path, err);
     }
     if (code == RB_OK) {
-        load_tally(db);
-        code = rb_sq_broken(db) ? sql_error(db, db->sql_rc, "read", err) : RB_OK;
+        rb_sq_load(db);
+        code = rb_sq_broken(db) ? rb_sq_file_error(db->path, db->sql_rc, "read", err) : RB_OK;
     }
     return code;
 }
@@ -261,7 +114,7 @@ enum rb_code rb_sq_db_open(const char *path, const struct rb_settings *settings,
     }
     enum rb_code rc = take_lock(db, err);
     if (rc == RB_OK) {
-        rc = make_file(db, err);
+        rc = rb_sq_file_make(path, &db->dev, &db->ino, err);
     }
     if (rc == RB_OK) {
         rc = connect_file(db, err);
@@ -282,6 +135,9 @@ void rb_sq_db_close(struct rb_sq_db *db)
     }
     (void)sqlite3_close(db->handle);
     rb_sq_names_release(&db->names);
+    rb_sq_book_release(&db->book);
+    rb_sq_agenda_release(&db->agenda);
+    free(db->buckets);
     rb_closep(&db->lock_fd);
     free(db->path);
     free(db);

@@ -66,30 +66,59 @@ static enum rb_sq_stmt list_by(const struct rb_sq_db *db, const struct rb_sq_op 
     return op->source != NULL ? SQ_LIST_SOURCE : SQ_LIST;
 }
 
+/* What a list looks for, by row id and number. */
+struct search {
+    enum rb_sq_stmt by;
+    int64_t below, from; /* row ids: below is not, from is part of it */
+    int64_t state, project, source;
+};
+
+/* Adds what @s finds in @bucket; false: the page is full. */
+static bool search_bucket(struct rb_sq_db *db, struct rb_sq_op *op, const struct search *s,
+                          size_t bucket)
+{
+    sqlite3_stmt *st = rb_sq_query(db, s->by, s->by == SQ_LIST_PROJECT ? "iiiiiii" : "iiiiii",
+                                   s->below, s->from, s->state, s->project, s->source,
+                                   (int64_t)(op->limit - op->n_shelves) + 1, (int64_t)bucket);
+    while (rb_sq_row(db, st)) {
+        if (op->n_shelves == op->limit) {
+            op->more = true;
+            rb_sq_end(st);
+            return false;
+        }
+        struct rb_sq_shelf *shelf = &op->shelves[op->n_shelves++];
+        rb_sq_shelf_take(db, &op->arena, st, shelf);
+        rb_sq_shelf_reports(db, &op->arena, shelf);
+    }
+    return true;
+}
+
 enum rb_code rb_sq_op_list(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err)
 {
     (void)err;
     op->n_shelves = 0;
     op->more = false;
     const int64_t any = -1;
-    int64_t project = op->project == NULL ? any : rb_sq_name_find(db, op->project);
-    int64_t source = op->source == NULL ? any : rb_sq_name_find(db, op->source);
     int64_t since = op->since_ms <= 0 ? 0 : op->since_ms;
-    if (project == 0 || source == 0 || since > LAST_RID >> RB_SQ_RID_SHIFT) {
-        return RB_OK; /* a name that no retry has, or a time that none can have */
+    struct search s = {
+        .by = list_by(db, op),
+        .below = below(db, op),
+        .from = since > LAST_RID >> RB_SQ_RID_SHIFT ? LAST_RID
+                                                    : since * ((int64_t)1 << RB_SQ_RID_SHIFT),
+        .state = op->by_state ? (int64_t)op->state : any,
+        .project = op->project == NULL ? any : rb_sq_name_find(db, op->project),
+        .source = op->source == NULL ? any : rb_sq_name_find(db, op->source),
+    };
+    if (s.project == 0 || s.source == 0) {
+        return RB_OK; /* a name that no retry has */
     }
-    sqlite3_stmt *st = rb_sq_query(
-        db, list_by(db, op), "iiiiii", below(db, op), since * ((int64_t)1 << RB_SQ_RID_SHIFT),
-        op->by_state ? (int64_t)op->state : any, project, source, (int64_t)op->limit + 1);
-    while (rb_sq_row(db, st)) {
-        if (op->n_shelves == op->limit) {
-            op->more = true;
-            rb_sq_end(st);
-            break;
-        }
-        struct rb_sq_shelf *shelf = &op->shelves[op->n_shelves++];
-        rb_sq_shelf_take(db, &op->arena, st, shelf);
-        rb_sq_shelf_reports(db, &op->arena, shelf);
+    if (s.by != SQ_LIST_PROJECT) {
+        (void)search_bucket(db, op, &s, 0);
+        return RB_OK;
+    }
+    size_t oldest = rb_sq_bucket_of(db, s.from);
+    for (size_t b = rb_sq_bucket_of(db, s.below) + 1;
+         b > oldest && search_bucket(db, op, &s, b - 1) && !rb_sq_broken(db); b--) {
     }
     return RB_OK;
 }
@@ -101,14 +130,8 @@ enum rb_code rb_sq_op_counts(struct rb_sq_db *db, struct rb_sq_op *op, struct rb
         op->counts.by_state[s] = db->tally.by_state[s];
     }
     for (int k = RB_TASK_NONE + 1; k < RB_TASK_KIND_COUNT; k++) {
-        sqlite3_stmt *st = k == RB_TASK_REPORT ? rb_sq_query(db, SQ_REPORT_DUE_NEXT, "")
-                                               : rb_sq_query(db, SQ_DUE_NEXT, "i", (int64_t)k);
         op->counts.tasks[k] = db->tally.tasks[k];
-        op->counts.oldest_due_ms[k] = 0;
-        if (rb_sq_row(db, st)) {
-            op->counts.oldest_due_ms[k] = sqlite3_column_int64(st, 0);
-            rb_sq_end(st);
-        }
+        op->counts.oldest_due_ms[k] = rb_sq_next_due(db, (enum rb_task_kind)k);
     }
     return RB_OK;
 }

@@ -184,7 +184,7 @@ enum rb_code rb_sq_op_report_claim(struct rb_sq_db *db, struct rb_sq_op *op, str
         (void)rb_sq_run(db, SQ_REPORT_LEASE, "iii", t->row, t->lease_until_ms, (int64_t)t->fence);
         rb_sq_shelf_reports(db, &op->arena, &t->shelf);
     }
-    rb_sq_claim_next(db, op, SQ_REPORT_DUE_NEXT);
+    rb_sq_claim_next(db, op);
     return RB_OK;
 }
 

@@ -1,11 +1,13 @@
 /* schema.c - the tables, version by version. A released script is never changed: a new version is a
  * new row.
  *
- * Lean on purpose, because each index is paid for by every admission. A retry has a row id made of
- * its creation time, so that the table itself is the newest-first index and each other index holds
- * eight bytes of it. The main task lives in the row of its retry. Keys are 16 bytes. Values of
- * `state`, `kind` and `stage` are those of the enums of the model; a report's `state` is enum
- * rb_report_state.
+ * An admission only appends: whatever would have to be written at a random place (effect and
+ * delivery keys, due times) is a column of the row and is found through memory (book.h, agenda.h).
+ * A retry has a row id made of its creation time, so that the table itself is the newest-first
+ * index and each other index holds eight bytes of it; the index by project begins with a bucket of
+ * row ids, so that it too grows at its end (buckets.h). The record stands apart, because the row is
+ * read and written more often. Keys are 16 bytes. Values of `state`, `kind` and `stage` are those
+ * of the enums of the model; a report's `state` is enum rb_report_state.
  */
 #include "db.h"
 
@@ -26,21 +28,22 @@ static const char version_1[] =
     " lease INTEGER NOT NULL," /* until when; 0 = not leased */
     " fence INTEGER NOT NULL,"
     " tries INTEGER NOT NULL,"
-    " woken INTEGER NOT NULL,"  /* 1 = to be told at the claim, 2 = came during the lease */
-    " effect BLOB NOT NULL,"    /* key in effects, to find it when the retry goes */
-    " child BLOB, intent BLOB," /* keys in children and intents */
-    " record BLOB NOT NULL);"
+    " woken INTEGER NOT NULL," /* 1 = to be told at the claim, 2 = came during the lease */
+    " bucket INTEGER NOT NULL,"
+    " effect BLOB,"              /* NULL: another retry has taken the key over */
+    " delivery BLOB,"            /* key of the first delivery */
+    " until INTEGER NOT NULL,"   /* when that key is forgotten */
+    " child BLOB, intent BLOB);" /* keys in children and intents */
     "CREATE UNIQUE INDEX retries_id ON retries(id);"
     "CREATE INDEX retries_state ON retries(state);"
-    "CREATE INDEX retries_project ON retries(project);"
+    "CREATE INDEX retries_project ON retries(bucket, project);"
     "CREATE INDEX retries_source ON retries(source);"
-    "CREATE INDEX retries_due ON retries(kind, due) WHERE kind <> 0;"
-    "CREATE TABLE effects(k BLOB PRIMARY KEY, rid INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE records(rid INTEGER PRIMARY KEY, record BLOB NOT NULL);"
+    "CREATE TABLE buckets(first INTEGER PRIMARY KEY);" /* row id that a bucket begins with */
+    "CREATE TABLE repeats("                            /* keys of deliveries that were duplicates */
+    " seq INTEGER PRIMARY KEY, k BLOB NOT NULL, rid INTEGER NOT NULL, until INTEGER NOT NULL);"
     "CREATE TABLE children(k BLOB PRIMARY KEY, rid INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE intents(k BLOB PRIMARY KEY, rid INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE deliveries(k BLOB PRIMARY KEY, rid INTEGER NOT NULL, until INTEGER NOT NULL)"
-    " WITHOUT ROWID;"
-    "CREATE INDEX deliveries_until ON deliveries(until);"
     "CREATE TABLE tokens(k BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, rid INTEGER NOT NULL,"
     " until INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX tokens_until ON tokens(until);"

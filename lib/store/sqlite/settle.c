@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "entry.h"
+#include "keys.h"
 
 /* The row as it stands. */
 struct row {
@@ -13,8 +14,8 @@ struct row {
     enum rb_task_kind kind;
     enum rb_state state;
     int woken;
-    uint8_t child[RB_SQ_KEY_BYTES], intent[RB_SQ_KEY_BYTES], effect[RB_SQ_KEY_BYTES];
-    bool has_child, has_intent, has_effect;
+    uint8_t child[RB_SQ_KEY_BYTES], intent[RB_SQ_KEY_BYTES];
+    bool has_child, has_intent;
 };
 
 static bool take_key(sqlite3_stmt *st, int column, uint8_t key[RB_SQ_KEY_BYTES])
@@ -42,7 +43,6 @@ static bool find(struct rb_sq_db *db, const char *id, struct row *r)
     r->ended = sqlite3_column_int64(st, 6);
     r->has_child = take_key(st, 7, r->child);
     r->has_intent = take_key(st, 8, r->intent);
-    r->has_effect = take_key(st, 9, r->effect);
     rb_sq_end(st);
     return true;
 }
@@ -78,28 +78,15 @@ static enum rb_code conflict(struct rb_sq_settle *s, enum rb_settle_conflict wha
 /* An ended retry is to live again. */
 static bool is_revived(const struct rb_sq_settle *s, const struct row *r)
 {
-    return rb_state_terminal(r->state) && !rb_state_terminal(s->record.state) && r->has_effect;
-}
-
-/* Who else lives for the effect key; "" = nobody. */
-static void effect_owner(struct rb_sq_db *db, const struct row *r, char ret_id[RB_ID_BYTES])
-{
-    ret_id[0] = '\0';
-    sqlite3_stmt *st = rb_sq_query(db, SQ_EFFECT_GET, "k", (const uint8_t *)r->effect);
-    if (rb_sq_row(db, st)) {
-        const unsigned char *id = sqlite3_column_text(st, 1);
-        bool lives = !rb_state_terminal((enum rb_state)sqlite3_column_int(st, 2));
-        if (lives && id != NULL && sqlite3_column_int64(st, 0) != r->rid) {
-            (void)snprintf(ret_id, RB_ID_BYTES, "%s", (const char *)id);
-        }
-        rb_sq_end(st);
-    }
+    return s->build_key != NULL && rb_state_terminal(r->state) &&
+           !rb_state_terminal(s->record.state);
 }
 
 static enum rb_code refuse(struct rb_sq_db *db, struct rb_sq_settle *s, const struct row *r,
                            struct rb_err *err)
 {
     char other[RB_ID_BYTES];
+    struct rb_sq_holder holder = {0};
     if (s->by_fence && (r->fence == 0 || r->fence != s->fence)) {
         return rb_err_set(err, RB_E_FENCED, "retry '%s': the lease has passed on", s->record.id);
     }
@@ -107,9 +94,9 @@ static enum rb_code refuse(struct rb_sq_db *db, struct rb_sq_settle *s, const st
         return conflict(s, RB_CONFLICT_VERSION, "", err);
     }
     if (is_revived(s, r)) {
-        effect_owner(db, r, other);
-        if (other[0] != '\0') {
-            return conflict(s, RB_CONFLICT_EFFECT, other, err);
+        holder = rb_sq_effect_get(db, s->build_key);
+        if (holder.rid != 0 && holder.rid != r->rid && holder.ended == 0) {
+            return conflict(s, RB_CONFLICT_EFFECT, holder.id, err);
         }
     }
     if (s->open_intent != NULL) {
@@ -170,9 +157,10 @@ static void write_row(struct rb_sq_db *db, const struct rb_sq_settle *s, const s
         ended = r->ended != 0 ? r->ended : now_ms;
     }
     rb_sq_tally_state(db, r->state, record->state);
+    (void)rb_sq_run(db, SQ_RECORD_SET, "ib", r->rid, record->bytes.data, record->bytes.len);
     if (s->keep_lease) {
-        (void)rb_sq_run(db, SQ_RETRY_KEEP, "iiikkb", r->rid, (int64_t)record->state, ended, child,
-                        intent, record->bytes.data, record->bytes.len);
+        (void)rb_sq_run(db, SQ_RETRY_KEEP, "iiikk", r->rid, (int64_t)record->state, ended, child,
+                        intent);
         return;
     }
     bool woken = s->next == RB_TASK_FOLLOW && (r->woken & 2) != 0;
@@ -180,9 +168,9 @@ static void write_row(struct rb_sq_db *db, const struct rb_sq_settle *s, const s
     if (woken && due > now_ms) {
         due = now_ms;
     }
-    (void)rb_sq_run(db, SQ_RETRY_SETTLE, "iiiiiikkb", r->rid, (int64_t)s->next, due, (int64_t)woken,
-                    (int64_t)record->state, ended, child, intent, record->bytes.data,
-                    record->bytes.len);
+    (void)rb_sq_run(db, SQ_RETRY_SETTLE, "iiiiiikk", r->rid, (int64_t)s->next, due, (int64_t)woken,
+                    (int64_t)record->state, ended, child, intent);
+    rb_sq_schedule(db, s->next, due, r->rid);
     rb_sq_tally_task(db, r->kind, s->next);
     rb_sq_note_due(db, s->next, due, now_ms);
 }
@@ -199,7 +187,8 @@ enum rb_code rb_sq_settle(struct rb_sq_db *db, struct rb_sq_settle *s, int64_t n
         return rc;
     }
     if (is_revived(s, &r)) {
-        (void)rb_sq_run(db, SQ_EFFECT_PUT, "ki", (const uint8_t *)r.effect, r.rid);
+        rb_sq_effect_move(db, s->build_key, r.rid);
+        (void)rb_sq_run(db, SQ_EFFECT_TAKE, "ik", r.rid, s->build_key);
     }
     move_keys(db, s, &r);
     write_row(db, s, &r, now_ms);

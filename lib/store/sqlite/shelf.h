@@ -105,7 +105,9 @@ enum rb_code rb_sq_op_renew(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_
 enum rb_code rb_sq_op_release(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err);
 enum rb_code rb_sq_op_poison(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err);
 /* rb_sq_claim_next - when nothing was due: when the next will be, into op->number. */
-void rb_sq_claim_next(struct rb_sq_db *db, struct rb_sq_op *op, enum rb_sq_stmt query);
+void rb_sq_claim_next(struct rb_sq_db *db, struct rb_sq_op *op);
+/* rb_sq_next_due - when the first task of @kind is due, 0 = there is none. */
+int64_t rb_sq_next_due(struct rb_sq_db *db, enum rb_task_kind kind);
 /* report.c */
 enum rb_code rb_sq_op_report_settle(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err);
 enum rb_code rb_sq_op_report_renew(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err);

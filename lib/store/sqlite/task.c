@@ -15,64 +15,101 @@ enum rb_code rb_sq_op_settle(struct rb_sq_db *db, struct rb_sq_op *op, struct rb
     return rb_sq_settle(db, &op->settle, op->now_ms, err);
 }
 
-void rb_sq_claim_next(struct rb_sq_db *db, struct rb_sq_op *op, enum rb_sq_stmt query)
+/* The first main task that its row still wants at that time, into @t; false: none. Notes that are
+ * out of date are thrown away on the way. */
+static bool first_task(struct rb_sq_db *db, enum rb_task_kind kind, struct rb_arena *a,
+                       struct rb_sq_task *t)
 {
-    op->number = 0;
-    if (op->n_tasks > 0) {
-        return;
+    struct rb_sq_note note;
+    while (!rb_sq_broken(db) && rb_sq_agenda_first(&db->agenda, kind, &note)) {
+        sqlite3_stmt *st = rb_sq_query(db, SQ_TASK, "i", note.rid);
+        if (rb_sq_row(db, st)) {
+            bool good = sqlite3_column_int(st, 0) == (int)kind &&
+                        sqlite3_column_int64(st, 1) == note.due_ms;
+            if (good) {
+                *t = (struct rb_sq_task){
+                    .row = note.rid,
+                    .kind = kind,
+                    .lease_until_ms = note.due_ms, /* the time that stands in the row */
+                    .due_ms = sqlite3_column_int64(st, 2),
+                    .tries = sqlite3_column_int64(st, 3) + 1,
+                    .woken = sqlite3_column_int(st, 4) != 0,
+                    .id = a == NULL ? NULL : rb_sq_text(db, a, st, 5),
+                };
+            }
+            rb_sq_end(st);
+            if (good) {
+                return true;
+            }
+        }
+        if (!rb_sq_broken(db) && !rb_sq_agenda_take(&db->agenda, kind)) {
+            rb_sq_fail(db, SQLITE_NOMEM);
+        }
     }
-    sqlite3_stmt *st = query == SQ_DUE_NEXT ? rb_sq_query(db, query, "i", (int64_t)op->kind)
-                                            : rb_sq_query(db, query, "");
+    return false;
+}
+
+int64_t rb_sq_next_due(struct rb_sq_db *db, enum rb_task_kind kind)
+{
+    struct rb_sq_task t;
+    int64_t due_ms = 0;
+    if (kind != RB_TASK_REPORT) {
+        return first_task(db, kind, NULL, &t) ? t.lease_until_ms : 0;
+    }
+    sqlite3_stmt *st = rb_sq_query(db, SQ_REPORT_DUE_NEXT, "");
     if (rb_sq_row(db, st)) {
-        op->number = sqlite3_column_int64(st, 0); /* NULL reads as 0 */
+        due_ms = sqlite3_column_int64(st, 0); /* NULL reads as 0 */
         rb_sq_end(st);
     }
-    db->tally.awaited_ms[op->kind] = op->number;
+    return due_ms;
+}
+
+void rb_sq_claim_next(struct rb_sq_db *db, struct rb_sq_op *op)
+{
+    op->number = op->n_tasks > 0 ? 0 : rb_sq_next_due(db, op->kind);
+    if (op->n_tasks == 0) {
+        db->tally.awaited_ms[op->kind] = op->number;
+    }
+}
+
+static void lease(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_sq_task *t)
+{
+    t->fence = rb_sq_fence();
+    t->lease_until_ms = op->now_ms + op->lease_ms;
+    (void)rb_sq_run(db, SQ_LEASE, "iii", t->row, t->lease_until_ms, (int64_t)t->fence);
+    if (!rb_sq_agenda_take(&db->agenda, op->kind)) {
+        rb_sq_fail(db, SQLITE_NOMEM);
+    }
+    rb_sq_schedule(db, op->kind, t->lease_until_ms, t->row);
+    sqlite3_stmt *st = rb_sq_query(db, SQ_RETRY_ROW, "t", t->id);
+    if (rb_sq_row(db, st)) {
+        rb_sq_shelf_take(db, &op->arena, st, &t->shelf);
+        rb_sq_end(st);
+    }
+    rb_sq_shelf_reports(db, &op->arena, &t->shelf);
 }
 
 enum rb_code rb_sq_op_claim(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err)
 {
     (void)err;
     op->n_tasks = 0;
-    sqlite3_stmt *st =
-        rb_sq_query(db, SQ_DUE, "iii", (int64_t)op->kind, op->now_ms, (int64_t)op->limit);
-    while (rb_sq_row(db, st)) {
-        op->tasks[op->n_tasks++] = (struct rb_sq_task){
-            .row = sqlite3_column_int64(st, 0),
-            .kind = op->kind,
-            .due_ms = sqlite3_column_int64(st, 2),
-            .tries = sqlite3_column_int64(st, 3) + 1,
-            .woken = sqlite3_column_int(st, 4) != 0,
-            .id = rb_sq_text(db, &op->arena, st, 5),
-        };
-    }
-    for (unsigned i = 0; i < op->n_tasks; i++) {
-        struct rb_sq_task *t = &op->tasks[i];
-        t->fence = rb_sq_fence();
-        t->lease_until_ms = op->now_ms + op->lease_ms;
-        (void)rb_sq_run(db, SQ_LEASE, "iii", t->row, t->lease_until_ms, (int64_t)t->fence);
-        st = rb_sq_query(db, SQ_RETRY_ROW, "t", t->id);
-        if (rb_sq_row(db, st)) {
-            rb_sq_shelf_take(db, &op->arena, st, &t->shelf);
-            rb_sq_end(st);
+    struct rb_sq_note note;
+    while (op->n_tasks < op->limit && rb_sq_agenda_first(&db->agenda, op->kind, &note) &&
+           note.due_ms <= op->now_ms) {
+        struct rb_sq_task *t = &op->tasks[op->n_tasks];
+        if (!first_task(db, op->kind, &op->arena, t) || t->lease_until_ms > op->now_ms) {
+            break;
         }
-        rb_sq_shelf_reports(db, &op->arena, &t->shelf);
+        lease(db, op, t);
+        op->n_tasks++;
     }
-    rb_sq_claim_next(db, op, SQ_DUE_NEXT);
+    rb_sq_claim_next(db, op);
     return RB_OK;
 }
 
 static enum rb_code fenced(const struct rb_sq_op *op, struct rb_err *err)
 {
     return rb_err_set(err, RB_E_FENCED, "retry '%s': the lease has passed on", op->id);
-}
-
-enum rb_code rb_sq_op_renew(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err)
-{
-    int rows = op->fence == 0 ? 0
-                              : rb_sq_run(db, SQ_RENEW, "tii", op->id, (int64_t)op->fence,
-                                          op->now_ms + op->lease_ms);
-    return rows == 1 ? RB_OK : fenced(op, err);
 }
 
 /* The row whose fence is still ours. */
@@ -98,6 +135,18 @@ static bool find_own(struct rb_sq_db *db, const struct rb_sq_op *op, struct own 
     return fence == op->fence;
 }
 
+enum rb_code rb_sq_op_renew(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err)
+{
+    struct own o = {0};
+    if (!find_own(db, op, &o)) {
+        return fenced(op, err);
+    }
+    int64_t until_ms = op->now_ms + op->lease_ms;
+    (void)rb_sq_run(db, SQ_RENEW, "ii", o.rid, until_ms);
+    rb_sq_schedule(db, o.kind, until_ms, o.rid);
+    return RB_OK;
+}
+
 enum rb_code rb_sq_op_release(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err)
 {
     struct own o = {0};
@@ -107,6 +156,7 @@ enum rb_code rb_sq_op_release(struct rb_sq_db *db, struct rb_sq_op *op, struct r
     bool wake = o.kind == RB_TASK_FOLLOW && (o.woken & 2) != 0 && op->due_ms > op->now_ms;
     int64_t due = wake ? op->now_ms : op->due_ms;
     (void)rb_sq_run(db, SQ_RELEASE, "ii", o.rid, due);
+    rb_sq_schedule(db, o.kind, due, o.rid);
     rb_sq_note_due(db, o.kind, due, op->now_ms);
     return RB_OK;
 }

@@ -1,4 +1,5 @@
 /* trim.c - retention, in small steps: each call holds the writer for a moment only. */
+#include "keys.h"
 #include "shelf.h"
 
 #define STEP_MAX 500
@@ -25,8 +26,9 @@ static void find_old(struct rb_sq_db *db, const struct rb_sq_op *op, enum rb_sta
 
 static void drop(struct rb_sq_db *db, int64_t rid, enum rb_state state)
 {
-    static const enum rb_sq_stmt steps[] = {SQ_TRIM_EFFECT, SQ_TRIM_CHILD,   SQ_TRIM_INTENT,
-                                            SQ_DUP_DROP,    SQ_REPORTS_DROP, SQ_RETRY_DROP};
+    static const enum rb_sq_stmt steps[] = {SQ_TRIM_CHILD,   SQ_TRIM_INTENT, SQ_DUP_DROP,
+                                            SQ_REPORTS_DROP, SQ_RECORD_DROP, SQ_RETRY_DROP};
+    rb_sq_keys_forget(db, rid);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         (void)rb_sq_run(db, steps[i], "i", rid);
     }
@@ -51,11 +53,9 @@ enum rb_code rb_sq_op_trim(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_e
         left -= s.n;
         op->number += s.n;
     }
-    static const enum rb_sq_stmt keys[] = {SQ_TRIM_DELIVERIES, SQ_TRIM_TOKENS};
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && left > 0; i++) {
-        int n = rb_sq_run(db, keys[i], "ii", op->now_ms, (int64_t)left);
-        left -= (unsigned)n;
-        op->number += n;
-    }
+    unsigned n = rb_sq_repeats_trim(db, op->now_ms, left);
+    op->number += n;
+    left -= n;
+    op->number += rb_sq_run(db, SQ_TRIM_TOKENS, "ii", op->now_ms, (int64_t)left);
     return RB_OK;
 }

@@ -86,8 +86,8 @@ static void settle_health(struct rb_sq_store *s, const struct verdict *v)
 static void tell_due(struct rb_sq_store *s)
 {
     for (int kind = RB_TASK_NONE + 1; kind < RB_TASK_KIND_COUNT; kind++) {
-        if (s->db->due[kind] && s->base.on_due != NULL) {
-            s->base.on_due(s->base.on_due_arg, (enum rb_task_kind)kind);
+        if (s->db->due[kind]) {
+            rb_bell_ring(&s->base.due, (enum rb_task_kind)kind);
         }
     }
 }

@@ -45,11 +45,22 @@ static void end_children(struct world *w)
     }
 }
 
-/* Three minutes of a process. */
+static bool finished_told(const struct world *w)
+{
+    for (unsigned i = 0; i < w->n_posts; i++) {
+        if (w->posts[i].stage == RB_STAGE_FINISHED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A process until all is told, and a minute beyond; three minutes at most. */
 static void run_process(struct shared *s)
 {
     struct world *w = &s->world;
     int64_t until_ms = w->now_ms + 180000;
+    bool told = false;
 
     while (w->now_ms < until_ms) {
         bool worked = world_round(&w->inspect);
@@ -58,12 +69,15 @@ static void run_process(struct shared *s)
         worked = world_round(&w->follow) || worked;
         worked = world_round(&w->report) || worked;
         w->now_ms += worked ? 1 : 3000;
+        if (!told && finished_told(w)) {
+            told = true;
+            until_ms = w->now_ms + 60000 < until_ms ? w->now_ms + 60000 : until_ms;
+        }
+        w->now_ms += told && !worked ? 12000 : 0;
     }
     RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, s->id);
     s->state = r->state;
-    for (unsigned i = 0; i < w->n_posts; i++) {
-        s->finished_told = s->finished_told || w->posts[i].stage == RB_STAGE_FINISHED;
-    }
+    s->finished_told = finished_told(w);
 }
 
 enum life { FIRST, DELIVER, WORK };

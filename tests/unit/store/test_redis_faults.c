@@ -237,7 +237,7 @@ static void while_the_server_is_away_nothing_is_taken(void **state)
     struct rb_admission a;
     struct rb_err err = {.code = RB_OK};
     loop_open(&l, &b->f);
-    fake_mode(b->fake, FAKE_HALF);
+    fake_mode(b->fake, FAKE_LOADING); /* also to whoever connects */
     add(&l, &a);
     turn(&l);
     assert_int_equal(l.last, RB_E_UNAVAIL);

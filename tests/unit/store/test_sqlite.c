@@ -209,7 +209,9 @@ static void a_record_that_does_not_decode_is_set_aside(void **state)
     admit_new(f, "web", 1, T0, bad);
     admit_new(f, "web", 2, T0 + 1, good);
     (void)snprintf(script, sizeof(script),
-                   "UPDATE retries SET record = x'ff00ff00ff' WHERE id = '%s'", bad);
+                   "UPDATE records SET record = x'ff00ff00ff'"
+                   " WHERE rid = (SELECT rid FROM retries WHERE id = '%s')",
+                   bad);
     reopen_after(f, script);
     struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, T0 + 1);
     assert_string_equal(t->retry->id, good);
@@ -237,7 +239,7 @@ static void only_records_that_do_not_decode_are_an_empty_claim(void **state)
     for (unsigned i = 0; i < 5; i++) {
         admit_new(f, "web", i + 1, T0, id);
     }
-    reopen_after(f, "UPDATE retries SET record = x''");
+    reopen_after(f, "UPDATE records SET record = x''");
     assert_null(claim(f, RB_TASK_SUBMIT, T0));
     struct rb_counts c;
     assert_int_equal(rb_store_counts(f->ses, &c, NULL), RB_OK);

@@ -2,90 +2,93 @@
 -- admit - many admissions in one call, each all or nothing, in the order of the call.
 --
 -- What is looked up is read by one MGET, what is new is written by one MSET, one ZADD, one LPUSH:
--- a command of its own for each of them would cost three times as much.
--- KEYS  tasks, states, created, waiting, projects, outbox; then of each item:
---       [token] [delivery] [effect] child [record] [rows, snapshots, queues]
+-- a command of its own for each of them would cost three times as much. Fixed small fields of all
+-- items are one string, for each string costs as much as a command does.
+-- KEYS  tasks, states, created, waiting, projects, outbox; what is looked up, by item:
+--       [token] [delivery] [effect] child [record, unless the effect key tells]; then by item:
+--       [record] [rows, snapshots, queues]
 -- ARGV  now, room for tasks, channel, how long keys are remembered, until when that is, until when
---       an ended retry holds its effect key, items, projects seen, score and name of each;
---       then of each item:
---       meta (mode, flags, kind, state, reports, terminal) with id, [previous] [fingerprint]
---       [record, tail of its entry, score] [stage, destination, due of each report]
+--       an ended retry holds its effect key, items, projects seen, how many keys are looked up,
+--       whether items share keys, the metas of all items (11 bytes each: mode, token, delivery,
+--       previous, record looked up, kind, state, terminal, due now, scheduled, reports),
+--       score and name of each project; then by item:
+--       id [previous] [fingerprint] [record, entry, score in tasks, score in states unless scheduled,
+--       stage, destination, due of each report]
 -- Answer: 17 bytes an item: N new, D duplicate, M mismatch, C child, U unknown, F full; then the id.
-local EVENT, PERSON, FORCE, ENDED = 0, 1, 2, 3
-local HAS_TOKEN, HAS_DELIVERY, HAS_PREVIOUS = 1, 2, 4
-local ALIVE = string.rep('\0', 6)
+local EVENT, FORCE, ENDED, META = 0, 2, 3, 11
 local tasks, states, created, waiting, projects, outbox = unpack(KEYS, 1, 6)
 local now, channel, keep_ms = tonumber(ARGV[1]), ARGV[3], ARGV[4]
 local keep_until, hold_until = ARGV[5], ARGV[6]
+local n, n_projects, n_lookups, metas = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[11]
+local alive = string.rep('\0', 6)
 local room = tonumber(ARGV[2]) - call('ZCARD', tasks)
-local n_projects = tonumber(ARGV[8])
-local ki, ai = 7, 9 + 2 * n_projects
-local there = call('MGET', unpack(KEYS, 7))
-local mine = {} -- what items before in this call have set
+local there = call('MGET', unpack(KEYS, 7, 6 + n_lookups))
 local out, to_set, to_tasks, to_states, to_created, woken = {}, {}, {}, {}, {}, {}
-local scheduled = 0
+local n_set, n_tasks, n_states, n_created, scheduled = 0, 0, 0, 0, 0
+local li, ki, ai = 1, 7 + n_lookups, 12 + 2 * n_projects
 
+-- Items that share keys must see what those before them have set.
+local sharing, mine = ARGV[10] == '1', {}
 local function value(i)
-    return mine[KEYS[i]] or there[i - 6]
+    return sharing and mine[KEYS[i + 6]] or there[i]
 end
 
-local function set(key, v)
-    local at = #to_set
-    to_set[at + 1], to_set[at + 2] = key, v
-    mine[key] = v
-end
-
-for i = 1, tonumber(ARGV[7]) do
-    local meta = ARGV[ai]
-    local mode, flags, kind, state, n_reports, terminal = byte(meta, 1, 6)
-    local id = sub(meta, 7)
-    local what, found, previous, token, token_value, delivery, effect, v
+for i = 1, n do
+    local mode, has_token, has_delivery, has_previous, has_record, kind, state, terminal, due_now,
+        is_scheduled, n_reports = byte(metas, META * i - META + 1, META * i)
+    local id = ARGV[ai]
+    local what, found, previous, token, fingerprint, delivery, effect, v
     ai = ai + 1
-    if has(flags, HAS_PREVIOUS) then
+    if has_previous == 1 then
         previous = ARGV[ai]
         ai = ai + 1
     end
-    if has(flags, HAS_TOKEN) then
-        token, token_value = KEYS[ki], id .. keep_until .. ARGV[ai]
-        v = remembered(value(ki), now)
+    if has_token == 1 then
+        token, fingerprint = KEYS[li + 6], ARGV[ai]
+        v = remembered(value(li), now)
         if v then
             found = sub(v, 1, 16)
-            what = sub(v, 23) == ARGV[ai] and 'D' or 'M'
+            what = sub(v, 23) == fingerprint and 'D' or 'M'
         end
-        ki, ai = ki + 1, ai + 1
+        li, ai = li + 1, ai + 1
     end
-    if has(flags, HAS_DELIVERY) then
-        delivery = KEYS[ki]
-        v = not found and remembered(value(ki), now)
-        if v then
+    if has_delivery == 1 then
+        delivery = KEYS[li + 6]
+        v = not found and value(li)
+        if v and remembered(v, now) then
             found, what = sub(v, 1, 16), 'D'
         end
-        ki = ki + 1
+        li = li + 1
     end
     if mode ~= ENDED then
-        effect = KEYS[ki]
-        v = not found and mode ~= FORCE and value(ki)
+        effect = KEYS[li + 6]
+        v = not found and mode ~= FORCE and value(li)
         if v then
             local until_ms = u48(v, 17)
             if until_ms == 0 or (mode == EVENT and until_ms > now) then
                 found, what = sub(v, 1, 16), 'D'
             end
         end
-        ki = ki + 1
+        li = li + 1
     end
     if not found and mode ~= FORCE then
-        found, what = value(ki), 'C'
+        found, what = value(li), 'C'
         if found and found == previous then
             found = nil -- the next attempt of the chain
         end
     end
-    ki = ki + 1
-    if mode == ENDED then
-        out[i] = found and what .. found or 'U' .. id
-    else
-        if not found and value(ki) then
+    li = li + 1
+    if has_record == 1 then
+        if not found and value(li) then
             found = id
         end
+        li = li + 1
+    end
+    if mode == ENDED then
+        if not found then
+            found, what = id, 'U'
+        end
+    else
         if found == id then
             what = 'N' -- this very admission, sent again
         elseif not found and room <= 0 and kind ~= 0 then
@@ -93,56 +96,61 @@ for i = 1, tonumber(ARGV[7]) do
         elseif not found then
             what, found = 'N', id
             local record = ARGV[ai]
-            set(KEYS[ki], record)
-            set(effect, id .. (terminal == 1 and hold_until or ALIVE))
-            if token then
-                call('SET', token, token_value, 'PX', keep_ms)
-                mine[token] = token_value
-            end
+            local effect_value = id .. (terminal == 1 and hold_until or alive)
+            to_set[n_set + 1], to_set[n_set + 2] = KEYS[ki], record
+            to_set[n_set + 3], to_set[n_set + 4] = effect, effect_value
+            n_set, n_created = n_set + 4, n_created + 1
+            to_created[n_created] = ARGV[ai + 1]
             if delivery then
                 v = id .. keep_until
-                call('SET', delivery, v, 'PX', keep_ms)
-                mine[delivery] = v
-            end
-            to_created[#to_created + 1] = sub(record, 47, 52) .. id .. ARGV[ai + 1]
-            if kind ~= 0 then
-                local at = #to_tasks
-                to_tasks[at + 1], to_tasks[at + 2] = ARGV[ai + 2], id
-                room = room - 1
-                if not woken[kind] and u48(record, 23) <= now then
-                    woken[kind] = true
+                call('PSETEX', delivery, keep_ms, v)
+                if sharing then
+                    mine[delivery] = v
                 end
             end
-            if state == SCHEDULED then
+            if token then
+                v = id .. keep_until .. fingerprint
+                call('PSETEX', token, keep_ms, v)
+                mine[token] = v
+            end
+            if sharing then
+                mine[effect], mine[KEYS[ki]] = effect_value, record
+            end
+            if kind ~= 0 then
+                to_tasks[n_tasks + 1], to_tasks[n_tasks + 2] = ARGV[ai + 2], id
+                n_tasks, room = n_tasks + 2, room - 1
+                woken[kind] = woken[kind] or due_now == 1
+            end
+            if is_scheduled == 1 then
                 scheduled = scheduled + 1
             else
-                local at = #to_states
-                to_states[at + 1], to_states[at + 2] = state * SPAN + u48(record, 47), id
+                to_states[n_states + 1], to_states[n_states + 2] = ARGV[ai + 3], id
+                n_states = n_states + 2
             end
-            for r = ai + 3, ai + 3 * n_reports, 3 do
+            for r = ai + 4 - is_scheduled, ai + 1 - is_scheduled + 3 * n_reports, 3 do
                 local due = tonumber(ARGV[r + 2])
                 add_report(outbox, KEYS[ki + 1], KEYS[ki + 2], KEYS[ki + 3], id, ARGV[r],
                            ARGV[r + 1], 1, due, now, sub(record, 53))
                 woken[4] = woken[4] or due <= now
             end
         end
-        ai = ai + 3 + n_reports * 3
+        ai = ai + 4 - is_scheduled + n_reports * 3
         ki = ki + (n_reports > 0 and 4 or 1)
-        out[i] = what .. found
     end
+    out[2 * i - 1], out[2 * i] = what, found
 end
 
-if #to_set > 0 then
+if n_set > 0 then
     call('MSET', unpack(to_set))
     call('LPUSH', created, unpack(to_created))
     if n_projects > 0 then
-        call('ZADD', projects, 'GT', unpack(ARGV, 9, 8 + 2 * n_projects))
+        call('ZADD', projects, 'GT', unpack(ARGV, 12, 11 + 2 * n_projects))
     end
 end
-if #to_tasks > 0 then
+if n_tasks > 0 then
     call('ZADD', tasks, unpack(to_tasks))
 end
-if #to_states > 0 then
+if n_states > 0 then
     call('ZADD', states, unpack(to_states))
 end
 if scheduled > 0 then

@@ -1,0 +1,22 @@
+/* file.h - the database file before and below the connection: made, checked, brought to the newest
+ * schema. Called while the lock is held and nobody else has the file open.
+ */
+#ifndef RB_STORE_SQLITE_FILE_H
+#define RB_STORE_SQLITE_FILE_H
+
+#include <sqlite3.h>
+#include <sys/types.h>
+
+#include <retrybuild/err.h>
+
+/* rb_sq_file_make - the file at @path is there afterwards, made with its tables if need be; which
+ * one it is, in @ret_dev and @ret_ino. */
+enum rb_code rb_sq_file_make(const char *path, dev_t *ret_dev, ino_t *ret_ino, struct rb_err *err);
+/* rb_sq_file_check - RB_E_CORRUPT names the damage. A small file is checked whole. */
+enum rb_code rb_sq_file_check(sqlite3 *handle, const char *path, struct rb_err *err);
+/* rb_sq_file_upgrade - RB_E_INVALID: of another program, or of a newer version. */
+enum rb_code rb_sq_file_upgrade(sqlite3 *handle, const char *path, struct rb_err *err);
+/* rb_sq_file_error - what SQLite's @rc means, as "<what> '<path>': …". */
+enum rb_code rb_sq_file_error(const char *path, int rc, const char *what, struct rb_err *err);
+
+#endif
