@@ -93,6 +93,8 @@ struct rb_engine {
     struct { /* posts under way */
         char destination[64];
         int64_t n;
+        int64_t waiting; /* about how many others found no seat */
+        int64_t hold_ms; /* how long the last post took */
     } flights[RB_MAX_FLIGHTS];
     struct rb_arena paused_arena;
     const char **paused;

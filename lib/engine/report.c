@@ -14,6 +14,7 @@
 #define RB_REPORT_MARGIN_MS 5000
 #define RB_BUSY_FROM_MS 100
 #define RB_BUSY_TO_MS 500
+#define RB_BUSY_MOST_MS 60000
 #define RB_CALLBACK_GIVE_UP_MS (24LL * 3600 * 1000)
 #define RB_CALLBACK_IN_FLIGHT 4
 
@@ -43,12 +44,16 @@ static const struct rb_destination_setting *find_destination(const struct rb_set
     return NULL;
 }
 
-/* A seat for one post; false when the destination has as many under way as it may. */
-static bool take_seat(struct rb_engine *e, const char *name, int64_t most)
+/* A seat for one post; false when the destination has as many under way as it may. Then
+ * *ret_wait_ms says when it is worth looking again: in the order of arrival, as fast as seats
+ * become free. Without that, what waits for a silent destination would keep workers and store busy.
+ */
+static bool take_seat(struct rb_engine *e, const char *name, int64_t most, int64_t *ret_wait_ms)
 {
     unsigned free_at = RB_MAX_FLIGHTS, at = RB_MAX_FLIGHTS;
     bool ok = false;
 
+    *ret_wait_ms = 0;
     pthread_mutex_lock(&e->lock);
     for (unsigned i = 0; i < RB_MAX_FLIGHTS; i++) {
         if (e->flights[i].n > 0 && strcmp(e->flights[i].destination, name) == 0) {
@@ -62,22 +67,31 @@ static bool take_seat(struct rb_engine *e, const char *name, int64_t most)
     if (at < RB_MAX_FLIGHTS) {
         ok = most <= 0 || e->flights[at].n < most;
         e->flights[at].n += ok ? 1 : 0;
+        if (!ok) {
+            *ret_wait_ms = ++e->flights[at].waiting * e->flights[at].hold_ms / most;
+        } else if (e->flights[at].waiting > 0) {
+            e->flights[at].waiting--;
+        }
     } else if (free_at < RB_MAX_FLIGHTS) {
         snprintf(e->flights[free_at].destination, sizeof(e->flights[free_at].destination), "%s",
                  name);
         e->flights[free_at].n = 1;
+        e->flights[free_at].waiting = 0;
+        e->flights[free_at].hold_ms = RB_BUSY_FROM_MS;
         ok = true;
     }
     pthread_mutex_unlock(&e->lock);
+    *ret_wait_ms = *ret_wait_ms < RB_BUSY_MOST_MS ? *ret_wait_ms : RB_BUSY_MOST_MS;
     return ok;
 }
 
-static void leave_seat(struct rb_engine *e, const char *name)
+static void leave_seat(struct rb_engine *e, const char *name, int64_t held_ms)
 {
     pthread_mutex_lock(&e->lock);
     for (unsigned i = 0; i < RB_MAX_FLIGHTS; i++) {
         if (e->flights[i].n > 0 && strcmp(e->flights[i].destination, name) == 0) {
             e->flights[i].n--;
+            e->flights[i].hold_ms = held_ms;
             break;
         }
     }
@@ -170,13 +184,14 @@ static enum rb_code report_one(struct rb_worker *w, const struct rb_task *t,
         return settle_report(w, t, RB_REPORT_GIVE_UP, 0, "the destination is no longer configured",
                              boot_deadline_ms, err);
     }
-    if (!take_seat(w->e, d->name, d->max_in_flight)) {
-        return rb_store_release(w->ses, t,
-                                now_ms + rb_engine_jitter_ms(w->e, RB_BUSY_FROM_MS, RB_BUSY_TO_MS),
-                                now_ms, err);
+    int64_t wait_ms = 0;
+    if (!take_seat(w->e, d->name, d->max_in_flight, &wait_ms)) {
+        wait_ms += rb_engine_jitter_ms(w->e, RB_BUSY_FROM_MS, RB_BUSY_TO_MS);
+        return rb_store_release(w->ses, t, now_ms + wait_ms, now_ms, err);
     }
+    int64_t began_boot_ms = rb_boot_ms(w->e->clock);
     enum rb_code rc = post(w, t, d, boot_deadline_ms, err);
-    leave_seat(w->e, d->name);
+    leave_seat(w->e, d->name, rb_boot_ms(w->e->clock) - began_boot_ms);
     return rc;
 }
 

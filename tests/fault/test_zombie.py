@@ -129,12 +129,12 @@ def one_process_that_freezes_past_every_window(world):
 
 @case
 def freezes_shorter_than_the_lease(world):
-    one_round(world, "redis", random.randrange(1 << 30), (0.2, 2.5), 150, MESS, version="b" * 40)
+    one_round(world, "redis", random.randrange(1 << 30), (0.2, 2.5), 150, MESS, version="{:040x}")
 
 
 @case
 def the_clock_of_aws_jumps_meanwhile(world):
-    one_round(world, "redis", random.randrange(1 << 30), (0.2, 2.5), 100, MESS, version="c" * 40, advance=True)
+    one_round(world, "redis", random.randrange(1 << 30), (0.2, 2.5), 100, MESS, version="{:040x}", advance=True)
 
 
 if __name__ == "__main__":
