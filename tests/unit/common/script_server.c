@@ -116,10 +116,11 @@ static void receive(struct script_server *s, struct client *c)
         drop(c, false);
         return;
     }
-    c->data = realloc(c->data, c->len + (size_t)n);
+    c->data = realloc(c->data, c->len + (size_t)n + 1);
     assert(c->data != NULL);
     memcpy(c->data + c->len, chunk, (size_t)n);
     c->len += (size_t)n;
+    c->data[c->len] = '\0'; /* read as a string, too */
     for (size_t len = 1; c->fd >= 0 && !c->held && len > 0;) {
         len = complete(c);
         if (len > 0) {
