@@ -108,7 +108,7 @@ struct rb_settings {
         const char *tls_ca_file, *tls_certificate_file, *tls_key_file;
     } store;
     struct {
-        const char *region, *endpoint_url, *account, *profile;
+        const char *region, *endpoint_url, *account;
         double rate_per_second;
         int64_t rate_burst;
     } aws;

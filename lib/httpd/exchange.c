@@ -45,6 +45,12 @@ static void trim_buf(struct rb_buf *b)
     rb_buf_clear(b);
 }
 
+static void give_room(struct rb_exchange *ex)
+{
+    ex->httpd->large_bytes -= ex->large;
+    ex->large = 0;
+}
+
 void rb_exchange_free(struct rb_exchange *ex)
 {
     struct rb_httpd *h = ex->httpd;
@@ -53,6 +59,7 @@ void rb_exchange_free(struct rb_exchange *ex)
     }
     rb_view_unref(ex->view);
     h->n_exchanges--;
+    give_room(ex);
     trim_buf(&ex->body);
     trim_buf(&ex->answer);
     rb_arena_reset(&ex->arena);
@@ -76,6 +83,7 @@ void rb_exchange_free(struct rb_exchange *ex)
     ex->job = NULL;
     ex->retry_id[0] = '\0';
     ex->discarded = 0;
+    ex->crowded = false;
     ex->next = h->spare;
     h->spare = ex;
     h->n_spare++;
@@ -195,20 +203,44 @@ static enum MHD_Result begin(struct rb_httpd *h, struct MHD_Connection *mhd, con
     return allowed(ex) ? MHD_YES : refuse(ex);
 }
 
-/* take_body - the library cannot answer in the middle of a body: a chunked one past the limit is
- * read on without being kept, answered with 413 at its end, and cut where even that would cost too
+/* has_room - small bodies are bounded by the number of connections; larger ones share what
+ * listen.max_body of each of them would exceed by far. A delivery has about 4 kB: it is never in
+ * their way. */
+static bool has_room(struct rb_exchange *ex, size_t len)
+{
+    struct rb_httpd *h = ex->httpd;
+    size_t total = ex->body.len + len;
+    size_t one_body = ex->view->settings->listen.max_body;
+    size_t most = one_body > RB_LARGE_BODIES_MAX_BYTES ? one_body : RB_LARGE_BODIES_MAX_BYTES;
+    if (total <= RB_BODY_KEEP_BYTES) {
+        return true;
+    }
+    if (h->large_bytes - ex->large + total > most) {
+        ex->crowded = true;
+        return false;
+    }
+    h->large_bytes += total - ex->large;
+    ex->large = total;
+    return true;
+}
+
+/* take_body - the library cannot answer in the middle of a body: one past a limit is read on
+ * without being kept, answered with 413 or 503 at its end, and cut where even that would cost too
  * much. */
 static enum MHD_Result take_body(struct rb_exchange *ex, const char *data, size_t *data_len)
 {
     size_t len = *data_len;
     *data_len = 0;
     if (ex->discarded == 0) {
-        rb_buf_add(&ex->body, data, len);
-        if (!rb_buf_failed(&ex->body)) {
-            return MHD_YES;
+        if (has_room(ex, len)) {
+            rb_buf_add(&ex->body, data, len);
+            if (!rb_buf_failed(&ex->body)) {
+                return MHD_YES;
+            }
         }
         rb_buf_release(&ex->body);
         rb_buf_clear(&ex->body);
+        give_room(ex);
     }
     ex->discarded += len;
     return ex->discarded > RB_DISCARD_MAX_BYTES ? MHD_NO : MHD_YES;
@@ -231,7 +263,10 @@ enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const cha
     }
     if (ex->phase == RB_EX_BODY) {
         rb_conn_extend(ex->httpd, ex->conn);
-        if (ex->discarded > 0) {
+        if (ex->crowded) {
+            rb_answer_problem(ex, 503, "too many large bodies at once; send this one again later");
+            ex->close = true;
+        } else if (ex->discarded > 0) {
             rb_answer_problem(ex, 413, "the body is larger than listen.max_body");
             ex->close = true;
         } else {

@@ -150,7 +150,7 @@ __attribute__((format(printf, 2, 0))) static void log_of_library(void *cls, cons
     }
     struct rb_buf text = RB_BUF_INIT(512);
     rb_buf_addvf(&text, fmt, ap);
-    rb_log(RB_LOG_DEBUG, "listener.library", RB_F("text", rb_buf_str(&text)));
+    rb_log(RB_LOG_DEBUG, "listener.http", RB_F("text", rb_buf_str(&text)));
     rb_buf_release(&text);
 }
 

@@ -28,6 +28,7 @@
 #define RB_CONNECTION_MEMORY_BYTES 12288
 #define RB_ANSWER_MAX_BYTES (8 * 1024 * 1024)
 #define RB_BODY_KEEP_BYTES 16384 /* a larger body buffer is freed after its request */
+#define RB_LARGE_BODIES_MAX_BYTES (64 * 1024 * 1024) /* of all bodies beyond RB_BODY_KEEP_BYTES */
 #define RB_SPARE_EXCHANGES 512
 #define RB_DISCARD_MAX_BYTES (16 * 1024 * 1024)
 #define RB_RETRY_AFTER_SECONDS "5"
@@ -101,7 +102,9 @@ struct rb_exchange {
     const char *actor;     /* token name */
     enum rb_exchange_phase phase;
     struct rb_buf body;
-    size_t discarded; /* bytes of a body past the limit */
+    size_t discarded; /* bytes of a body past a limit */
+    size_t large;     /* what this body takes of the room for large ones */
+    bool crowded;     /* there was no room for it */
     struct rb_arena arena;
     struct timespec started; /* monotonic, for the histogram alone */
 
@@ -143,6 +146,7 @@ struct rb_httpd {
     struct rb_exchange *spare;
     unsigned n_spare;
     unsigned n_exchanges; /* in use */
+    size_t large_bytes;   /* held by bodies beyond RB_BODY_KEEP_BYTES */
     bool resumed;
     struct rb_metric_cell *duration;
 

@@ -11,11 +11,18 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
 import raw_http  # noqa: E402
+import service  # noqa: E402
 from cases import case  # noqa: E402
-from listener import HOOK, JSON_TYPE, LATE_S, PROOF, World, alive, event, one, post, refused_by_the_library  # noqa: E402
+from listener import HOOK, JSON_TYPE, LATE_S, NOWHERE, PROOF, World, alive, event, one, post, refused_by_the_library  # noqa: E402
 from raw_http import exchange, request  # noqa: E402
 from service import KEY, TOKEN  # noqa: E402
 from sim_harness import equal  # noqa: E402
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
 
 
 # ---- bodies ----
@@ -101,6 +108,35 @@ def a_body_beyond_the_limit_is_413(world):
 def a_body_at_the_limit_is_read(world):
     body = event()
     one(world, post(body + " " * (1048576 - len(body))), 202)
+
+
+@case
+def many_large_bodies_share_a_bounded_room_and_small_ones_pass(world):
+    own = service.Service(world.service.binary, "sqlite:crowd.db", NOWHERE, extra="workers: {submit: 0, report: 1}",
+                          listen='{address: "127.0.0.1:0", request_timeout: 60s}').start()
+    body = b" " * 2**20
+    waiting = []
+    try:
+        for _ in range(90):
+            s = socket.create_connection(("127.0.0.1", own.port), timeout=60)
+            s.sendall(post(body)[:-1])
+            waiting.append(s)
+        equal(own.deliver(event())[0], 202, "a delivery beside them")
+        seen = [0, 1]
+        service.wait_until("all of it is read", lambda: seen.append(cpu_ticks(own.proc.pid)) or seen[-1] == seen[-2], 60, 0.7)
+        heads = []
+        for s in waiting:
+            s.sendall(b" ")
+            heads.append(s.recv(65536))
+        kept = [h for h in heads if h.startswith(b"HTTP/1.1 400")]
+        crowded = [h for h in heads if h.startswith(b"HTTP/1.1 503") and b"Retry-After" in h]
+        equal(len(kept) + len(crowded), 90)
+        assert 50 <= len(kept) <= 64, len(kept)
+        equal(own.request("POST", HOOK, body, {"x-retrybuild-key": KEY})[0], 400, "there is room again")
+    finally:
+        for s in waiting:
+            s.close()
+        own.stop()
 
 
 @case
