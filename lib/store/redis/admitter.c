@@ -4,7 +4,7 @@
  * WAIT when replicas are attached. Its outcome is told only when the whole batch has been answered.
  * Up to three are under way, so that the server has the next one at hand when it has done with one:
  * the first goes out as soon as there is anything (or, in the middle of a turn of the loop, as soon
- * as SEND_EARLY items wait), the second when SEND_EARLY wait. What breaks (deadline, connection,
+ * as enough wait), the others when enough wait. What breaks (deadline, connection,
  * garbage) completes everything with its code and closes the connection: a late answer can never be
  * read as the next one's. While the server is away rb_admitter_add refuses at once.
  */
@@ -23,7 +23,9 @@ struct call { /* one EVALSHA of the batch */
 };
 #define MAX_CALLS (RB_ADMIT_BATCH_MAX / RCHUNK + 3)
 #define MAX_BATCHES 3
-#define SEND_EARLY 16
+#define EARLY_LEAST \
+    16 /* items of an early batch: a quarter of what is usually here, within these */
+#define EARLY_MOST RCHUNK
 
 enum batch_state {
     BATCH_FREE,
@@ -63,6 +65,7 @@ struct redis_admitter {
     struct batch batches[MAX_BATCHES];
     struct batch *sent[MAX_BATCHES]; /* in the order of their answers */
     unsigned n_sent;
+    unsigned usual; /* how many items are here at busy moments; falls slowly */
     unsigned reload_left;
     struct rb_buf scratch;
     struct rb_metric_cell *batch_size;
@@ -281,10 +284,18 @@ static enum rb_code start_batch(struct redis_admitter *m, int64_t now_ms, unsign
     struct rb_err err;
     gather(m, b);
     rb_metric_observe(m->batch_size, b->n);
+    unsigned here = redis_admitter_in_flight(&m->base) + b->n;
+    m->usual = here > m->usual ? here : m->usual - m->usual / 16;
     b->repeated = false;
     b->deadline_ms = rb_boot_ms(m->store->clock) + RDEADLINE_MS;
     b->state = BATCH_FORGOTTEN; /* until it is sent, so that its items are never lost */
     return send_batch(m, b, now_ms, &err) == RB_OK ? RB_OK : RB_E_UNAVAIL;
+}
+
+static unsigned enough(const struct redis_admitter *m)
+{
+    unsigned quarter = m->usual / 4;
+    return quarter < EARLY_LEAST ? EARLY_LEAST : quarter > EARLY_MOST ? EARLY_MOST : quarter;
 }
 
 /* The last answer of @b has come: tell the outcomes, keep what needs its second half. */
@@ -450,7 +461,7 @@ void redis_admitter_pump(struct rb_admitter *adm, int64_t now_ms)
         rc = RB_E_TIMEOUT;
     }
     if (rc == RB_OK) {
-        rc = start_batch(m, now_ms, m->n_sent == 0 ? 1 : SEND_EARLY);
+        rc = start_batch(m, now_ms, m->n_sent == 0 ? 1 : enough(m));
     }
     if (rc == RB_OK && m->conn.state == RCONN_READY && m->conn.sent < m->conn.out.len) {
         rc = rconn_flush(&m->conn, &err);
@@ -493,11 +504,11 @@ unsigned redis_admitter_in_flight(const struct rb_admitter *adm)
  * now. Nothing is completed here; a failure waits for the pump. */
 static void send_early(struct redis_admitter *m)
 {
-    if (m->n_waiting < SEND_EARLY || m->early != RB_OK || !may_start(m)) {
+    if (m->n_waiting < enough(m) || m->early != RB_OK || !may_start(m)) {
         return;
     }
     struct rb_err err;
-    m->early = start_batch(m, rb_now_ms(m->store->clock), SEND_EARLY);
+    m->early = start_batch(m, rb_now_ms(m->store->clock), EARLY_LEAST);
     if (m->early == RB_OK) {
         m->early = rconn_flush(&m->conn, &err);
     }
