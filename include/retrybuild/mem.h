@@ -21,7 +21,8 @@ struct rb_arena {
 void rb_arena_init(struct rb_arena *a, size_t max_bytes);
 /* rb_arena_release - free everything; the arena may be initialised again. NULL is accepted. */
 void rb_arena_release(struct rb_arena *a);
-/* rb_arena_reset - forget everything, keep the first chunk for reuse. */
+/* rb_arena_reset - forget everything, keep some kilobytes for reuse: after a few rounds of the same
+ * needs nothing is allocated any more. */
 void rb_arena_reset(struct rb_arena *a);
 /* rb_arena_alloc - @len zeroed bytes aligned for any type; NULL when the maximum or memory is
  * exhausted. */
