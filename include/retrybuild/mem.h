@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+#include <retrybuild/str.h>
+
 struct rb_arena_chunk;
 
 struct rb_arena {
@@ -32,6 +34,8 @@ void *rb_arena_alloc(struct rb_arena *a, size_t len);
 char *rb_arena_strndup(struct rb_arena *a, const char *s, size_t len);
 /* rb_arena_strdup - as above for a C string. */
 char *rb_arena_strdup(struct rb_arena *a, const char *s);
+/* rb_arena_join - the @n parts one behind the other; NULL on exhaustion. */
+char *rb_arena_join(struct rb_arena *a, const struct rb_slice *parts, size_t n);
 /* rb_arena_printf - formatted copy; NULL on exhaustion. */
 char *rb_arena_printf(struct rb_arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

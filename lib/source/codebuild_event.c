@@ -115,12 +115,12 @@ static bool is_link(const char *url)
     if (!rb_str_starts(url, "https://")) {
         return false;
     }
-    for (const char *p = url; *p != '\0'; p++) {
-        if ((unsigned char)*p <= ' ' || *p == '"' || *p == '<' || *p == '>' || *p == '\x7f') {
-            return false;
-        }
+    unsigned strangers = 0; /* without an early end, many bytes are looked at in one step */
+    for (size_t i = 0, len = strlen(url); i < len; i++) {
+        char c = url[i];
+        strangers |= (unsigned char)c <= ' ' || c == '"' || c == '<' || c == '>' || c == '\x7f';
     }
-    return true;
+    return strangers == 0;
 }
 
 static void fill_build(struct walk *w, struct rb_event *ev)

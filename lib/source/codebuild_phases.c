@@ -121,13 +121,14 @@ static enum rb_code join_contexts(struct walk *w, struct rb_err *err)
 }
 
 /* says - whether the string @t reads @text, however it is escaped. */
-static bool says(struct rb_json_token t, const char *text)
+static inline bool says(const struct rb_json_token *t, struct rb_slice text)
 {
-    if (!t.escaped) {
-        return rb_slice_eq(t.raw, text);
+    if (!t->escaped) {
+        return t->raw.len == text.len && memcmp(t->raw.ptr, text.ptr, text.len) == 0;
     }
-    t.type = RB_JSON_KEY;
-    return rb_json_key_is(&t, text);
+    struct rb_json_token key = *t;
+    key.type = RB_JSON_KEY;
+    return rb_json_key_is(&key, text.ptr);
 }
 
 /* keep_phase - the phase that failed first is the one the model knows. */
@@ -137,11 +138,11 @@ static enum rb_code keep_phase(struct walk *w, struct rb_err *err)
     if (rb_walk_is_string(&p->end)) {
         w->last_end = p->end;
     }
-    if (rb_walk_is_string(&p->type) && says(p->type, "COMPLETED")) {
+    if (rb_walk_is_string(&p->type) && says(&p->type, RB_SLICE_LIT("COMPLETED"))) {
         w->ended = p->start;
     }
     if (w->build.phase != NULL || !rb_walk_is_string(&p->status) || !rb_walk_is_string(&p->type) ||
-        says(p->status, "SUCCEEDED") || p->type.raw.len > TEXT_MAX_BYTES ||
+        says(&p->status, RB_SLICE_LIT("SUCCEEDED")) || p->type.raw.len > TEXT_MAX_BYTES ||
         p->status.raw.len > TEXT_MAX_BYTES) {
         return RB_OK;
     }

@@ -130,6 +130,30 @@ char *rb_arena_strdup(struct rb_arena *a, const char *s)
     return s == NULL ? NULL : rb_arena_strndup(a, s, strlen(s));
 }
 
+char *rb_arena_join(struct rb_arena *a, const struct rb_slice *parts, size_t n)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].len > a->max_bytes - len) {
+            return NULL;
+        }
+        len += parts[i].len;
+    }
+    char *text = take(a, len + 1, 1);
+    if (text == NULL) {
+        return NULL;
+    }
+    char *p = text;
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].len > 0) {
+            memcpy(p, parts[i].ptr, parts[i].len);
+            p += parts[i].len;
+        }
+    }
+    *p = '\0';
+    return text;
+}
+
 char *rb_arena_printf(struct rb_arena *a, const char *fmt, ...)
 {
     char small[256];

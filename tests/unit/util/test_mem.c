@@ -101,6 +101,23 @@ static void copies_are_terminated_and_null_stays_null(void **state)
     rb_arena_release(&a);
 }
 
+static void joined_parts_stand_one_behind_the_other(void **state)
+{
+    (void)state;
+    struct rb_arena a;
+    rb_arena_init(&a, 16);
+    const struct rb_slice parts[] = {
+        RB_SLICE_LIT("ab"), {NULL, 0}, RB_SLICE_LIT(""), RB_SLICE_LIT("c")};
+    const struct rb_slice large[] = {RB_SLICE_LIT("0123456"), {"", SIZE_MAX}};
+    assert_string_equal(rb_arena_join(&a, parts, 4), "abc");
+    assert_string_equal(rb_arena_join(&a, parts, 0), "");
+    assert_null(rb_arena_join(&a, large, 2));
+    assert_null(rb_arena_join(&a, (struct rb_slice[]){RB_SLICE_LIT("0123456789ab")}, 1));
+    assert_string_equal(rb_arena_join(&a, (struct rb_slice[]){RB_SLICE_LIT("0123456789")}, 1),
+                        "0123456789");
+    rb_arena_release(&a);
+}
+
 static void formatted_text_may_be_short_or_long(void **state)
 {
     (void)state;
@@ -148,6 +165,7 @@ int main(void)
         cmocka_unit_test(memory_reused_after_a_reset_is_zeroed_again),
         cmocka_unit_test(what_fits_some_kilobytes_stands_at_one_place_after_each_reset),
         cmocka_unit_test(copies_are_terminated_and_null_stays_null),
+        cmocka_unit_test(joined_parts_stand_one_behind_the_other),
         cmocka_unit_test(formatted_text_may_be_short_or_long),
         cmocka_unit_test(taking_a_pointer_leaves_null_behind),
         cmocka_unit_test(a_descriptor_is_closed_once_at_the_end_of_its_scope),
