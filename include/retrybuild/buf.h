@@ -32,6 +32,8 @@ void rb_buf_init(struct rb_buf *b, size_t max_bytes);
 void rb_buf_release(struct rb_buf *b);
 /* rb_buf_clear - empty and un-fail it, keep the memory. */
 void rb_buf_clear(struct rb_buf *b);
+/* rb_buf_truncate - back to the first @len bytes, and un-fail it. */
+void rb_buf_truncate(struct rb_buf *b, size_t len);
 void rb_buf_add(struct rb_buf *b, const void *data, size_t len);
 void rb_buf_adds(struct rb_buf *b, const char *s); /* NULL adds nothing */
 void rb_buf_addc(struct rb_buf *b, char c);

@@ -148,8 +148,9 @@ void rb_task_free(struct rb_task *t);
 void rb_task_freep(struct rb_task **t);
 
 /* rb_store_claim - lease up to @max (1..128) due tasks of @kind, oldest first. RB_OK with *ret_n ==
- * 0: none due; *ret_next_ms (may be NULL) is then the due time of the next one, 0 = none. A record
- * that does not decode is set aside as dead, counted, and not returned. */
+ * 0: none due; *ret_next_ms (may be NULL) is then when to ask again, at most the due time of the
+ * next one, 0 = none. A record that does not decode is set aside as dead, counted, and not
+ * returned. */
 enum rb_code rb_store_claim(struct rb_store_session *ses, enum rb_task_kind kind, unsigned max,
                             int64_t lease_ms, int64_t now_ms, struct rb_task **ret_tasks,
                             unsigned *ret_n, int64_t *ret_next_ms, struct rb_err *err);

@@ -28,10 +28,15 @@ void rb_buf_release(struct rb_buf *b)
 
 void rb_buf_clear(struct rb_buf *b)
 {
-    b->len = 0;
+    rb_buf_truncate(b, 0);
+}
+
+void rb_buf_truncate(struct rb_buf *b, size_t len)
+{
+    b->len = len < b->len ? len : b->len;
     b->failed = false;
     if (b->data != NULL) {
-        b->data[0] = '\0';
+        b->data[b->len] = '\0';
     }
 }
 

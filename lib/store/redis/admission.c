@@ -8,9 +8,10 @@
 
 #define ANSWER_BYTES (1 + RKEY_RAW)
 #define GONE 255
-#define KEYS_FIXED 6
+#define KEYS_FIXED 8
 #define ARGS_FIXED 11
-#define META_BYTES 11
+#define META_BYTES 16
+#define VALUE_BYTES (RKEY_RAW + 6) /* of an effect or delivery key: id, until when */
 
 bool ritem_init(struct ritem *it, struct rb_admission *a)
 {
@@ -76,15 +77,46 @@ static bool looks_up_record(const struct rb_admission *a)
     return a->mode == RB_ADMIT_PERSON || a->mode == RB_ADMIT_FORCE;
 }
 
-static void count_first(const struct rb_admission *a, size_t *lookups, size_t *keys, size_t *args)
+/* The slots of the calendar that a call appends to, each once. */
+struct slots {
+    int64_t start_ms[RCHUNK];
+    unsigned n;
+    uint8_t of[RCHUNK]; /* by item, from 1; 0 = its task goes into the task index */
+};
+
+static void find_slots(struct slots *s, struct ritem *const *items, unsigned n, int64_t now_ms)
 {
-    *lookups += 1u + (has_token(a) ? 1u : 0u) + (has_delivery(a) ? 1u : 0u) +
-                (looks_up_record(a) ? 1u : 0u);
-    *args += 1u + (has_token(a) ? 1u : 0u) + (has_previous(a) ? 1u : 0u);
+    s->n = 0;
+    for (unsigned i = 0; i < n; i++) {
+        s->of[i] = 0;
+        if (rcalendar_takes(items[i]->a, now_ms)) {
+            int64_t start_ms = rslot(items[i]->a->retry->due_ms);
+            unsigned at = 0;
+            while (at < s->n && s->start_ms[at] != start_ms) {
+                at++;
+            }
+            s->start_ms[at] = start_ms;
+            s->n = at == s->n ? at + 1 : s->n;
+            s->of[i] = (uint8_t)(at + 1);
+        }
+    }
+}
+
+struct first_counts {
+    size_t lookups, keys, args;
+};
+
+static void count_first(struct first_counts *c, const struct ritem *it, bool far)
+{
+    const struct rb_admission *a = it->a;
+    c->lookups += 1u + (has_token(a) ? 1u : 0u) + (has_delivery(a) ? 1u : 0u) +
+                  (looks_up_record(a) ? 1u : 0u);
+    c->args += 1u + (has_token(a) ? 1u : 0u) + (has_previous(a) ? 1u : 0u);
     if (a->mode != RB_ADMIT_ENDED) {
-        *lookups += 1;
-        *keys += 1u + (a->n_reports > 0 ? 3u : 0u);
-        *args += 3u + (a->retry->state == RB_STATE_SCHEDULED ? 0u : 1u) + 3u * (size_t)a->n_reports;
+        c->lookups += 1;
+        c->keys += 1u + (a->n_reports > 0 ? 3u : 0u);
+        c->args += 1u + (far ? 0u : 1u) + (a->retry->state == RB_STATE_SCHEDULED ? 0u : 1u) +
+                   3u * (size_t)a->n_reports;
     }
 }
 
@@ -122,7 +154,8 @@ static void put_keys(struct rb_buf *out, const struct ritem *it)
     }
 }
 
-static void put_metas(struct rb_buf *out, struct ritem *const *items, unsigned n, int64_t now_ms)
+static void put_metas(struct rb_buf *out, struct ritem *const *items, unsigned n,
+                      const struct slots *slots, int64_t now_ms)
 {
     uint8_t metas[RCHUNK * META_BYTES] = {0};
     for (unsigned i = 0; i < n; i++) {
@@ -136,10 +169,10 @@ static void put_metas(struct rb_buf *out, struct ritem *const *items, unsigned n
         if (a->mode != RB_ADMIT_ENDED) {
             m[5] = (uint8_t)a->task;
             m[6] = (uint8_t)a->retry->state;
-            m[7] = rb_state_terminal(a->retry->state);
-            m[8] = a->retry->due_ms <= now_ms;
-            m[9] = a->retry->state == RB_STATE_SCHEDULED;
-            m[10] = (uint8_t)a->n_reports;
+            m[7] = a->retry->due_ms <= now_ms;
+            m[8] = slots->of[i];
+            m[9] = (uint8_t)a->n_reports;
+            rentry_tail(a->retry, m + 10);
         }
     }
     rcmd_arg(out, metas, (size_t)n * META_BYTES);
@@ -169,25 +202,22 @@ static bool share_keys(struct ritem *const *items, unsigned n)
 }
 
 static enum rb_code put_record(struct rb_buf *out, struct rb_buf *scratch, const struct ritem *it,
-                               struct rb_err *err)
+                               bool far, struct rb_err *err)
 {
     const struct rb_admission *a = it->a;
     const struct rb_retry *r = a->retry;
     uint8_t build[RKEY_RAW];
     rkey_raw(a->build_key, build);
     rb_buf_clear(scratch);
-    rhead_new(scratch, r, a->task, build);
+    rhead_new(scratch, r, a->task, far, build);
     enum rb_code rc = rb_record_encode(r, scratch, err);
     if (rc != RB_OK) {
         return rc;
     }
     rcmd_arg(out, scratch->data, scratch->len);
-    uint8_t entry[RENTRY_BYTES];
-    rput48(entry, r->created_ms);
-    memcpy(entry + 6, it->id, RKEY_RAW);
-    rentry_tail(r, entry + 6 + RKEY_RAW);
-    rcmd_arg(out, entry, sizeof(entry));
-    rcmd_int(out, a->task * RSPAN + r->due_ms);
+    if (!far) {
+        rcmd_int(out, a->task * RSPAN + r->due_ms);
+    }
     if (r->state != RB_STATE_SCHEDULED) {
         rcmd_int(out, r->state * RSPAN + r->created_ms);
     }
@@ -200,11 +230,26 @@ static enum rb_code put_record(struct rb_buf *out, struct rb_buf *scratch, const
     return RB_OK;
 }
 
-static enum rb_code put_args(struct rb_buf *out, struct rb_buf *scratch, const struct ritem *it,
-                             struct rb_err *err)
+/* The value of the effect key that a new retry sets, or only an id. */
+static void put_effect(const struct redis_store *s, struct rb_buf *out, const struct ritem *it,
+                       int64_t now_ms)
 {
     const struct rb_admission *a = it->a;
-    rcmd_arg(out, it->id, RKEY_RAW);
+    uint8_t value[VALUE_BYTES];
+    if (a->mode == RB_ADMIT_ENDED) {
+        rcmd_arg(out, it->id, RKEY_RAW);
+        return;
+    }
+    reffect_value(s, it->id, a->retry->state, now_ms, value);
+    rcmd_arg(out, value, sizeof(value));
+}
+
+static enum rb_code put_args(const struct redis_store *s, struct rb_buf *out,
+                             struct rb_buf *scratch, const struct ritem *it, bool far,
+                             int64_t now_ms, struct rb_err *err)
+{
+    const struct rb_admission *a = it->a;
+    put_effect(s, out, it, now_ms);
     uint8_t raw[RKEY_RAW] = {0};
     if (has_previous(a)) {
         (void)rid_raw(a->retry->previous, raw);
@@ -214,7 +259,7 @@ static enum rb_code put_args(struct rb_buf *out, struct rb_buf *scratch, const s
         rkey_raw(a->token_fingerprint, raw);
         rcmd_arg(out, raw, RKEY_RAW);
     }
-    return a->mode == RB_ADMIT_ENDED ? RB_OK : put_record(out, scratch, it, err);
+    return a->mode == RB_ADMIT_ENDED ? RB_OK : put_record(out, scratch, it, far, err);
 }
 
 static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
@@ -223,15 +268,19 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
 {
     const struct rb_build *projects[RCHUNK];
     unsigned n_projects = distinct_projects(items, n, projects);
-    size_t lookups = 0;
-    size_t keys = KEYS_FIXED;
-    size_t args = ARGS_FIXED + 2 * (size_t)n_projects;
+    struct slots slots;
+    find_slots(&slots, items, n, now_ms);
+    struct first_counts c = {.keys = KEYS_FIXED + slots.n,
+                             .args = ARGS_FIXED + slots.n + 2 * (size_t)n_projects};
     for (unsigned i = 0; i < n; i++) {
-        count_first(items[i]->a, &lookups, &keys, &args);
+        count_first(&c, items[i], slots.of[i] > 0);
     }
-    rscript_begin(out, RSCRIPT_ADMIT, keys + lookups, args);
-    for (const char *letter = "zsakjo"; *letter != '\0'; letter++) {
+    rscript_begin(out, RSCRIPT_ADMIT, c.keys + c.lookups, c.args);
+    for (const char *letter = "zsakjogf"; *letter != '\0'; letter++) {
         rcmd_key(out, *letter, "", 0);
+    }
+    for (unsigned i = 0; i < slots.n; i++) {
+        rcalendar_key(out, slots.start_ms[i]);
     }
     for (unsigned i = 0; i < n; i++) {
         put_lookups(out, items[i]);
@@ -239,27 +288,29 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
     for (unsigned i = 0; i < n; i++) {
         put_keys(out, items[i]);
     }
-    uint8_t value[RKEY_RAW + 6] = {0};
+    uint8_t until[6] = {0};
     rcmd_int(out, now_ms);
     rcmd_int(out, s->max_waiting > 0 ? s->max_waiting : INT64_C(1) << 50);
     rcmd_str(out, RKEY_CHANNEL);
     rcmd_int(out, rdelivery_ttl_ms(s));
-    rput48(value, now_ms + rdelivery_ttl_ms(s));
-    rcmd_arg(out, value, 6);
-    reffect_value(s, items[0]->id, RB_STATE_IGNORED, now_ms, value);
-    rcmd_arg(out, value + RKEY_RAW, 6);
+    rput48(until, now_ms + rdelivery_ttl_ms(s));
+    rcmd_arg(out, until, sizeof(until));
+    rcmd_int(out, slots.n);
     rcmd_int(out, n);
     rcmd_int(out, n_projects);
-    rcmd_int(out, (int64_t)lookups);
+    rcmd_int(out, (int64_t)c.lookups);
     rcmd_int(out, share_keys(items, n));
-    put_metas(out, items, n, now_ms);
+    put_metas(out, items, n, &slots, now_ms);
+    for (unsigned i = 0; i < slots.n; i++) {
+        rcmd_int(out, slots.start_ms[i]);
+    }
     for (unsigned i = 0; i < n_projects; i++) {
         rcmd_int(out, now_ms);
         put_project_seen(out, scratch, projects[i]);
     }
     enum rb_code rc = RB_OK;
     for (unsigned i = 0; i < n && rc == RB_OK; i++) {
-        rc = put_args(out, scratch, items[i], err);
+        rc = put_args(s, out, scratch, items[i], slots.of[i] > 0, now_ms, err);
     }
     return rc;
 }
@@ -319,15 +370,15 @@ static void put_second(const struct redis_store *s, struct rb_buf *out, struct r
         rput_deliveries(scratch, a->delivery);
     }
     rcmd_arg(out, rb_buf_str(scratch), scratch->len);
-    uint8_t value[RKEY_RAW + 6 + RKEY_RAW];
+    uint8_t value[VALUE_BYTES + RKEY_RAW];
     memcpy(value, it->found, RKEY_RAW);
     rput48(value + RKEY_RAW, now_ms + rdelivery_ttl_ms(s));
     if (duplicate && has_token(a)) {
-        rkey_raw(a->token_fingerprint, value + RKEY_RAW + 6);
+        rkey_raw(a->token_fingerprint, value + VALUE_BYTES);
         rcmd_arg(out, value, sizeof(value));
     }
     if (duplicate && has_delivery(a)) {
-        rcmd_arg(out, value, RKEY_RAW + 6);
+        rcmd_arg(out, value, VALUE_BYTES);
     }
 }
 

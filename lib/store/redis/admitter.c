@@ -1,10 +1,12 @@
-/* admitter.c - the way in of an event loop: one batch under way, the next one gathers meanwhile.
+/* admitter.c - the way in of an event loop: batches under way, the next one gathers meanwhile.
  *
- * A batch is a pipeline of script calls (second halves of the batch before, then first halves), and
+ * A batch is a pipeline of script calls (second halves of what went before, then first halves), and
  * WAIT when replicas are attached. Its outcome is told only when the whole batch has been answered.
- * What breaks (deadline, connection, garbage) completes everything with its code and closes the
- * connection: a late answer can never be read as the next one's. While the server is away
- * rb_admitter_add refuses at once.
+ * Up to three are under way, so that the server has the next one at hand when it has done with one:
+ * the first goes out as soon as there is anything (or, in the middle of a turn of the loop, as soon
+ * as SEND_EARLY items wait), the second when SEND_EARLY wait. What breaks (deadline, connection,
+ * garbage) completes everything with its code and closes the connection: a late answer can never be
+ * read as the next one's. While the server is away rb_admitter_add refuses at once.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,6 +22,25 @@ struct call { /* one EVALSHA of the batch */
     unsigned first, n;
 };
 #define MAX_CALLS (RB_ADMIT_BATCH_MAX / RCHUNK + 3)
+#define MAX_BATCHES 3
+#define SEND_EARLY 16
+
+enum batch_state {
+    BATCH_FREE,
+    BATCH_SENT,
+    BATCH_FORGOTTEN /* the server lacked our scripts: to be sent again */
+};
+
+struct batch {
+    enum batch_state state;
+    struct ritem items[RB_ADMIT_BATCH_MAX];
+    unsigned n;
+    struct ritem *order[RB_ADMIT_BATCH_MAX];
+    struct call calls[MAX_CALLS];
+    unsigned n_calls, n_answered;
+    bool waits, forgotten, repeated, confirmed;
+    int64_t deadline_ms; /* boot clock */
+};
 
 struct redis_admitter {
     struct rb_admitter base;
@@ -30,20 +51,19 @@ struct redis_admitter {
     void *tag;
     int known_fd; /* registered with epoll; -1 = none */
     uint32_t known_events;
-    bool has_failed; /* since the last time it was ready */
+    bool has_failed;    /* since the last time it was ready */
+    enum rb_code early; /* why an early sending failed; the next pump deals with it */
     unsigned failures;
     int64_t open_at_ms;  /* boot clock: when to try again */
-    int64_t deadline_ms; /* boot clock: of the batch, or of the attempt to connect */
+    int64_t deadline_ms; /* boot clock: of the attempt to connect, or to load the scripts */
     struct ritem waiting[RB_ADMITTER_MAX_ITEMS]; /* a ring */
     unsigned first_waiting, n_waiting;
-    struct ritem batch[RB_ADMIT_BATCH_MAX]; /* under way; else what waits for its second half */
-    unsigned n_batch;
-    struct ritem *order[RB_ADMIT_BATCH_MAX];
-    struct call calls[MAX_CALLS];
-    unsigned n_calls, n_answered;
-    bool under_way, waits, forgotten, reloading;
+    struct ritem second[MAX_BATCHES * RB_ADMIT_BATCH_MAX]; /* wait for their second half */
+    unsigned n_second;
+    struct batch batches[MAX_BATCHES];
+    struct batch *sent[MAX_BATCHES]; /* in the order of their answers */
+    unsigned n_sent;
     unsigned reload_left;
-    bool confirmed;
     struct rb_buf scratch;
     struct rb_metric_cell *batch_size;
 };
@@ -106,15 +126,32 @@ static struct ritem take_waiting(struct redis_admitter *m)
     return it;
 }
 
+static void complete_batch(struct redis_admitter *m, struct batch *b, enum rb_code rc)
+{
+    unsigned n = b->state == BATCH_FREE ? 0 : b->n;
+    b->state = BATCH_FREE;
+    for (unsigned i = 0; i < n; i++) {
+        complete_with(m, &b->items[i], rc);
+    }
+}
+
 /* Everything that is here completes with @rc. What done adds meanwhile is refused or waits. */
 static void complete_all(struct redis_admitter *m, enum rb_code rc)
 {
-    unsigned n_batch = m->n_batch;
     unsigned n_waiting = m->n_waiting;
-    m->n_batch = 0;
-    m->under_way = false;
-    for (unsigned i = 0; i < n_batch; i++) {
-        complete_with(m, &m->batch[i], rc);
+    unsigned n_second = m->n_second;
+    unsigned n_sent = m->n_sent;
+    m->n_second = 0;
+    m->n_sent = 0;
+    m->reload_left = 0;
+    for (unsigned i = 0; i < n_sent; i++) {
+        complete_batch(m, m->sent[i], rc);
+    }
+    for (unsigned i = 0; i < MAX_BATCHES; i++) {
+        complete_batch(m, &m->batches[i], rc);
+    }
+    for (unsigned i = 0; i < n_second; i++) {
+        complete_with(m, &m->second[i], rc);
     }
     for (unsigned i = 0; i < n_waiting; i++) {
         struct ritem it = take_waiting(m);
@@ -127,6 +164,7 @@ static void broken(struct redis_admitter *m, enum rb_code rc)
     forget_fd(m);
     rconn_close(&m->conn);
     m->has_failed = true;
+    m->early = RB_OK;
     m->open_at_ms = rb_boot_ms(m->store->clock) + rbackoff_ms(m->failures);
     m->failures++;
     rkeeper_doubt(m->store);
@@ -135,147 +173,197 @@ static void broken(struct redis_admitter *m, enum rb_code rc)
 
 /* ---- a batch ---- */
 
-static void gather(struct redis_admitter *m)
+static void gather(struct redis_admitter *m, struct batch *b)
 {
-    while (m->n_batch < RB_ADMIT_BATCH_MAX && m->n_waiting > 0) {
-        m->batch[m->n_batch++] = take_waiting(m);
+    b->n = 0;
+    while (b->n < RB_ADMIT_BATCH_MAX && m->n_second > 0) {
+        b->items[b->n++] = m->second[--m->n_second];
+    }
+    while (b->n < RB_ADMIT_BATCH_MAX && m->n_waiting > 0) {
+        b->items[b->n++] = take_waiting(m);
     }
 }
 
 /* Put the items in order of sending, and cut them into calls. */
-static void plan(struct redis_admitter *m)
+static void plan(struct batch *b)
 {
     unsigned at = 0;
-    m->n_calls = 0;
-    m->n_answered = 0;
+    b->n_calls = 0;
+    b->n_answered = 0;
     for (int stage = RITEM_SECOND; stage >= RITEM_FIRST; stage--) {
         unsigned from = at;
-        for (unsigned i = 0; i < m->n_batch; i++) {
-            if (m->batch[i].stage == (enum ritem_stage)stage) {
-                m->order[at++] = &m->batch[i];
+        for (unsigned i = 0; i < b->n; i++) {
+            if (b->items[i].stage == (enum ritem_stage)stage) {
+                b->order[at++] = &b->items[i];
             }
         }
-        for (; from < at; from += m->calls[m->n_calls - 1].n) {
-            m->calls[m->n_calls++] =
+        for (; from < at; from += b->calls[b->n_calls - 1].n) {
+            b->calls[b->n_calls++] =
                 (struct call){.first = from, .n = at - from < RCHUNK ? at - from : RCHUNK};
         }
     }
 }
 
-/* Items that cannot be encoded would fail everybody's batch: they complete alone. */
-static void drop_bad(struct redis_admitter *m)
+/* An item that cannot be encoded would fail everybody's batch: it becomes one that is done. */
+static void drop_bad(struct redis_admitter *m, struct batch *b)
 {
-    unsigned n = m->n_batch;
-    m->n_batch = 0;
-    for (unsigned i = 0; i < n; i++) {
-        struct ritem it = m->batch[i];
-        enum rb_code rc = ritem_check(&it, &m->scratch, NULL);
-        if (rc == RB_OK) {
-            m->batch[m->n_batch++] = it;
-        } else {
-            complete_with(m, &it, rc);
+    for (unsigned i = 0; i < b->n; i++) {
+        enum rb_code rc = ritem_check(&b->items[i], &m->scratch, NULL);
+        if (rc != RB_OK) {
+            b->items[i].rc = rc;
+            b->items[i].stage = RITEM_DONE;
         }
     }
 }
 
-static enum rb_code send_batch(struct redis_admitter *m, int64_t now_ms, struct rb_err *err)
+static enum rb_code put_calls(struct redis_admitter *m, struct batch *b, int64_t now_ms,
+                              struct rb_err *err)
 {
+    size_t before = m->conn.out.len;
     enum rb_code rc = RB_OK;
-    plan(m);
-    for (unsigned i = 0; i < m->n_calls && rc == RB_OK; i++) {
-        rc = ritems_send(m->store, &m->conn.out, &m->scratch, m->order + m->calls[i].first,
-                         m->calls[i].n, now_ms, err);
+    plan(b);
+    for (unsigned i = 0; i < b->n_calls && rc == RB_OK; i++) {
+        rc = ritems_send(m->store, &m->conn.out, &m->scratch, b->order + b->calls[i].first,
+                         b->calls[i].n, now_ms, err);
     }
     if (rc != RB_OK) {
-        rb_buf_clear(&m->conn.out); /* nothing of it has been sent */
+        rb_buf_truncate(&m->conn.out, before); /* nothing of it has been sent */
+    }
+    return rc;
+}
+
+static enum rb_code send_batch(struct redis_admitter *m, struct batch *b, int64_t now_ms,
+                               struct rb_err *err)
+{
+    enum rb_code rc = put_calls(m, b, now_ms, err);
+    if (rc != RB_OK) {
+        drop_bad(m, b);
+        rc = put_calls(m, b, now_ms, err);
+    }
+    if (rc != RB_OK) {
         return rc;
     }
-    m->waits = atomic_load(&m->store->replicas) > 0;
-    m->confirmed = !m->waits;
-    if (m->waits) {
-        rcmd_words(&m->conn.out, "WAIT", RWAIT_REPLICAS, RWAIT_MS, (const char *)NULL);
+    /* A batch of which nothing is left to send is answered too, so that its items end in turn. */
+    b->waits = atomic_load(&m->store->replicas) > 0 || b->n_calls == 0;
+    b->confirmed = !b->waits;
+    if (b->waits) {
+        rcmd_words(&m->conn.out, "WAIT", b->n_calls == 0 ? "0" : RWAIT_REPLICAS, RWAIT_MS,
+                   (const char *)NULL);
     }
-    m->under_way = true;
-    m->forgotten = false;
+    b->state = BATCH_SENT;
+    b->forgotten = false;
+    m->sent[m->n_sent++] = b;
     return RB_OK;
 }
 
-static void start_batch(struct redis_admitter *m, int64_t now_ms)
+static struct batch *find_batch(struct redis_admitter *m, enum batch_state state)
 {
-    gather(m);
-    if (m->n_batch == 0) {
-        return;
-    }
-    rb_metric_observe(m->batch_size, m->n_batch);
-    struct rb_err err;
-    if (send_batch(m, now_ms, &err) != RB_OK) {
-        drop_bad(m);
-        if (m->n_batch > 0 && send_batch(m, now_ms, &err) != RB_OK) {
-            broken(m, RB_E_UNAVAIL);
-            return;
+    for (unsigned i = 0; i < MAX_BATCHES; i++) {
+        if (m->batches[i].state == state) {
+            return &m->batches[i];
         }
     }
-    m->reloading = false;
-    m->deadline_ms = rb_boot_ms(m->store->clock) + RDEADLINE_MS;
+    return NULL;
 }
 
-/* The last answer has come: tell the outcomes, keep what needs its second half. */
-static enum rb_code end_batch(struct redis_admitter *m, struct rb_err *err)
+static bool may_start(struct redis_admitter *m)
 {
-    if (m->forgotten && !m->reloading) {
-        m->reloading = true;
-        m->reload_left = RSCRIPT_COUNT;
-        rscripts_send_load(&m->conn.out);
+    return m->conn.state == RCONN_READY && m->reload_left == 0 &&
+           find_batch(m, BATCH_FORGOTTEN) == NULL && m->n_sent < MAX_BATCHES;
+}
+
+static enum rb_code start_batch(struct redis_admitter *m, int64_t now_ms, unsigned at_least)
+{
+    if (!may_start(m) || m->n_waiting + m->n_second < at_least) {
         return RB_OK;
     }
-    if (m->forgotten) {
+    struct batch *b = find_batch(m, BATCH_FREE);
+    struct rb_err err;
+    gather(m, b);
+    rb_metric_observe(m->batch_size, b->n);
+    b->repeated = false;
+    b->deadline_ms = rb_boot_ms(m->store->clock) + RDEADLINE_MS;
+    b->state = BATCH_FORGOTTEN; /* until it is sent, so that its items are never lost */
+    return send_batch(m, b, now_ms, &err) == RB_OK ? RB_OK : RB_E_UNAVAIL;
+}
+
+/* The last answer of @b has come: tell the outcomes, keep what needs its second half. */
+static enum rb_code end_batch(struct redis_admitter *m, struct batch *b, struct rb_err *err)
+{
+    if (b->forgotten && b->repeated) {
         return rb_err_set(err, RB_E_UNAVAIL, "the server forgets our scripts");
     }
-    if (!m->confirmed) {
+    if (b->forgotten) {
+        b->repeated = true;
+        b->state = BATCH_FORGOTTEN;
+    } else if (!b->confirmed) {
         return rb_err_set(err, RB_E_UNAVAIL, "no replica has confirmed the batch in time");
-    }
-    m->under_way = false;
-    unsigned n = m->n_batch;
-    struct ritem finished[RB_ADMIT_BATCH_MAX];
-    unsigned n_finished = 0;
-    m->n_batch = 0;
-    for (unsigned i = 0; i < n; i++) {
-        if (m->batch[i].stage == RITEM_DONE) {
-            finished[n_finished++] = m->batch[i];
-        } else {
-            m->batch[m->n_batch++] = m->batch[i];
+    } else {
+        unsigned n_done = 0;
+        for (unsigned i = 0; i < b->n; i++) {
+            if (b->items[i].stage == RITEM_DONE) {
+                b->items[n_done++] = b->items[i];
+            } else {
+                m->second[m->n_second++] = b->items[i];
+            }
         }
+        b->n = n_done;
     }
-    for (unsigned i = 0; i < n_finished; i++) {
-        complete(m, &finished[i]);
+    memmove(m->sent, m->sent + 1, --m->n_sent * sizeof(m->sent[0]));
+    if (b->state == BATCH_SENT) {
+        for (unsigned i = 0; i < b->n; i++) {
+            complete(m, &b->items[i]);
+        }
+        b->state = BATCH_FREE;
+    }
+    if (m->n_sent == 0 && find_batch(m, BATCH_FORGOTTEN) != NULL) {
+        m->reload_left = RSCRIPT_COUNT;
+        m->deadline_ms = rb_boot_ms(m->store->clock) + RDEADLINE_MS;
+        rscripts_send_load(&m->conn.out);
     }
     return RB_OK;
+}
+
+/* One of the scripts has been loaded; after the last one what was forgotten goes out again. */
+static enum rb_code take_loaded(struct redis_admitter *m, const redisReply *r, int64_t now_ms,
+                                struct rb_err *err)
+{
+    enum rb_code rc = rreply_is(r, REDIS_REPLY_ERROR) ? rreply_error(r, err) : RB_OK;
+    if (rc != RB_OK || --m->reload_left > 0) {
+        return rc;
+    }
+    struct batch *b = find_batch(m, BATCH_FORGOTTEN);
+    for (; b != NULL && rc == RB_OK; b = find_batch(m, BATCH_FORGOTTEN)) {
+        rc = send_batch(m, b, now_ms, err);
+    }
+    return rc;
 }
 
 static enum rb_code take_answer(struct redis_admitter *m, const redisReply *r, int64_t now_ms,
                                 struct rb_err *err)
 {
-    if (m->reloading && m->reload_left > 0) {
-        if (rreply_is(r, REDIS_REPLY_ERROR)) {
-            return rreply_error(r, err);
-        }
-        return --m->reload_left == 0 ? send_batch(m, now_ms, err) : RB_OK;
+    if (m->reload_left > 0) {
+        return take_loaded(m, r, now_ms, err);
     }
-    unsigned at = m->n_answered++;
-    if (at < m->n_calls) {
-        const struct call *c = &m->calls[at];
+    if (m->n_sent == 0) {
+        return rb_err_set(err, RB_E_UNAVAIL, "Redis said something that nobody asked");
+    }
+    struct batch *b = m->sent[0];
+    unsigned at = b->n_answered++;
+    if (at < b->n_calls) {
+        const struct call *c = &b->calls[at];
         if (rreply_is_noscript(r)) {
-            m->forgotten = true;
+            b->forgotten = true;
         } else {
-            enum rb_code rc = ritems_receive(r, m->order + c->first, c->n, err);
+            enum rb_code rc = ritems_receive(r, b->order + c->first, c->n, err);
             if (rc != RB_OK) {
                 return rc;
             }
         }
     } else {
-        m->confirmed = r->type == REDIS_REPLY_INTEGER && r->integer >= 1;
+        b->confirmed = r->type == REDIS_REPLY_INTEGER && (r->integer >= 1 || b->n_calls == 0);
     }
-    return m->n_answered == m->n_calls + (m->waits ? 1 : 0) ? end_batch(m, err) : RB_OK;
+    return b->n_answered == b->n_calls + (b->waits ? 1 : 0) ? end_batch(m, b, err) : RB_OK;
 }
 
 static enum rb_code take_answers(struct redis_admitter *m, int64_t now_ms, struct rb_err *err)
@@ -285,9 +373,6 @@ static enum rb_code take_answers(struct redis_admitter *m, int64_t now_ms, struc
         enum rb_code rc = rconn_reply(&m->conn, &r, err);
         if (rc != RB_OK || r == NULL) {
             return rc;
-        }
-        if (!m->under_way) {
-            return rb_err_set(err, RB_E_UNAVAIL, "Redis said something that nobody asked");
         }
         rc = take_answer(m, r, now_ms, err);
         if (rc != RB_OK) {
@@ -325,9 +410,24 @@ static enum rb_code advance(struct redis_admitter *m, int64_t now_ms, struct rb_
     return rc;
 }
 
-static bool timed(const struct redis_admitter *m)
+static bool connecting(const struct redis_admitter *m)
 {
-    return m->under_way || (m->conn.state != RCONN_CLOSED && m->conn.state != RCONN_READY);
+    return m->conn.state != RCONN_CLOSED && m->conn.state != RCONN_READY;
+}
+
+/* When what is under way must have ended, by the boot clock; 0 = nothing is. */
+static int64_t next_deadline(const struct redis_admitter *m)
+{
+    if (connecting(m) || m->reload_left > 0) {
+        return m->deadline_ms;
+    }
+    return m->n_sent > 0 ? m->sent[0]->deadline_ms : 0;
+}
+
+static bool is_late(const struct redis_admitter *m)
+{
+    int64_t deadline_ms = next_deadline(m);
+    return deadline_ms > 0 && rb_boot_ms(m->store->clock) >= deadline_ms;
 }
 
 void redis_admitter_pump(struct rb_admitter *adm, int64_t now_ms)
@@ -341,13 +441,16 @@ void redis_admitter_pump(struct rb_admitter *adm, int64_t now_ms)
         return;
     }
     /* With work at hand and nothing under way there is nothing to read: save the call. */
-    bool only_send = m->conn.state == RCONN_READY && !m->under_way && m->n_waiting > 0;
-    enum rb_code rc = only_send ? RB_OK : advance(m, now_ms, &err);
-    if (rc == RB_OK && timed(m) && rb_boot_ms(m->store->clock) >= m->deadline_ms) {
+    bool only_send = m->conn.state == RCONN_READY && m->n_sent == 0 && m->n_waiting > 0;
+    enum rb_code rc = m->early;
+    if (rc == RB_OK && !only_send) {
+        rc = advance(m, now_ms, &err);
+    }
+    if (rc == RB_OK && is_late(m)) {
         rc = RB_E_TIMEOUT;
     }
-    if (rc == RB_OK && m->conn.state == RCONN_READY && !m->under_way) {
-        start_batch(m, now_ms);
+    if (rc == RB_OK) {
+        rc = start_batch(m, now_ms, m->n_sent == 0 ? 1 : SEND_EARLY);
     }
     if (rc == RB_OK && m->conn.state == RCONN_READY && m->conn.sent < m->conn.out.len) {
         rc = rconn_flush(&m->conn, &err);
@@ -362,13 +465,15 @@ void redis_admitter_pump(struct rb_admitter *adm, int64_t now_ms)
 int redis_admitter_timeout_ms(const struct rb_admitter *adm)
 {
     const struct redis_admitter *m = (const struct redis_admitter *)adm;
-    int64_t at = 0;
-    if (m->conn.state == RCONN_CLOSED) {
-        at = m->open_at_ms;
-    } else if (m->under_way || (timed(m) && m->n_waiting > 0)) {
-        at = m->deadline_ms;
-    } else {
-        return timed(m) || m->n_waiting + m->n_batch == 0 ? -1 : 0;
+    int64_t at = m->conn.state == RCONN_CLOSED ? m->open_at_ms : next_deadline(m);
+    if (m->early != RB_OK) {
+        return 0;
+    }
+    if (at == 0) {
+        return m->n_waiting + m->n_second == 0 ? -1 : 0;
+    }
+    if (connecting(m) && m->n_waiting == 0) {
+        return -1;
     }
     int64_t left = at - rb_boot_ms(m->store->clock);
     return left < 0 ? 0 : (int)left;
@@ -377,7 +482,26 @@ int redis_admitter_timeout_ms(const struct rb_admitter *adm)
 unsigned redis_admitter_in_flight(const struct rb_admitter *adm)
 {
     const struct redis_admitter *m = (const struct redis_admitter *)adm;
-    return m->n_batch + m->n_waiting;
+    unsigned n = m->n_waiting + m->n_second;
+    for (unsigned i = 0; i < MAX_BATCHES; i++) {
+        n += m->batches[i].state == BATCH_FREE ? 0 : m->batches[i].n;
+    }
+    return n;
+}
+
+/* In the middle of a turn of the loop the server may be idle: with enough at hand it gets a batch
+ * now. Nothing is completed here; a failure waits for the pump. */
+static void send_early(struct redis_admitter *m)
+{
+    if (m->n_waiting < SEND_EARLY || m->early != RB_OK || !may_start(m)) {
+        return;
+    }
+    struct rb_err err;
+    m->early = start_batch(m, rb_now_ms(m->store->clock), SEND_EARLY);
+    if (m->early == RB_OK) {
+        m->early = rconn_flush(&m->conn, &err);
+    }
+    register_fd(m);
 }
 
 enum rb_code redis_admitter_add(struct rb_admitter *adm, struct rb_admission *a, struct rb_err *err)
@@ -390,10 +514,11 @@ enum rb_code redis_admitter_add(struct rb_admitter *adm, struct rb_admission *a,
     if (!ritem_init(&it, a)) {
         return rb_err_set(err, RB_E_INVALID, "admission: '%.40s' is no id", a->retry->id);
     }
-    if (m->n_waiting + m->n_batch >= RB_ADMITTER_MAX_ITEMS) {
+    if (redis_admitter_in_flight(adm) >= RB_ADMITTER_MAX_ITEMS) {
         return rb_err_set(err, RB_E_FULL, "too many admissions are under way");
     }
     m->waiting[(m->first_waiting + m->n_waiting++) % RB_ADMITTER_MAX_ITEMS] = it;
+    send_early(m);
     return RB_OK;
 }
 

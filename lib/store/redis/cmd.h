@@ -5,7 +5,8 @@
  *   r<id> record     l<id> further deliveries   q<id> report rows      y<id> report snapshots
  *   e<key> effects   c<key> children            i<key> intents         d<key> deliveries
  *   t<key> tokens    h<chain> report queues of a chain
- *   z tasks          s states                   a created, newest first
+ *   z tasks          s states                   a created, newest last
+ *   g calendar       b<start> slots             f how many are in the calendar
  *   k how many are scheduled                    j projects seen        o outbox
  *   x paused         E epoch
  * Threads: a buffer belongs to its user. Blocks: never.

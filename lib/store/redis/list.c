@@ -2,9 +2,10 @@
  *
  * Indexes: the state index (every state but SCHEDULED, in exact order); the list of all records (in
  * order of admission, an entry has creation time, id, and hashes of project and source); for
- * SCHEDULED the task index while it is small. A list of up to WHOLE entries is read whole and
- * sorted; a longer one in windows counted from its tail, so that admissions meanwhile shift
- * nothing; windows overlap the cursor by MARGIN, for clocks differ a little.
+ * SCHEDULED the task index and the calendar while they are small. A list of up to WHOLE entries is
+ * read whole and sorted; a longer one in windows counted from its head, the oldest, so that
+ * admissions meanwhile shift nothing; windows overlap the cursor by MARGIN, for clocks differ a
+ * little.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,8 @@ struct listing {
     struct entry *entries; /* WHOLE + WINDOW of them */
     size_t n, at;
     bool last_window;
-    int64_t position; /* FROM_STATE: offset; lists: distance of the window's head from the tail */
+    int64_t
+        position; /* FROM_STATE: offset; lists: how many entries are older than the window's end */
     struct rb_retry **items;
     unsigned n_items;
     bool more;
@@ -98,12 +100,11 @@ static enum rb_code length(struct listing *l, int64_t *ret_n, struct rb_err *err
     return rc;
 }
 
-/* The distance from the tail where entries older than the cursor begin: bisection on a list that is
- * nearly in order. */
-static enum rb_code find_cursor(struct listing *l, int64_t len, int64_t *ret_distance,
+/* How many entries are older than the cursor: bisection on a list that is nearly in order. */
+static enum rb_code find_cursor(struct listing *l, int64_t len, int64_t *ret_older,
                                 struct rb_err *err)
 {
-    int64_t low = 0; /* distances up to low are older than the cursor */
+    int64_t low = 0; /* the first low entries are older than the cursor */
     int64_t high = len;
     while (low < high) {
         int64_t middle = low + (high - low + 1) / 2;
@@ -111,7 +112,7 @@ static enum rb_code find_cursor(struct listing *l, int64_t len, int64_t *ret_dis
         rcmd_begin(&l->ses->cmd, 3);
         rcmd_str(&l->ses->cmd, "LINDEX");
         rcmd_key(&l->ses->cmd, 'a', "", 0);
-        rcmd_int(&l->ses->cmd, -middle);
+        rcmd_int(&l->ses->cmd, middle - 1);
         enum rb_code rc = rses_run(l->ses, 1, false, err);
         if (rc != RB_OK) {
             return rc;
@@ -125,7 +126,7 @@ static enum rb_code find_cursor(struct listing *l, int64_t len, int64_t *ret_dis
             high = middle - 1;
         }
     }
-    *ret_distance = low + MARGIN < len ? low + MARGIN : len;
+    *ret_older = low + MARGIN < len ? low + MARGIN : len;
     return RB_OK;
 }
 
@@ -150,8 +151,8 @@ static enum rb_code first_of_list(struct listing *l, struct rb_err *err)
 
 static enum rb_code window_of_list(struct listing *l, struct rb_err *err)
 {
-    int64_t to = l->position - WINDOW + 1;
-    enum rb_code rc = read_range(l, -l->position, to < 1 ? -1 : -to, err);
+    int64_t from = l->position - WINDOW;
+    enum rb_code rc = read_range(l, from < 0 ? 0 : from, l->position - 1, err);
     if (rc == RB_OK) {
         take_entries(l, l->ses->replies[0]);
         l->position -= WINDOW;
@@ -193,6 +194,69 @@ static enum rb_code window_of_state(struct listing *l, struct rb_err *err)
     return RB_OK;
 }
 
+/* The last RKEY_RAW bytes of each of the reply's elements of @len bytes, up to WHOLE in all. */
+static unsigned add_ids(const redisReply *r, size_t len, uint8_t (*ids)[RKEY_RAW], unsigned n)
+{
+    for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements && n < WHOLE; i++) {
+        if (r->element[i]->len == len) {
+            memcpy(ids[n++], r->element[i]->str + len - RKEY_RAW, RKEY_RAW);
+        }
+    }
+    return n;
+}
+
+/* The ids of the main tasks: those of the task index, then those of the calendar. */
+static enum rb_code ids_of_tasks(struct listing *l, uint8_t (*ids)[RKEY_RAW], unsigned *ret_n,
+                                 struct rb_err *err)
+{
+    struct rb_buf *cmd = &l->ses->cmd;
+    rses_next(l->ses);
+    for (const char *letter = "zg"; *letter != '\0'; letter++) {
+        rcmd_begin(cmd, 4);
+        rcmd_str(cmd, "ZRANGE");
+        rcmd_key(cmd, *letter, "", 0);
+        rcmd_int(cmd, 0);
+        rcmd_int(cmd, WHOLE - 1);
+    }
+    enum rb_code rc = rses_run(l->ses, 2, false, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    unsigned n = add_ids(l->ses->replies[0], RKEY_RAW, ids, 0);
+    const redisReply *slots = l->ses->replies[1];
+    RB_CLEANUP(rb_buf_release) struct rb_buf next = RB_BUF_INIT(RCMD_MAX_BYTES);
+    unsigned n_slots = 0;
+    for (size_t i = 0; slots->type == REDIS_REPLY_ARRAY && i < slots->elements; i++) {
+        int64_t slot_ms = 0;
+        if (rb_parse_i64(rb_slice_str(slots->element[i]->str), &slot_ms)) {
+            rcalendar_put_entries(&next, slot_ms, WHOLE);
+            n_slots++;
+        }
+    }
+    rses_next(l->ses);
+    rb_buf_add(cmd, next.data, next.len);
+    if (n_slots > 0) {
+        rc = rses_run(l->ses, n_slots, false, err);
+    }
+    for (unsigned i = 0; i < n_slots && rc == RB_OK; i++) {
+        n = add_ids(l->ses->replies[i], RSLOT_ENTRY_BYTES, ids, n);
+    }
+    *ret_n = n;
+    return rc;
+}
+
+/* An entry of the calendar may be of a task that is in the index by now. */
+static void drop_twins(struct listing *l)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        if (kept == 0 || newest_first(&l->entries[kept - 1], &l->entries[i]) != 0) {
+            l->entries[kept++] = l->entries[i];
+        }
+    }
+    l->n = kept;
+}
+
 /* Every main task's record head, those that are scheduled kept. */
 static enum rb_code whole_of_tasks(struct listing *l, struct rb_err *err)
 {
@@ -201,28 +265,13 @@ static enum rb_code whole_of_tasks(struct listing *l, struct rb_err *err)
     if (owned == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a list");
     }
-    rses_next(l->ses);
-    rcmd_begin(&l->ses->cmd, 4);
-    rcmd_str(&l->ses->cmd, "ZRANGE");
-    rcmd_key(&l->ses->cmd, 'z', "", 0);
-    rcmd_int(&l->ses->cmd, 0);
-    rcmd_int(&l->ses->cmd, WHOLE - 1);
-    enum rb_code rc = rses_run(l->ses, 1, false, err);
-    if (rc != RB_OK) {
-        return rc;
-    }
     unsigned n = 0;
-    const redisReply *r = l->ses->replies[0];
-    for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements && n < WHOLE; i++) {
-        if (r->element[i]->len == RKEY_RAW) {
-            memcpy(ids[n++], r->element[i]->str, RKEY_RAW);
-        }
-    }
+    enum rb_code rc = ids_of_tasks(l, ids, &n, err);
     l->n = 0;
     l->at = 0;
     l->last_window = true;
-    if (n == 0) {
-        return RB_OK;
+    if (rc != RB_OK || n == 0) {
+        return rc;
     }
     rses_next(l->ses);
     for (unsigned i = 0; i < n; i++) {
@@ -242,6 +291,7 @@ static enum rb_code whole_of_tasks(struct listing *l, struct rb_err *err)
         }
     }
     qsort(l->entries, l->n, sizeof(*l->entries), newest_first);
+    drop_twins(l);
     return rc;
 }
 
@@ -270,17 +320,17 @@ static enum rb_code first_window(struct listing *l, struct rb_err *err)
     rcmd_begin(cmd, 2);
     rcmd_str(cmd, "LLEN");
     rcmd_key(cmd, 'a', "", 0);
-    enum rb_code rc = rses_run(l->ses, 4, false, err);
+    rcmd_begin(cmd, 2);
+    rcmd_str(cmd, "GET");
+    rcmd_key(cmd, 'f', "", 0);
+    enum rb_code rc = rses_run(l->ses, 5, false, err);
     if (rc != RB_OK) {
         return rc;
     }
     redisReply **r = l->ses->replies;
     bool scheduled = l->f->by_state && l->f->state == RB_STATE_SCHEDULED;
-    int64_t tasks = r[1]->integer;
-    int64_t waiting = 0;
-    if (r[2]->type == REDIS_REPLY_STRING) {
-        (void)rb_parse_i64(rb_slice_str(r[2]->str), &waiting);
-    }
+    int64_t tasks = r[1]->integer + rreply_number(r[4]);
+    int64_t waiting = rreply_number(r[2]);
     /* A hash in an entry rules out nearly all of what another project has; a state index does not
      * know projects. */
     bool narrow = l->f->project != NULL || l->f->source != NULL;

@@ -5,6 +5,8 @@
 
 #include "store_redis.h"
 
+#define SLOT_SAMPLE 1024
+
 enum rb_code redis_get(struct rb_store_session *base, const char *retry_id, struct rb_retry **ret_r,
                        struct rb_err *err)
 {
@@ -99,6 +101,30 @@ static int64_t oldest(const redisReply *r, int64_t base)
     return score - base;
 }
 
+/* The earliest time in the calendar's first slot, when it is earlier than @ret_ms or that is 0. */
+static enum rb_code oldest_of_calendar(struct redis_session *ses, int64_t *ret_ms,
+                                       struct rb_err *err)
+{
+    rses_next(ses);
+    rcalendar_put_first(&ses->cmd);
+    enum rb_code rc = rses_run(ses, 1, false, err);
+    int64_t slot_ms = rc == RB_OK ? rcalendar_first(ses->replies[0]) : 0;
+    if (slot_ms == 0) {
+        return rc;
+    }
+    rses_next(ses);
+    rcalendar_put_entries(&ses->cmd, slot_ms, SLOT_SAMPLE);
+    rc = rses_run(ses, 1, false, err);
+    const redisReply *r = rc == RB_OK ? ses->replies[0] : NULL;
+    for (size_t i = 0; r != NULL && r->type == REDIS_REPLY_ARRAY && i < r->elements; i++) {
+        int64_t due_ms = r->element[i]->len == RSLOT_ENTRY_BYTES ? rget48(r->element[i]->str) : 0;
+        if (due_ms > 0 && (*ret_ms == 0 || due_ms < *ret_ms)) {
+            *ret_ms = due_ms;
+        }
+    }
+    return rc;
+}
+
 enum rb_code redis_counts(struct rb_store_session *base, struct rb_counts *ret_c,
                           struct rb_err *err)
 {
@@ -108,10 +134,11 @@ enum rb_code redis_counts(struct rb_store_session *base, struct rb_counts *ret_c
         return rc;
     }
     unsigned n = 0;
-    rcmd_begin(&ses->cmd, 2);
-    rcmd_str(&ses->cmd, "GET");
-    rcmd_key(&ses->cmd, 'k', "", 0);
-    n++;
+    for (const char *letter = "kf"; *letter != '\0'; letter++, n++) {
+        rcmd_begin(&ses->cmd, 2);
+        rcmd_str(&ses->cmd, "GET");
+        rcmd_key(&ses->cmd, *letter, "", 0);
+    }
     for (int state = 0; state < RB_STATE_COUNT; state++, n++) {
         put_count(&ses->cmd, 's', state * RSPAN, (state + 1) * RSPAN - 1);
     }
@@ -127,19 +154,18 @@ enum rb_code redis_counts(struct rb_store_session *base, struct rb_counts *ret_c
         return rc;
     }
     for (int state = 0; state < RB_STATE_COUNT; state++) {
-        ret_c->by_state[state] = ses->replies[1 + state]->integer;
+        ret_c->by_state[state] = ses->replies[2 + state]->integer;
     }
-    if (ses->replies[0]->type == REDIS_REPLY_STRING) {
-        (void)rb_parse_i64(rb_slice_str(ses->replies[0]->str),
-                           &ret_c->by_state[RB_STATE_SCHEDULED]);
-    }
-    unsigned at = 1 + RB_STATE_COUNT;
+    ret_c->by_state[RB_STATE_SCHEDULED] = rreply_number(ses->replies[0]);
+    int64_t far = rreply_number(ses->replies[1]);
+    unsigned at = 2 + RB_STATE_COUNT;
     for (int kind = RB_TASK_INSPECT; kind <= RB_TASK_REPORT; kind++, at += 2) {
         ret_c->tasks[kind] = ses->replies[at]->integer;
         ret_c->oldest_due_ms[kind] =
             oldest(ses->replies[at + 1], kind == RB_TASK_REPORT ? 0 : kind * RSPAN);
     }
-    return RB_OK;
+    ret_c->tasks[RB_TASK_SUBMIT] += far;
+    return far > 0 ? oldest_of_calendar(ses, &ret_c->oldest_due_ms[RB_TASK_SUBMIT], err) : RB_OK;
 }
 
 /* ---- switches, projects ---- */

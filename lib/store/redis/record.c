@@ -10,6 +10,7 @@
 #define FLAG_WOKEN 2
 #define FLAG_LATE 4
 #define FLAG_CHILD 8
+#define FLAG_FAR 16
 #define AT_VERSION 4
 #define AT_FENCE 8
 #define AT_LEASE 16
@@ -53,10 +54,10 @@ bool rhead_read(const char *data, size_t len, struct rhead *ret_h, size_t *ret_b
     return true;
 }
 
-void rhead_new(struct rb_buf *out, const struct rb_retry *r, enum rb_task_kind kind,
+void rhead_new(struct rb_buf *out, const struct rb_retry *r, enum rb_task_kind kind, bool far,
                const uint8_t effect[RKEY_RAW])
 {
-    uint8_t b[RHEAD_BYTES] = {HEAD_FORMAT, (uint8_t)r->state, (uint8_t)kind};
+    uint8_t b[RHEAD_BYTES] = {HEAD_FORMAT, (uint8_t)r->state, (uint8_t)kind, far ? FLAG_FAR : 0};
     b[AT_VERSION + 3] = 1;
     rput48(b + AT_DUE, r->due_ms);
     memcpy(b + AT_EFFECT, effect, RKEY_RAW);

@@ -147,3 +147,12 @@ bool rreply_is_noscript(const redisReply *r)
 {
     return r->type == REDIS_REPLY_ERROR && rb_str_starts(r->str, "NOSCRIPT");
 }
+
+int64_t rreply_number(const redisReply *r)
+{
+    int64_t n = 0;
+    if (r->type == REDIS_REPLY_STRING) {
+        (void)rb_parse_i64(rb_slice_str(r->str), &n);
+    }
+    return n;
+}

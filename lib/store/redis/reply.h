@@ -6,6 +6,8 @@
 #ifndef RB_REDIS_REPLY_H
 #define RB_REDIS_REPLY_H
 
+#include <stdint.h>
+
 #include <hiredis/hiredis.h>
 
 #include <retrybuild/err.h>
@@ -30,6 +32,8 @@ enum rb_code rreader_feed(struct rreader *r, const char *data, size_t len, struc
 enum rb_code rreader_next(struct rreader *r, redisReply **ret_reply, struct rb_err *err);
 
 void rreply_freep(redisReply **r);
+/* rreply_number - the number that a string key holds; 0 when there is no such key. */
+int64_t rreply_number(const redisReply *r);
 /* rreply_error - the code and sentence of an error reply. Never the peer's text of AUTH errors. */
 enum rb_code rreply_error(const redisReply *r, struct rb_err *err);
 bool rreply_is_noscript(const redisReply *r);

@@ -49,7 +49,7 @@ static void put_reports(struct rb_buf *out, const struct rb_report_task *reports
 static void count_parts(const struct settling *g, size_t *ret_keys, size_t *ret_args)
 {
     const struct rb_settle *s = g->s;
-    size_t keys = 5;
+    size_t keys = 6;
     size_t args = 11;
     static const struct {
         unsigned flag, args;
@@ -80,6 +80,7 @@ static void put_keys(const struct settling *g, struct rb_buf *out)
     rcmd_key(out, 's', "", 0);
     rcmd_key(out, 'k', "", 0);
     rcmd_key(out, 'e', g->effect, RKEY_RAW);
+    rcmd_key(out, 'f', "", 0);
     if ((g->flags & OPEN) != 0) {
         rcmd_hex_key(out, 'i', s->open_intent);
     }
@@ -129,7 +130,7 @@ static enum rb_code put_next(struct settling *g, struct rb_buf *out, struct rb_e
     rkey_raw(next->build_key, build);
     rcmd_arg(out, g->next_id, RKEY_RAW);
     rb_buf_clear(&g->ses->scratch);
-    rhead_new(&g->ses->scratch, next->retry, next->task, build);
+    rhead_new(&g->ses->scratch, next->retry, next->task, false, build);
     enum rb_code rc = rb_record_encode(next->retry, &g->ses->scratch, err);
     if (rc != RB_OK) {
         return rc;

@@ -117,12 +117,30 @@ struct rhead {
 };
 /* rhead_read - false when it is no record. */
 bool rhead_read(const char *data, size_t len, struct rhead *ret_h, size_t *ret_body_at);
-/* rhead_new - append the head of a record that is being created. */
-void rhead_new(struct rb_buf *out, const struct rb_retry *r, enum rb_task_kind kind,
+/* rhead_new - append the head of a record that is being created; @far: its task is in the calendar.
+ */
+void rhead_new(struct rb_buf *out, const struct rb_retry *r, enum rb_task_kind kind, bool far,
                const uint8_t effect[RKEY_RAW]);
 /* rrecord_read - head and decoded record. RB_E_CORRUPT. */
 enum rb_code rrecord_read(const redisReply *r, struct rhead *ret_h, struct rb_retry **ret_retry,
                           struct rb_err *err);
+/* ---- calendar.c ---- */
+#define RSLOT_MS 4096
+#define RSLOT_ENTRY_BYTES (6 + RKEY_RAW) /* due, id */
+/* rslot - the start of the slot of a time. */
+int64_t rslot(int64_t at_ms);
+/* rcalendar_takes - whether the admission's task waits in the calendar. */
+bool rcalendar_takes(const struct rb_admission *a, int64_t now_ms);
+void rcalendar_key(struct rb_buf *out, int64_t slot_ms);
+/* rcalendar_put_first - the command for the first slot; rcalendar_first - its reply, 0 = none. */
+void rcalendar_put_first(struct rb_buf *out);
+int64_t rcalendar_first(const redisReply *r);
+void rcalendar_put_entries(struct rb_buf *out, int64_t slot_ms, int64_t max);
+/* rcalendar_turn - move what waits in slots that have begun, @slot_ms first, into the task index.
+ */
+enum rb_code rcalendar_turn(struct redis_session *ses, int64_t slot_ms, int64_t now_ms,
+                            struct rb_err *err);
+
 /* reffect_value - id and the time until which an ended retry still holds the key (0 = it lives). */
 void reffect_value(const struct redis_store *s, const uint8_t id[RKEY_RAW], enum rb_state state,
                    int64_t now_ms, uint8_t ret_value[RKEY_RAW + 6]);

@@ -30,11 +30,25 @@ static enum rb_code read_candidates(struct redis_session *ses, enum rb_task_kind
     rcmd_str(&ses->cmd, "LIMIT");
     rcmd_int(&ses->cmd, 0);
     rcmd_int(&ses->cmd, max);
-    enum rb_code rc = rses_run(ses, 1, false, err);
+    rcalendar_put_first(&ses->cmd);
+    enum rb_code rc = rses_run(ses, 2, false, err);
     if (rc == RB_OK && ses->replies[0]->type != REDIS_REPLY_ARRAY) {
         return rses_odd(err);
     }
     return rc;
+}
+
+/* What the calendar has for now comes first: it may be older than what the index has. */
+static enum rb_code find_candidates(struct redis_session *ses, enum rb_task_kind kind, unsigned max,
+                                    int64_t now_ms, struct rb_err *err)
+{
+    enum rb_code rc = read_candidates(ses, kind, max, now_ms, err);
+    int64_t slot_ms = rc == RB_OK ? rcalendar_first(ses->replies[1]) : 0;
+    if (kind != RB_TASK_SUBMIT || slot_ms == 0 || slot_ms > now_ms) {
+        return rc;
+    }
+    rc = rcalendar_turn(ses, slot_ms, now_ms, err);
+    return rc == RB_OK ? read_candidates(ses, kind, max, now_ms, err) : rc;
 }
 
 static enum rb_code read_next(struct redis_session *ses, enum rb_task_kind kind, int64_t *ret_ms,
@@ -50,7 +64,8 @@ static enum rb_code read_next(struct redis_session *ses, enum rb_task_kind kind,
     rcmd_str(&ses->cmd, "LIMIT");
     rcmd_int(&ses->cmd, 0);
     rcmd_int(&ses->cmd, 1);
-    enum rb_code rc = rses_run(ses, 1, false, err);
+    rcalendar_put_first(&ses->cmd);
+    enum rb_code rc = rses_run(ses, 2, false, err);
     if (rc != RB_OK) {
         return rc;
     }
@@ -60,6 +75,10 @@ static enum rb_code read_next(struct redis_session *ses, enum rb_task_kind kind,
     if (r->type == REDIS_REPLY_ARRAY && r->elements == 2 &&
         rb_parse_i64(rb_slice_str(r->element[1]->str), &score)) {
         *ret_ms = score - kind * RSPAN;
+    }
+    int64_t slot_ms = kind == RB_TASK_SUBMIT ? rcalendar_first(ses->replies[1]) : 0;
+    if (slot_ms > 0 && (*ret_ms == 0 || slot_ms < *ret_ms)) {
+        *ret_ms = slot_ms;
     }
     return RB_OK;
 }
@@ -158,7 +177,7 @@ static enum rb_code claim_round(struct redis_session *ses, enum rb_task_kind kin
     unsigned n = 0;
     unsigned n_bad = 0;
     unsigned made = 0;
-    enum rb_code rc = read_candidates(ses, kind, max, now_ms, err);
+    enum rb_code rc = find_candidates(ses, kind, max, now_ms, err);
     if (rc != RB_OK) {
         return rc;
     }

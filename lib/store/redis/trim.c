@@ -20,7 +20,7 @@ struct doomed {
     struct rhead h;
     bool has_head;
     uint8_t tail[RENTRY_TAIL];
-    uint8_t intent[RKEY_RAW];
+    uint8_t intent[RKEY_RAW], delivery[RKEY_RAW];
 };
 
 static enum rb_code candidates(struct trimming *t, int state, unsigned offset, struct doomed *ret_d,
@@ -74,6 +74,11 @@ static enum rb_code look(struct trimming *t, struct doomed *d, unsigned n, struc
             rb_intent_key(&retry->build, key);
             rkey_raw(key, d[i].intent);
             rentry_tail(retry, d[i].tail);
+            const struct rb_delivery *from = &retry->source;
+            rb_scoped_key(from->source == NULL ? "" : from->source,
+                          from->key == NULL ? "" : from->key,
+                          from->key == NULL ? 0 : strlen(from->key), key);
+            rkey_raw(key, d[i].delivery);
             rb_retry_free(retry);
         }
     }
@@ -90,7 +95,7 @@ static enum rb_code delete_them(struct trimming *t, int state, const struct doom
         rput48(entry, d[i].h.created_ms);
         memcpy(entry + 6, d[i].id, RKEY_RAW);
         memcpy(entry + 6 + RKEY_RAW, d[i].tail, RENTRY_TAIL);
-        rscript_begin(cmd, RSCRIPT_TRIM, 9, 5);
+        rscript_begin(cmd, RSCRIPT_TRIM, 10, 5);
         rcmd_key(cmd, 'r', d[i].id, RKEY_RAW);
         rcmd_key(cmd, 's', "", 0);
         rcmd_key(cmd, 'a', "", 0);
@@ -100,6 +105,7 @@ static enum rb_code delete_them(struct trimming *t, int state, const struct doom
         for (const char *letter = "lqy"; *letter != '\0'; letter++) {
             rcmd_key(cmd, *letter, d[i].id, RKEY_RAW);
         }
+        rcmd_key(cmd, 'd', d[i].delivery, RKEY_RAW);
         rcmd_arg(cmd, d[i].id, RKEY_RAW);
         rcmd_arg(cmd, entry, sizeof(entry));
         rcmd_int(cmd, state * RSPAN);

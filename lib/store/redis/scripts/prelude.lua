@@ -7,7 +7,7 @@
 local call, byte, sub = redis.call, string.byte, string.sub
 local pack, unpk = struct.pack, struct.unpack
 local SPAN = 8796093022208
-local LEASED, WOKEN, LATE, CHILD = 1, 2, 4, 8
+local LEASED, WOKEN, LATE, CHILD, FAR = 1, 2, 4, 8, 16
 local SCHEDULED, FOLLOW = 1, 3
 local NO_FENCE = string.rep('\0', 8)
 

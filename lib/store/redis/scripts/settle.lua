@@ -1,7 +1,8 @@
 #!lua
 -- settle - the new record, the task's end or next time, intents, child index, reports and the next
 -- attempt: one step.
--- KEYS  record, tasks, states, waiting, effect; then those the flags name:
+-- KEYS  record, tasks, states, waiting, effect, how many are in the calendar; then those the flags
+--       name:
 --       [open intent] [close intent] [build that must be no child] [child]
 --       [outbox, rows, snapshots, queues] [created, record, effect, [delivery],
 --       [outbox, rows, snapshots, queues] of the next attempt]
@@ -23,7 +24,7 @@ local n_reports, next_reports = meta[6], meta[7]
 local id, now, channel, expected, body = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 local due, effect_value, previous = tonumber(ARGV[7]), ARGV[10], ARGV[11]
 local tasks, states, waiting, effect = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local ki, ai = 6, 12
+local ki, ai = 7, 12
 
 local function key()
     ki = ki + 1
@@ -138,6 +139,9 @@ if not repeated then
     end
     call('SET', KEYS[1], pack('>BBBBI4', 1, state, kind, kept, version + 1) .. fence
         .. pack('>I6I6I2', lease, due, tries) .. sub(old, 31, 52) .. child_key .. body)
+    if has(flags, FAR) and not keep then
+        call('DECR', KEYS[6]) -- what the calendar holds of it counts no more
+    end
     if not keep then
         if kind == 0 then
             call('ZREM', tasks, id)
@@ -206,7 +210,7 @@ if has(asked, NEXT) then
             call('SET', delivery, delivery_value, 'PX', keep_ms)
         end
         call('SET', next_effect, value)
-        call('LPUSH', created, sub(record, 47, 52) .. next_id .. tail)
+        call('RPUSH', created, sub(record, 47, 52) .. next_id .. tail)
         if next_kind ~= 0 then
             call('ZADD', tasks, task_score, next_id)
         end

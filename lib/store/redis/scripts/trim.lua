@@ -1,7 +1,7 @@
 #!lua
 -- trim - delete one terminal retry with all that belongs to it, unless a report still waits or it
 -- still holds its effect key.
--- KEYS  record, states, created, effect, child, intent, deliveries, rows, snapshots
+-- KEYS  record, states, created, effect, child, intent, further deliveries, rows, snapshots, delivery
 -- ARGV  id, its entry, scores of its state: lowest and highest, now
 -- Answer: 1 deleted, 0 kept.
 local id = ARGV[1]
@@ -21,9 +21,17 @@ if holds and (u48(effect, 17) == 0 or u48(effect, 17) > tonumber(ARGV[5])) then
     return 0
 end
 call('ZREM', KEYS[2], id)
-call('LREM', KEYS[3], -1, ARGV[2])
+call('LREM', KEYS[3], 1, ARGV[2])
 if holds then
     call('DEL', KEYS[4])
+end
+local delivery = call('GET', KEYS[10])
+if delivery and sub(delivery, 1, 16) == id then
+    if u48(delivery, 17) > tonumber(ARGV[5]) then
+        call('PEXPIREAT', KEYS[10], u48(delivery, 17)) -- remembered longer than its retry
+    else
+        call('DEL', KEYS[10])
+    end
 end
 for k = 5, 6 do -- the child index and the intent, when they are this retry's
     if call('GET', KEYS[k]) == id then
