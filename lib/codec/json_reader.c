@@ -39,7 +39,7 @@ HOT void leave(struct rb_json_reader *r, const struct at *at)
 {
     r->p = at->p;
     r->tokens = at->tokens;
-    r->state = at->state;
+    r->state = (int)at->state;
 }
 
 void rb_json_reader_init(struct rb_json_reader *r, const char *data, size_t len)
