@@ -94,4 +94,15 @@ enum rb_code rtls_read(struct rconn *c, char *data, size_t len, size_t *ret_n, s
 enum rb_code rtls_write(struct rconn *c, const char *data, size_t len, size_t *ret_n,
                         struct rb_err *err);
 
+/* ---- a connection in the epoll set of somebody's loop (watch.c) ---- */
+struct rwatch {
+    int epoll_fd;
+    void *tag;       /* data.ptr of its events */
+    int fd;          /* registered; -1 = none */
+    uint32_t events; /* registered for */
+};
+/* rwatch_update - after every step: the descriptor and the events that the connection has now. */
+void rwatch_update(struct rwatch *w, const struct rconn *c);
+void rwatch_end(struct rwatch *w);
+
 #endif

@@ -167,6 +167,15 @@ struct ritem {
     uint8_t id[RKEY_RAW];    /* of the admission's own record */
     uint8_t found[RKEY_RAW]; /* of the retry it met, or its own */
 };
+#define RVALUE_BYTES (RKEY_RAW + 6) /* of an effect or delivery key: id, until when */
+static inline bool ritem_has_token(const struct rb_admission *a)
+{
+    return a->mode != RB_ADMIT_ENDED && a->token_key != NULL;
+}
+static inline bool ritem_has_delivery(const struct rb_admission *a)
+{
+    return a->mode != RB_ADMIT_ENDED && a->delivery_key != NULL;
+}
 /* ritem_init - false when the record's id is none. */
 bool ritem_init(struct ritem *it, struct rb_admission *a);
 /* ritems_send - append one EVALSHA for @n items (1..RCHUNK), all of the same stage. */
@@ -176,6 +185,11 @@ enum rb_code ritems_send(const struct redis_store *s, struct rb_buf *out, struct
 /* ritems_receive - the answer to that; moves each item to its next stage. */
 enum rb_code ritems_receive(const redisReply *r, struct ritem *const *items, unsigned n,
                             struct rb_err *err);
+/* repeat.c: the same for items of the second stage. */
+void ritems_send_second(const struct redis_store *s, struct rb_buf *out, struct rb_buf *scratch,
+                        struct ritem *const *items, unsigned n, int64_t now_ms);
+enum rb_code ritems_receive_second(const redisReply *r, struct ritem *const *items, unsigned n,
+                                   struct rb_err *err);
 /* ritem_check - whether the item can be sent at all; what ritems_send failed for is found by it. */
 enum rb_code ritem_check(const struct ritem *it, struct rb_buf *scratch, struct rb_err *err);
 void ritem_finish(const struct ritem *it); /* into the admission */
