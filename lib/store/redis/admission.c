@@ -279,7 +279,11 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
     }
     uint8_t until[6] = {0};
     rcmd_int(out, now_ms);
-    rcmd_int(out, s->max_waiting > 0 ? s->max_waiting : INT64_C(1) << 50);
+    if (s->max_waiting > 0) {
+        rcmd_int(out, s->max_waiting);
+    } else {
+        rcmd_str(out, "");
+    }
     rcmd_str(out, RKEY_CHANNEL);
     rcmd_int(out, rdelivery_ttl_ms(s));
     rput48(until, now_ms + rdelivery_ttl_ms(s));

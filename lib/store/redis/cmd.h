@@ -7,7 +7,7 @@
  *   t<key> tokens    h<chain> report queues of a chain
  *   z tasks          s states                   a created, newest last
  *   g calendar       b<start> slots             f how many are in the calendar
- *   k how many are scheduled                    j projects seen        o outbox
+ *   k how many are scheduled but not in the calendar   j projects seen        o outbox
  *   x paused         E epoch
  * Threads: a buffer belongs to its user. Blocks: never.
  */

@@ -222,8 +222,9 @@ static enum rb_code first_window(struct listing *l, struct rb_err *err)
     }
     redisReply **r = l->ses->replies;
     bool scheduled = l->f->by_state && l->f->state == RB_STATE_SCHEDULED;
-    int64_t tasks = r[1]->integer + rreply_number(r[4]);
-    int64_t waiting = rreply_number(r[2]);
+    int64_t far = rreply_number(r[4]);
+    int64_t tasks = r[1]->integer + far;
+    int64_t waiting = rreply_number(r[2]) + far;
     /* A hash in an entry rules out nearly all of what another project has; a state index does not
      * know projects. */
     bool narrow = l->f->project != NULL || l->f->source != NULL;

@@ -156,8 +156,8 @@ enum rb_code redis_counts(struct rb_store_session *base, struct rb_counts *ret_c
     for (int state = 0; state < RB_STATE_COUNT; state++) {
         ret_c->by_state[state] = ses->replies[2 + state]->integer;
     }
-    ret_c->by_state[RB_STATE_SCHEDULED] = rreply_number(ses->replies[0]);
     int64_t far = rreply_number(ses->replies[1]);
+    ret_c->by_state[RB_STATE_SCHEDULED] = rreply_number(ses->replies[0]) + far;
     unsigned at = 2 + RB_STATE_COUNT;
     for (int kind = RB_TASK_INSPECT; kind <= RB_TASK_REPORT; kind++, at += 2) {
         ret_c->tasks[kind] = ses->replies[at]->integer;
