@@ -19,6 +19,11 @@ bool ritem_init(struct ritem *it, struct rb_admission *a)
     return a->mode == RB_ADMIT_ENDED || rid_raw(a->retry->id, it->id);
 }
 
+static int64_t token_ttl_ms(const struct redis_store *s, const struct rb_admission *a)
+{
+    return a->token_ttl_ms > 0 ? a->token_ttl_ms : rdelivery_ttl_ms(s);
+}
+
 static bool has_token(const struct rb_admission *a)
 {
     return a->mode != RB_ADMIT_ENDED && a->token_key != NULL;
@@ -256,8 +261,10 @@ static enum rb_code put_args(const struct redis_store *s, struct rb_buf *out,
         rcmd_arg(out, raw, RKEY_RAW);
     }
     if (has_token(a)) {
-        rkey_raw(a->token_fingerprint, raw);
-        rcmd_arg(out, raw, RKEY_RAW);
+        uint8_t tail[6 + RKEY_RAW];
+        rput48(tail, now_ms + token_ttl_ms(s, a));
+        rkey_raw(a->token_fingerprint, tail + 6);
+        rcmd_arg(out, tail, sizeof(tail));
     }
     return a->mode == RB_ADMIT_ENDED ? RB_OK : put_record(out, scratch, it, far, err);
 }
@@ -372,12 +379,13 @@ static void put_second(const struct redis_store *s, struct rb_buf *out, struct r
     rcmd_arg(out, rb_buf_str(scratch), scratch->len);
     uint8_t value[VALUE_BYTES + RKEY_RAW];
     memcpy(value, it->found, RKEY_RAW);
-    rput48(value + RKEY_RAW, now_ms + rdelivery_ttl_ms(s));
     if (duplicate && has_token(a)) {
+        rput48(value + RKEY_RAW, now_ms + token_ttl_ms(s, a));
         rkey_raw(a->token_fingerprint, value + VALUE_BYTES);
         rcmd_arg(out, value, sizeof(value));
     }
     if (duplicate && has_delivery(a)) {
+        rput48(value + RKEY_RAW, now_ms + rdelivery_ttl_ms(s));
         rcmd_arg(out, value, VALUE_BYTES);
     }
 }

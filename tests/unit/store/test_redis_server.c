@@ -173,7 +173,7 @@ static void a_full_server_takes_nothing_and_readiness_follows(void **state)
     open_on(&f, &s);
     wait_until_up(&f, true);
     server_say(&s, NULL, 0, "CONFIG SET maxmemory 1");
-    assert_int_equal(try_admit(&f, 1, id, &err), RB_E_FULL);
+    assert_int_equal(try_admit(&f, 1, id, &err), RB_E_NO_SPACE);
     wait_until_up(&f, false);
     server_say(&s, NULL, 0, "CONFIG SET maxmemory 0");
     admit_eventually(&f, 1, id);
