@@ -54,7 +54,9 @@ static enum rb_code redis_open(const char *url, struct rb_settings *settings,
         rc = rkeeper_start(s, err);
     }
     if (rc == RB_OK && atomic_load(&s->barred)) {
+        pthread_mutex_lock(&s->lock);
         rc = rb_err_set(err, RB_E_REFUSED, "Redis at store.url cannot be used: %s", s->why.msg);
+        pthread_mutex_unlock(&s->lock);
     }
     if (rc != RB_OK) {
         free_store(s);
