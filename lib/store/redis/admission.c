@@ -245,8 +245,10 @@ static enum rb_code put_args(const struct redis_store *s, struct rb_buf *out,
         rcmd_arg(out, raw, RKEY_RAW);
     }
     if (ritem_has_token(a)) {
-        rkey_raw(a->token_fingerprint, raw);
-        rcmd_arg(out, raw, RKEY_RAW);
+        uint8_t tail[6 + RKEY_RAW];
+        rput48(tail, now_ms + rtoken_ttl_ms(s, a));
+        rkey_raw(a->token_fingerprint, tail + 6);
+        rcmd_arg(out, tail, sizeof(tail));
     }
     return a->mode == RB_ADMIT_ENDED ? RB_OK : put_record(out, scratch, it, far, err);
 }

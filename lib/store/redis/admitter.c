@@ -114,7 +114,7 @@ static void broken(struct redis_admitter *m, enum rb_code rc)
     m->open_at_ms = rb_boot_ms(m->store->clock) + rbackoff_ms(m->failures);
     m->failures++;
     rkeeper_doubt(m->store);
-    complete_all(m, rc == RB_E_TIMEOUT || rc == RB_E_FULL ? rc : RB_E_UNAVAIL);
+    complete_all(m, rc == RB_E_TIMEOUT || rc == RB_E_NO_SPACE ? rc : RB_E_UNAVAIL);
 }
 
 /* ---- a batch ---- */
@@ -322,7 +322,7 @@ void redis_admitter_pump(struct rb_admitter *adm, int64_t now_ms)
     }
     /* With work at hand and nothing under way there is nothing to read: save the call. */
     bool only_send = m->conn.state == RCONN_READY && m->n_sent == 0 && m->n_waiting > 0;
-    enum rb_code rc = m->early;
+    enum rb_code rc = atomic_load(&m->store->barred) ? RB_E_UNAVAIL : m->early;
     if (rc == RB_OK && !only_send) {
         rc = advance(m, now_ms, &err);
     }
@@ -388,8 +388,8 @@ enum rb_code redis_admitter_add(struct rb_admitter *adm, struct rb_admission *a,
 {
     struct redis_admitter *m = self(adm);
     struct ritem it;
-    if (m->has_failed) {
-        return rb_err_set(err, RB_E_UNAVAIL, "Redis is away");
+    if (m->has_failed || atomic_load(&m->store->barred)) {
+        return rstore_away(m->store, err);
     }
     if (!ritem_init(&it, a)) {
         return rb_err_set(err, RB_E_INVALID, "admission: '%.40s' is no id", a->retry->id);

@@ -291,20 +291,27 @@ enum rb_code redis_epoch(struct rb_store_session *base, int64_t now_ms, int64_t 
     if (rc == RB_OK) {
         rc = rinfo_read(ses->replies[0], &info, err);
     }
+    if (rc == RB_OK) {
+        rc = rinfo_check(&info, err);
+    }
     if (rc != RB_OK) {
         return rc;
     }
     rses_next(ses);
+    rbeat_put(ses->store, &ses->cmd, RBEAT_OF_SESSION, now_ms);
     rscript_begin(&ses->cmd, RSCRIPT_EPOCH, 1, 3);
     rcmd_key(&ses->cmd, 'E', "", 0);
     rcmd_int(&ses->cmd, now_ms);
     rcmd_str(&ses->cmd, info.id);
     rcmd_str(&ses->cmd, info.from);
-    rc = rses_run(ses, 1, true, err);
+    rc = rses_run(ses, 2, true, err);
+    if (rc == RB_OK) {
+        rc = rbeat_take(ses->store, RBEAT_OF_SESSION, ses->replies[0], err);
+    }
     if (rc != RB_OK) {
         return rc;
     }
-    const redisReply *r = ses->replies[0];
+    const redisReply *r = ses->replies[1];
     return r->type == REDIS_REPLY_STRING && rb_parse_i64(rb_slice_str(r->str), ret_birth_ms)
                ? RB_OK
                : rses_odd(err);

@@ -26,12 +26,13 @@ static void put_second(const struct redis_store *s, struct rb_buf *out, struct r
     rcmd_arg(out, rb_buf_str(scratch), scratch->len);
     uint8_t value[RVALUE_BYTES + RKEY_RAW];
     memcpy(value, it->found, RKEY_RAW);
-    rput48(value + RKEY_RAW, now_ms + rdelivery_ttl_ms(s));
     if (duplicate && ritem_has_token(a)) {
+        rput48(value + RKEY_RAW, now_ms + rtoken_ttl_ms(s, a));
         rkey_raw(a->token_fingerprint, value + RVALUE_BYTES);
         rcmd_arg(out, value, sizeof(value));
     }
     if (duplicate && ritem_has_delivery(a)) {
+        rput48(value + RKEY_RAW, now_ms + rdelivery_ttl_ms(s));
         rcmd_arg(out, value, RVALUE_BYTES);
     }
 }

@@ -12,7 +12,8 @@
 --       all items (16 bytes each: mode, token, delivery, previous, record looked up, kind, state,
 --       due now, slot, reports, tail of its entry), the start of each slot, score and name of each
 --       project; then by item:
---       id, or the effect key's value that begins with it, [previous] [fingerprint] [record, score
+--       id, or the effect key's value that begins with it, [previous] [token: until when it is
+--       known, fingerprint] [record, score
 --       in tasks unless it has a slot, score in states unless scheduled, stage, destination, due of
 --       each report]
 -- The key of the delivery that makes a retry goes with its record (trim); those of others and
@@ -21,7 +22,7 @@
 local EVENT, FORCE, ENDED, META = 0, 2, 3, 16
 local KEYS, ARGV = KEYS, ARGV
 local tasks, states, created, waiting, projects, outbox, calendar, far = unpack(KEYS, 1, 8)
-local now, channel, keep_ms, keep_until = tonumber(ARGV[1]), ARGV[3], ARGV[4], ARGV[5]
+local now, channel, keep_until = tonumber(ARGV[1]), ARGV[3], ARGV[5]
 local n_slots, n, n_projects = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local n_lookups, metas = tonumber(ARGV[9]), ARGV[11]
 local room = ARGV[2] == '' and math.huge
@@ -44,18 +45,18 @@ for i = 1, n do
         n_reports = byte(metas, at + 1, at + 10)
     local effect_value = ARGV[ai]
     local id = sub(effect_value, 1, 16)
-    local what, found, previous, token, fingerprint, delivery, effect, v
+    local what, found, previous, token, tail, delivery, effect, v
     ai = ai + 1
     if has_previous == 1 then
         previous = ARGV[ai]
         ai = ai + 1
     end
     if has_token == 1 then
-        token, fingerprint = KEYS[li + looked_up], ARGV[ai]
+        token, tail = KEYS[li + looked_up], ARGV[ai]
         v = remembered(value(li), now)
         if v then
             found = sub(v, 1, 16)
-            what = sub(v, 23) == fingerprint and 'D' or 'M'
+            what = sub(v, 23) == sub(tail, 7) and 'D' or 'M'
         end
         li, ai = li + 1, ai + 1
     end
@@ -116,8 +117,8 @@ for i = 1, n do
                 end
             end
             if token then
-                v = id .. keep_until .. fingerprint
-                call('PSETEX', token, keep_ms, v)
+                v = id .. tail
+                call('PSETEX', token, math.max(1, u48(tail, 1) - now), v)
                 mine[token] = v
             end
             if sharing then
