@@ -54,9 +54,9 @@ static enum rb_code parse_dates(const struct sim_in *in, enum sim_dates *ret_dat
 
 static enum rb_code parse_events(struct sim_script *s, struct rb_err *err)
 {
-    static const char *const known[] = {"phase_changes", "duplicate", "drop",
-                                        "delay",         "timeout",   "retry_base",
-                                        "retry_cap",     "max_age",   "max_attempts"};
+    static const char *const known[] = {"phase_changes", "duplicate",   "drop",      "delay",
+                                        "timeout",       "retry_base",  "retry_cap", "max_age",
+                                        "max_attempts",  "plain_failed"};
     struct sim_event_knobs *e = &s->events;
     *e = (struct sim_event_knobs){.phase_changes = true,
                                   .timeout_ms = 5000,
@@ -71,6 +71,7 @@ static enum rb_code parse_events(struct sim_script *s, struct rb_err *err)
     struct sim_in in = {.obj = obj, .where = "events", .err = err};
     enum rb_code rc = sim_in_keys(&in, known, RB_ARRAY_LEN(known));
     if (rc != RB_OK || (rc = sim_in_bool(&in, "phase_changes", &e->phase_changes)) != RB_OK ||
+        (rc = sim_in_bool(&in, "plain_failed", &e->plain_failed)) != RB_OK ||
         (rc = sim_in_probability(&in, "duplicate", &e->duplicate)) != RB_OK ||
         (rc = sim_in_probability(&in, "drop", &e->drop)) != RB_OK ||
         (rc = sim_in_duration(&in, "delay", false, &e->delay_ms)) != RB_OK ||

@@ -93,6 +93,7 @@ enum sim_dates { SIM_DATES_KEYED, SIM_DATES_ALWAYS, SIM_DATES_NEVER };
 
 struct sim_event_knobs {
     bool phase_changes;
+    bool plain_failed;      /* events call TIMED_OUT and FAULT builds FAILED */
     double duplicate, drop; /* probabilities */
     int64_t delay_ms, timeout_ms, retry_base_ms, retry_cap_ms, max_age_ms;
     int64_t max_attempts;

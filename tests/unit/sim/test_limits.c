@@ -175,6 +175,28 @@ static void knobs_say_which_builds_may_be_retried(void **state)
     }
 }
 
+/* The build that RetryBuild makes of one with an autoRetryLimit has that limit again, or none. */
+static void a_knob_says_whether_a_retry_retries_by_itself(void **state)
+{
+    (void)state;
+    static const char *const knobs[] = {"true", "false"};
+    for (size_t i = 0; i < RB_ARRAY_LEN(knobs); i++) {
+        char script[256];
+        snprintf(script, sizeof script,
+                 "projects: [{name: web, outcomes: [{status: FAILED}]}]\n"
+                 "retry_keeps_auto_retry: %s",
+                 knobs[i]);
+        RB_CLEANUP(rb_sim_stopp) struct rb_sim *sim = test_sim(script);
+        RB_CLEANUP(rb_freep)
+        char *id = start_build(sim, "{\"projectName\":\"web\",\"autoRetryLimitOverride\":2}");
+        rb_sim_advance(sim, 10 * BUILD_MS);
+        assert_int_equal(rb_sim_effects(sim, "AutoRetry", NULL), 2);
+        free(retry_build(sim, id, NULL));
+        rb_sim_advance(sim, 10 * BUILD_MS);
+        assert_int_equal(rb_sim_effects(sim, "AutoRetry", NULL), i == 0 ? 4 : 2);
+    }
+}
+
 static void a_mismatch_says_what_the_script_wants(void **state)
 {
     (void)state;
@@ -201,6 +223,7 @@ int main(void)
         cmocka_unit_test(a_projects_own_limit_refuses_and_does_not_queue),
         cmocka_unit_test(a_build_of_last_year_is_gone),
         cmocka_unit_test(knobs_say_which_builds_may_be_retried),
+        cmocka_unit_test(a_knob_says_whether_a_retry_retries_by_itself),
         cmocka_unit_test(a_mismatch_says_what_the_script_wants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
