@@ -17,6 +17,7 @@
 #define BACKOFF_CAP_MS 5000
 #define IDS_MAX 100
 #define DEFAULT_TIMEOUT_MS 10000
+#define QUOTA_WAIT_MS 5000
 
 enum rb_code rb_codebuild_new(struct rb_aws *aws, const struct rb_settings *s,
                               struct rb_codebuild **ret_c, struct rb_err *err)
@@ -100,6 +101,12 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
     if (rb_buf_failed(&body)) {
         return no_memory(err);
     }
+    const struct rb_aws_scope scope = {.region = call->region, .operation = "RetryBuild"};
+    if (call->repeats && !rb_aws_may_repeat(c->aws, &scope, RB_QUOTA_COST_SILENT)) {
+        *ret_retry_after_ms = QUOTA_WAIT_MS;
+        return rb_err_set(err, RB_E_THROTTLED,
+                          "too many calls had no clear answer: not repeated for now");
+    }
     const struct rb_aws_call send = {.operation = "RetryBuild",
                                      .region = call->region,
                                      .body = &body,
@@ -109,8 +116,9 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
                                      .last_check = call->last_check,
                                      .arg = call->arg};
     enum rb_code rc = rb_aws_send(c, &send, &fate, &j, err);
-    if (ret_retry_after_ms != NULL) {
-        *ret_retry_after_ms = fate.retry_after_ms;
+    *ret_retry_after_ms = fate.retry_after_ms;
+    if (rc == RB_OK && call->repeats) {
+        rb_aws_repeated_well(c->aws, &scope, RB_QUOTA_COST_SILENT);
     }
     if (rc == RB_OK) {
         rc = read_child(j, call, a, ret_child, err);
@@ -139,8 +147,9 @@ static int64_t pause_ms(struct rb_codebuild *c, enum rb_code rc, unsigned tries,
     return retry_after_ms > ms ? retry_after_ms : ms;
 }
 
-/* Up to three tries within the call's time. A refused date is repeated once, with the offset that
- * the refusal itself has told; refused credentials once, freshly fetched. */
+/* Up to three tries, as long as there is quota for them, within the call's time. A refused date is
+ * repeated once, with the offset that the refusal itself has told; refused credentials once,
+ * freshly fetched. */
 static enum rb_code look_up(struct rb_codebuild *c, const char *operation, const char *region,
                             const struct rb_buf *body, json_t **ret_json, struct rb_err *err)
 {
@@ -148,6 +157,8 @@ static enum rb_code look_up(struct rb_codebuild *c, const char *operation, const
     int64_t deadline_boot_ms = rb_boot_ms(clock) + c->timeout_ms;
     bool clock_mended = false, credentials_renewed = false;
     struct rb_aws_call call = {.operation = operation, .region = region, .body = body};
+    const struct rb_aws_scope scope = {.region = region, .operation = operation};
+    int64_t paid = 0;
 
     for (unsigned tries = 0;;) {
         struct rb_aws_fate fate;
@@ -159,9 +170,17 @@ static enum rb_code look_up(struct rb_codebuild *c, const char *operation, const
         } else if (rc == RB_E_CREDENTIALS && !credentials_renewed && fate.access_key[0] != '\0') {
             credentials_renewed = true;
             rb_aws_credentials_refused(c->aws);
-        } else if (again_after_pause(rc) && tries + 1 < LOOKUP_TRIES) {
+        } else if (again_after_pause(rc) && fate.access_key[0] != '\0' &&
+                   tries + 1 < LOOKUP_TRIES) {
             wait_ms = pause_ms(c, rc, tries++, fate.retry_after_ms);
+            paid = fate.answered ? RB_QUOTA_COST : RB_QUOTA_COST_SILENT;
+            if (!rb_aws_may_repeat(c->aws, &scope, paid)) {
+                return rc;
+            }
         } else {
+            if (rc == RB_OK && paid > 0) {
+                rb_aws_repeated_well(c->aws, &scope, paid);
+            }
             return rc;
         }
         if (rb_boot_ms(clock) + wait_ms >= deadline_boot_ms ||

@@ -239,6 +239,7 @@ static enum rb_code exchange(struct rb_codebuild *c, const struct rb_aws_call *c
     int64_t started_ms = rb_now_ms(clock);
     enum rb_code rc = rb_httpc_call(c->http, &req, &answer, &sent, &why);
     if (rc == RB_OK) {
+        fate->answered = true;
         note_date(c, &answer, started_ms, rb_now_ms(clock));
         fate->retry_after_ms = rb_http_retry_after_ms(&answer, rb_aws_now_ms(c->aws));
         rc = read_answer(call, &answer, ret_json, &why);
@@ -257,13 +258,15 @@ enum rb_code rb_aws_send(struct rb_codebuild *c, const struct rb_aws_call *call,
     RB_CLEANUP(rb_credentials_release) struct rb_credentials cred = {.access_key = NULL};
     RB_CLEANUP(wire_release) struct wire w;
     const struct rb_clock *clock = rb_aws_clock(c->aws);
+    const struct rb_aws_scope scope = {.region = call->region, .operation = call->operation};
     int64_t began_boot_ms = rb_boot_ms(clock);
 
     wire_init(&w);
     *ret_fate = (struct rb_aws_fate){.retry_after_ms = -1};
     enum rb_code rc = find_endpoint(c, call, &w, err);
     if (rc == RB_OK) { /* half of the time at most, so that the other half is left for the call */
-        rc = rb_aws_pass(c->aws, call->timeout_ms / 2, c->cancel, err);
+        rc = rb_aws_pass(c->aws, &scope, call->timeout_ms / 2, c->cancel, &ret_fate->retry_after_ms,
+                         err);
     }
     if (rc == RB_OK) {
         rc = rb_aws_credentials(c->aws, &cred, err);
@@ -282,5 +285,7 @@ enum rb_code rb_aws_send(struct rb_codebuild *c, const struct rb_aws_call *call,
     len = len < sizeof(ret_fate->access_key) ? len : sizeof(ret_fate->access_key) - 1;
     memcpy(ret_fate->access_key, cred.access_key, len);
     int64_t left_ms = call->timeout_ms - (rb_boot_ms(clock) - began_boot_ms);
-    return exchange(c, call, &w, left_ms > 1 ? left_ms : 1, ret_fate, ret_json, err);
+    rc = exchange(c, call, &w, left_ms > 1 ? left_ms : 1, ret_fate, ret_json, err);
+    rb_aws_told(c->aws, &scope, rc, ret_fate->retry_after_ms);
+    return rc;
 }
