@@ -128,10 +128,10 @@ def deliver_all(s, ids):
 
 def judge(sim, s, meter, ids, rate, limit_s):
     def all_ended():
-        states = s.api("GET", "/v1/stats")[1]["states"]
-        return sum(states.get(name, 0) for name in service.TERMINAL) >= len(ids)
+        text = s.request("GET", "/metrics", headers={"Authorization": f"Bearer {service.TOKEN}"})[2]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("retrybuild_retries_total{")) >= len(ids)
 
-    service.wait_until("every failure is terminal", all_ended, timeout=limit_s, step=1)
+    service.wait_until("every failure is terminal", all_ended, timeout=limit_s / service.PATIENCE, step=1)
     effects = {}
     for e in sim.effects("RetryBuild"):
         effects.setdefault(e["parent"].split("build/")[-1], []).append(e["build"])
@@ -153,8 +153,6 @@ def run(kind, args):
     redis = service.Redis() if kind == "redis" else None
     meter, s = None, None
     try:
-        ids = make_builds(sim, args.count)
-        sim.faults(*FAULTS)
         meter = Meter(sim.url)
         s = service.Service(args.build / "cmd/retrybuild/retrybuild", redis.url if redis else "sqlite:throttle.db", meter.url, RULES, TIMING)
         text = s.config.read_text().replace("{per_second: 1000, burst: 1000}", f"{{per_second: {args.rate}, burst: {BURST}}}")
@@ -162,9 +160,11 @@ def run(kind, args):
             raise AssertionError("the rate is not where it was expected")
         s.config.write_text(text)
         s.start()
+        ids = make_builds(sim, args.count)  # after the store was born: no quarantine
+        sim.faults(*FAULTS)
         started = time.monotonic()
         deliver_all(s, ids)
-        judge(sim, s, meter, ids, args.rate, 60 + args.count / 8)
+        judge(sim, s, meter, ids, args.rate, (30 if args.count < 100 else 60 + args.count / 8))
         spent = time.monotonic() - started
         calls = {op: len(times) for op, times in sorted(meter.calls.items())}
         print(f"  {kind}: {args.count} failures, one effect each, in {spent:.0f} s; calls {calls}, most within a second {meter.most(1)}, allowed {args.rate} a second"
@@ -172,6 +172,9 @@ def run(kind, args):
     except BaseException:
         if s is not None and s.log.exists():
             print(s.tail(20))
+            for r in [r for r in s.retries() if r["state"] not in service.TERMINAL][:5]:
+                print("  open:", r["id"], r["state"], [(h["at"], h["state"], h["note"]) for h in r["history"]][-5:])
+            print("\n".join(line for line in s.request("GET", "/metrics")[2].splitlines() if line.startswith(("retrybuild_retries", "retrybuild_codebuild_requests"))))
         raise
     finally:
         if s is not None and s.proc and s.proc.poll() is None:
