@@ -1,4 +1,4 @@
-/* codebuild.h - the CodeBuild calls: RetryBuild, BatchGetBuilds, ListBuildsForProject.
+/* codebuild.h - the CodeBuild calls: RetryBuild, StopBuild, BatchGetBuilds, ListBuildsForProject.
  *
  * A client belongs to a thread (it owns its rb_httpc). Each call is signed by sigv4.h with one
  * frozen set of credentials; each answer updates the clock offset and the metrics
@@ -60,6 +60,10 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
 enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const char *project,
                                const char *next, struct rb_arena *a, const char ***ret_ids,
                                unsigned *ret_n, const char **ret_next, struct rb_err *err);
+/* rb_codebuild_stop - StopBuild; a build that has ended already is left as it is, so it is repeated
+ * like a look-up. *ret_build as it is then. */
+enum rb_code rb_codebuild_stop(struct rb_codebuild *c, const char *region, const char *id,
+                               struct rb_arena *a, struct rb_build *ret_build, struct rb_err *err);
 /* rb_codebuild_build_from_json - a Build object of any answer into the model (pure). */
 enum rb_code rb_codebuild_build_from_json(const json_t *j, const char *region, struct rb_arena *a,
                                           struct rb_build *ret_b, struct rb_err *err);

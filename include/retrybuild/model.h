@@ -221,6 +221,7 @@ struct rb_retry {
     struct rb_build child;
     struct rb_delivery source; /* the first delivery */
     struct rb_decision decision;
+    const char *cancelled_by;   /* who asked to stop the child; NULL = nobody */
     const char *requested_by;   /* token name, or NULL for events */
     const char *request_reason; /* what the person said */
     const char *callback_url;

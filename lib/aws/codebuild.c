@@ -52,8 +52,7 @@ void rb_codebuild_cancel_on(struct rb_codebuild *c, const atomic_bool *flag)
     c->cancel = flag;
 }
 
-/* ,"name":"value" - or without the comma at the start of an object. */
-static void add_member(struct rb_buf *out, const char *name, const char *value)
+void rb_aws_add_member(struct rb_buf *out, const char *name, const char *value)
 {
     rb_buf_addf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
     rb_buf_add_json_string(out, value, strlen(value));
@@ -95,8 +94,8 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
     struct rb_aws_fate fate;
 
     rb_buf_addc(&body, '{');
-    add_member(&body, "id", call->build_id);
-    add_member(&body, "idempotencyToken", call->token);
+    rb_aws_add_member(&body, "id", call->build_id);
+    rb_aws_add_member(&body, "idempotencyToken", call->token);
     rb_buf_addc(&body, '}');
     if (rb_buf_failed(&body)) {
         return no_memory(err);
@@ -150,14 +149,14 @@ static int64_t pause_ms(struct rb_codebuild *c, enum rb_code rc, unsigned tries,
 /* Up to three tries, as long as there is quota for them, within the call's time. A refused date is
  * repeated once, with the offset that the refusal itself has told; refused credentials once,
  * freshly fetched. */
-static enum rb_code look_up(struct rb_codebuild *c, const char *operation, const char *region,
-                            const struct rb_buf *body, json_t **ret_json, struct rb_err *err)
+enum rb_code rb_aws_look_up(struct rb_codebuild *c, const struct rb_aws_call *what,
+                            json_t **ret_json, struct rb_err *err)
 {
     const struct rb_clock *clock = rb_aws_clock(c->aws);
     int64_t deadline_boot_ms = rb_boot_ms(clock) + c->timeout_ms;
     bool clock_mended = false, credentials_renewed = false;
-    struct rb_aws_call call = {.operation = operation, .region = region, .body = body};
-    const struct rb_aws_scope scope = {.region = region, .operation = operation};
+    struct rb_aws_call call = *what;
+    const struct rb_aws_scope scope = {.region = what->region, .operation = what->operation};
     int64_t paid = 0;
 
     for (unsigned tries = 0;;) {
@@ -232,7 +231,9 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
     if (rb_buf_failed(&body)) {
         return no_memory(err);
     }
-    enum rb_code rc = look_up(c, "BatchGetBuilds", region, &body, &j, err);
+    const struct rb_aws_call call = {
+        .operation = "BatchGetBuilds", .region = region, .body = &body};
+    enum rb_code rc = rb_aws_look_up(c, &call, &j, err);
     if (rc != RB_OK) {
         return rc;
     }
@@ -276,6 +277,27 @@ static enum rb_code read_ids(const json_t *j, struct rb_arena *a, const char ***
     return RB_OK;
 }
 
+enum rb_code rb_codebuild_stop(struct rb_codebuild *c, const char *region, const char *id,
+                               struct rb_arena *a, struct rb_build *ret_build, struct rb_err *err)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
+    RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
+
+    rb_buf_addc(&body, '{');
+    rb_aws_add_member(&body, "id", id);
+    rb_buf_addc(&body, '}');
+    if (rb_buf_failed(&body)) {
+        return no_memory(err);
+    }
+    const struct rb_aws_call call = {.operation = "StopBuild", .region = region, .body = &body};
+    enum rb_code rc = rb_aws_look_up(c, &call, &j, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    rc = rb_codebuild_build_from_json(json_object_get(j, "build"), region, a, ret_build, err);
+    return rc == RB_OK || rc == RB_E_NOMEM ? rc : rb_err_wrap(err, RB_E_AMBIGUOUS, "StopBuild");
+}
+
 enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const char *project,
                                const char *next, struct rb_arena *a, const char ***ret_ids,
                                unsigned *ret_n, const char **ret_next, struct rb_err *err)
@@ -284,15 +306,17 @@ enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const
     RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
 
     rb_buf_addc(&body, '{');
-    add_member(&body, "projectName", project);
+    rb_aws_add_member(&body, "projectName", project);
     if (!rb_str_empty(next)) {
-        add_member(&body, "nextToken", next);
+        rb_aws_add_member(&body, "nextToken", next);
     }
     rb_buf_addc(&body, '}');
     if (rb_buf_failed(&body)) {
         return no_memory(err);
     }
-    enum rb_code rc = look_up(c, "ListBuildsForProject", region, &body, &j, err);
+    const struct rb_aws_call call = {
+        .operation = "ListBuildsForProject", .region = region, .body = &body};
+    enum rb_code rc = rb_aws_look_up(c, &call, &j, err);
     if (rc != RB_OK) {
         return rc;
     }

@@ -81,6 +81,13 @@ struct rb_aws_fate {
 enum rb_code rb_aws_send(struct rb_codebuild *c, const struct rb_aws_call *call,
                          struct rb_aws_fate *ret_fate, json_t **ret_json, struct rb_err *err);
 
+/* rb_aws_look_up - for what may be done again without harm: up to three tries, as long as there is
+ * quota for them, within the client's time. @what: operation, region, body. */
+enum rb_code rb_aws_look_up(struct rb_codebuild *c, const struct rb_aws_call *what,
+                            json_t **ret_json, struct rb_err *err);
+/* rb_aws_add_member - ,"name":"value" - or without the comma at the start of an object. */
+void rb_aws_add_member(struct rb_buf *out, const char *name, const char *value);
+
 /* rb_aws_judge - the class of an answer that is no 200 (pure). @body may be anything. */
 enum rb_code rb_aws_judge(const char *operation, const struct rb_http_answer *answer,
                           struct rb_err *err);

@@ -96,9 +96,7 @@ static void throttles_without_a_success_between_start_again_from_a_low_rate(void
     rb_bucket_throttled(&b, 1000, -1);
     assert_true(b.rate == 1);
     assert_true(b.threshold > 7 && b.threshold < 9);
-    (void)rb_bucket_wait_ms(&b, 2000); /* doubles every second … */
-    assert_true(b.rate > 1.99 && b.rate < 2.01);
-    (void)rb_bucket_wait_ms(&b, 3000);
+    (void)rb_bucket_wait_ms(&b, 3000); /* doubles every second … */
     assert_true(b.rate > 3.99 && b.rate < 4.01);
     (void)rb_bucket_wait_ms(&b, 5000); /* … up to where the trouble began, then slowly */
     assert_true(b.rate > b.threshold && b.rate < b.threshold + 1);
