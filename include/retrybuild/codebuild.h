@@ -36,15 +36,18 @@ struct rb_retry_call {
     const char *build_id; /* project:uuid, never an ARN */
     const char *token;
     int64_t date_ms; /* the one signature date of this issue; also X-Amz-Date */
-    bool repeats;    /* an earlier copy had no clear answer: costs of the quota of repetitions */
+    bool start; /* StartBuild with what the build was started with, read anew for each call, and the
+                 * same token; else RetryBuild */
+    bool repeats; /* an earlier copy had no clear answer: costs of the quota of repetitions */
     /* last_check - called after signing, right before the first byte leaves; anything but RB_OK
      * aborts with that code, nothing sent. */
     enum rb_code (*last_check)(void *arg, struct rb_err *err);
     void *arg;
 };
 /* rb_codebuild_retry - the child lives in @a. *ret_access_key (may be NULL): the key id that
- * signed, in @a. *ret_retry_after_ms (always set): how long AWS, our own rate, or the spent quota
- * of repetitions asks to wait, -1 = nothing. */
+ * signed, in @a. With @start an unreadable build is
+ * RB_E_INVALID, and nothing was sent. *ret_retry_after_ms (always set): how long AWS, our own rate,
+ * or the spent quota of repetitions asks to wait, -1 = nothing. */
 enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_call *call,
                                 struct rb_arena *a, struct rb_build *ret_child,
                                 const char **ret_access_key, int64_t *ret_retry_after_ms,

@@ -173,6 +173,7 @@ struct rb_decision {
     const char *reason; /* one sentence for a person */
     int64_t limit;      /* of the rule, for this chain */
     struct rb_delay delay;
+    bool start;          /* how: StartBuild with the original's settings, not RetryBuild */
     enum rb_state state; /* what the retry becomes: SCHEDULED, HELD, IGNORED, REFUSED, DEFERRED */
 };
 

@@ -1,5 +1,6 @@
-/* The CodeBuild calls of the product. RetryBuild is sent once and never repeated here: what follows
- * an unclear answer is the engine's decision. Look-ups have no effect and are repeated. */
+/* The CodeBuild calls of the product. RetryBuild, or StartBuild, is sent once and never repeated
+ * here: what follows an unclear answer is the engine's decision. Look-ups have no effect and are
+ * repeated. */
 #include <retrybuild/codebuild.h>
 
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 
 #include <retrybuild/cleanup.h>
 #include <retrybuild/json.h>
+#include <retrybuild/secret.h>
 
 #include "internal.h"
 
@@ -63,7 +65,12 @@ static enum rb_code no_memory(struct rb_err *err)
     return rb_err_set(err, RB_E_NOMEM, "no memory for a CodeBuild call");
 }
 
-/* ---- RetryBuild ---- */
+/* ---- RetryBuild, or StartBuild in its place ---- */
+
+static const char *operation_of(const struct rb_retry_call *call)
+{
+    return call->start ? "StartBuild" : "RetryBuild";
+}
 
 static enum rb_code read_child(const json_t *j, const struct rb_retry_call *call,
                                struct rb_arena *a, struct rb_build *ret_child, struct rb_err *err)
@@ -74,14 +81,37 @@ static enum rb_code read_child(const json_t *j, const struct rb_retry_call *call
     enum rb_code rc =
         rb_codebuild_build_from_json(json_object_get(j, "build"), call->region, a, &child, &why);
     if (rc != RB_OK) {
-        return rb_err_set(err, RB_E_AMBIGUOUS, "RetryBuild: the answer names no build: %s",
-                          why.msg);
+        return rb_err_set(err, RB_E_AMBIGUOUS, "%s: the answer names no build: %s",
+                          operation_of(call), why.msg);
     }
     if (rb_str_eq(child.id, call->build_id)) {
-        return rb_err_set(err, RB_E_AMBIGUOUS, "RetryBuild: the answer names the failed build");
+        return rb_err_set(err, RB_E_AMBIGUOUS, "%s: the answer names the failed build",
+                          operation_of(call));
     }
     *ret_child = child;
     return RB_OK;
+}
+
+static enum rb_code call_body(struct rb_codebuild *c, const struct rb_retry_call *call,
+                              struct rb_buf *body, struct rb_err *err)
+{
+    if (call->start) {
+        return rb_start_read(c, call, body, err);
+    }
+    rb_buf_addc(body, '{');
+    rb_aws_add_member(body, "id", call->build_id);
+    rb_aws_add_member(body, "idempotencyToken", call->token);
+    rb_buf_addc(body, '}');
+    return rb_buf_failed(body) ? no_memory(err) : RB_OK;
+}
+
+/* It may hold variables of a build. */
+static void wipe_body(struct rb_buf *body)
+{
+    if (body->data != NULL) {
+        rb_wipe(body->data, body->cap);
+    }
+    rb_buf_release(body);
 }
 
 enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_call *call,
@@ -89,24 +119,22 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
                                 const char **ret_access_key, int64_t *ret_retry_after_ms,
                                 struct rb_err *err)
 {
-    RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
+    RB_CLEANUP(wipe_body) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
     RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
+    const struct rb_aws_scope scope = {.region = call->region, .operation = operation_of(call)};
     struct rb_aws_fate fate;
 
-    rb_buf_addc(&body, '{');
-    rb_aws_add_member(&body, "id", call->build_id);
-    rb_aws_add_member(&body, "idempotencyToken", call->token);
-    rb_buf_addc(&body, '}');
-    if (rb_buf_failed(&body)) {
-        return no_memory(err);
+    *ret_retry_after_ms = -1;
+    enum rb_code rc = call_body(c, call, &body, err);
+    if (rc != RB_OK) {
+        return rc;
     }
-    const struct rb_aws_scope scope = {.region = call->region, .operation = "RetryBuild"};
     if (call->repeats && !rb_aws_may_repeat(c->aws, &scope, RB_QUOTA_COST_SILENT)) {
         *ret_retry_after_ms = QUOTA_WAIT_MS;
         return rb_err_set(err, RB_E_THROTTLED,
                           "too many calls had no clear answer: not repeated for now");
     }
-    const struct rb_aws_call send = {.operation = "RetryBuild",
+    const struct rb_aws_call send = {.operation = scope.operation,
                                      .region = call->region,
                                      .body = &body,
                                      .date_ms = call->date_ms,
@@ -114,7 +142,7 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
                                      .changes = true,
                                      .last_check = call->last_check,
                                      .arg = call->arg};
-    enum rb_code rc = rb_aws_send(c, &send, &fate, &j, err);
+    rc = rb_aws_send(c, &send, &fate, &j, err);
     *ret_retry_after_ms = fate.retry_after_ms;
     if (rc == RB_OK && call->repeats) {
         rb_aws_repeated_well(c->aws, &scope, RB_QUOTA_COST_SILENT);

@@ -88,6 +88,13 @@ enum rb_code rb_aws_look_up(struct rb_codebuild *c, const struct rb_aws_call *wh
 /* rb_aws_add_member - ,"name":"value" - or without the comma at the start of an object. */
 void rb_aws_add_member(struct rb_buf *out, const char *name, const char *value);
 
+/* rb_start_body - the StartBuild that repeats @build, a Build as CodeBuild tells it (pure); may
+ * hold its variables. rb_start_read - the same for the call's build, which is asked for first. */
+enum rb_code rb_start_body(const json_t *build, const char *token, struct rb_buf *out,
+                           struct rb_err *err);
+enum rb_code rb_start_read(struct rb_codebuild *c, const struct rb_retry_call *call,
+                           struct rb_buf *out, struct rb_err *err);
+
 /* rb_aws_judge - the class of an answer that is no 200 (pure). @body may be anything. */
 enum rb_code rb_aws_judge(const char *operation, const struct rb_http_answer *answer,
                           struct rb_err *err);

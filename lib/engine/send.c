@@ -211,7 +211,8 @@ static enum rb_code answer_running(struct rb_work *k, const struct rb_build *chi
     enum rb_code rc;
 
     rb_engine_learn_initiator(k->e, access_key, child->initiator);
-    snprintf(note, sizeof(note), "CodeBuild started %s", child->id);
+    snprintf(note, sizeof(note), "CodeBuild started %s%s", child->id,
+             k->r->decision.start ? " anew, with the settings of the original" : "");
     rc = rb_submit_running(k, child, note, err);
     if (rc == RB_E_CONFLICT) {
         /* Somebody took our build for theirs; it runs, so the failure is being retried. */
@@ -298,7 +299,11 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
     int64_t retry_after_ms = -1;
     char token[65];
 
-    enum rb_code rc = rb_work_keep(k, t->call_timeout_ms + k->lease_ms / 6, err);
+    bool start = k->r->decision.start;
+
+    /* StartBuild reads the build first. */
+    int64_t need_ms = (start ? 2 : 1) * t->call_timeout_ms + k->lease_ms / 6;
+    enum rb_code rc = rb_work_keep(k, need_ms, err);
     if (rc != RB_OK) {
         return rc;
     }
@@ -315,6 +320,7 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
         .build_id = k->r->build.id,
         .token = token,
         .date_ms = k->r->intent.date_ms,
+        .start = start,
         .repeats = k->r->intent.sends > 0,
         .last_check = last_check,
         .arg = &c,

@@ -83,6 +83,7 @@ const struct record_field rb_record_retry_fields[] = {
     R(34, INT64, 0, intent.sends),
     R(35, TEXT, 0, intent.access_key),
     R(36, TEXT, 0, cancelled_by),
+    R(37, BOOL, 0, decision.start),
 };
 
 const struct record_field rb_record_use_fields[] = {

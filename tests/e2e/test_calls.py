@@ -86,5 +86,80 @@ def a_stop_that_is_not_allowed_is_said_and_the_retry_goes_on(world):
         reach(s, r["id"], "cancelled")
 
 
+VARIABLES = [{"name": "CODEBUILD_WEBHOOK_HEAD_REF", "value": "refs/heads/feature", "type": "PLAINTEXT"}, {"name": "FLAVOUR", "value": "canary-of-a-variable", "type": "PLAINTEXT"},
+             {"name": "KEY", "value": "name-of-a-parameter", "type": "PARAMETER_STORE"}]
+START_RULE = "{name: anew, when: {phase: [PROVISIONING]}, then: retry, how: start, limit: 1, delay: {fixed: 0s}}"
+
+
+def started_anew(world, build):
+    """The builds that StartBuild made of this one; its source version is its own."""
+    effects = [e["build"].split("build/")[-1] for e in world.sim.effects("StartBuild")]
+    builds = [b for at in range(0, len(effects), 100) for b in world.client.batch_get_builds(ids=effects[at:at + 100])["builds"]]
+    return [b for b in builds if b["id"] != build["id"] and b.get("sourceVersion") == build["sourceVersion"]]
+
+
+def anew(world, version, **more):
+    return world.failed_build("stubborn", sourceVersion=version, environmentVariablesOverride=VARIABLES, imageOverride="example/special:2", **more)
+
+
+@both
+def a_build_started_anew_has_the_variables_of_the_original_and_none_is_kept(world, kind):
+    with world.serving(kind, f"rules: [{START_RULE}]") as s:
+        build = anew(world, f"branch-of-{kind}")
+        _, answer = deliver(s, event_of(build))
+        r = reach(s, answer["retry"], "failed_again")
+        made = started_anew(world, build)
+        equal([b["id"] for b in made], [r["child"]["id"]])
+        equal(world.effects_of(build["id"]), [])
+        environment = made[0]["environment"]
+        equal(environment["image"], "example/special:2")
+        equal(sorted((v["name"], v["value"], v["type"]) for v in environment["environmentVariables"]), sorted((v["name"], v["value"], v["type"]) for v in VARIABLES))
+        assert "starts the build anew" in r["decision"]["reason"], r["decision"]
+        assert "anew, with the settings of the original" in " ".join(h["note"] or "" for h in r["history"]), r["history"]
+        kept = s.log.read_bytes() + str(r).encode()
+        for f in pathlib.Path(s.folder.name).iterdir():
+            kept += f.read_bytes()
+        assert build["id"].encode() in kept and b"canary-of-a-variable" not in kept
+
+
+@case
+def a_start_whose_reply_is_lost_makes_one_build(world):
+    with world.serving(extra=f"rules: [{START_RULE}]") as s:
+        build = anew(world, "lost-reply")
+        world.sim.faults({"operation": "StartBuild", "times": 2, "lose_reply": True})
+        _, answer = deliver(s, event_of(build))
+        r = reach(s, answer["retry"], "failed_again", 40)
+        equal([b["id"] for b in started_anew(world, build)], [r["child"]["id"]])
+        world.sim.faults()  # what was not needed of them
+
+
+@both
+def a_process_killed_in_the_middle_of_a_start_makes_one_build(world, kind):
+    with world.serving(kind, f"rules: [{START_RULE}]") as s:
+        for n in range(4):
+            build = anew(world, f"killed-{n}-{kind}")
+            if n % 2 == 0:
+                world.sim.faults({"operation": "StartBuild", "times": 1, "latency": "900ms"})
+            _, answer = deliver(s, event_of(build))
+            if n % 2 == 0:
+                wait_until("the call is out", lambda: s.api("GET", f"/v1/retries/{answer['retry']}")[1]["state"] == "submitting" or started_anew(world, build))
+            s.kill()
+            world.sim.faults()
+            s.start()
+            r = reach(s, answer["retry"], "failed_again", 40)
+            equal([b["id"] for b in started_anew(world, build)], [r["child"]["id"]], f"round {n}")
+
+
+@case
+def a_build_of_a_pipeline_is_refused_with_what_to_do(world):
+    with world.serving(extra=f"rules: [{START_RULE}]") as s:
+        build = anew(world, "pipeline")
+        event = event_of(build)
+        event["detail"]["additional-information"]["initiator"] = "codepipeline/release"
+        _, _, text = s.deliver(event)
+        assert "retry the failed stage in CodePipeline" in text, text
+        equal(started_anew(world, build), [])
+
+
 if __name__ == "__main__":
     cases.main(__doc__, World, lambda w: w.sim.stop())

@@ -77,6 +77,7 @@ struct retried world_retry(struct world *w)
                                        .token = "token-1",
                                        .date_ms = DATE_MS - 60000,
                                        .repeats = w->repeats,
+                                       .start = w->start,
                                        .last_check = last_check,
                                        .arg = w};
     struct retried r = {.rc = RB_OK};

@@ -61,12 +61,95 @@ static void stop_that_is_refused_is_not(void **state)
     assert_int_equal(stop(w, &b), RB_E_AMBIGUOUS);
 }
 
+/* ---- StartBuild in the place of RetryBuild ---- */
+
+#define ORIGINAL                                                                                   \
+    "{\"id\":\"" PARENT                                                                            \
+    "\",\"projectName\":\"web-app\",\"buildStatus\":\"FAILED\",\"sourceVersion\":\"pr/12\","       \
+    "\"resolvedSourceVersion\":\"abc\",\"secondarySourceVersions\":[],\"timeoutInMinutes\":61,"    \
+    "\"serviceRole\":\"arn:aws:iam::123456789012:role/ci\","                                       \
+    "\"source\":{\"type\":\"GITHUB\",\"location\":\"https://example.com/"                          \
+    "a.git\",\"buildspec\":\"\"},"                                                                 \
+    "\"environment\":{\"image\":\"img:1\",\"privilegedMode\":false,\"environmentVariables\":["     \
+    "{\"name\":\"CODEBUILD_WEBHOOK_HEAD_REF\",\"type\":\"PLAINTEXT\",\"value\":\"refs/heads/x\"}," \
+    "{\"name\":\"S\",\"type\":\"SECRETS_MANAGER\",\"value\":\"id:key\"}]}}"
+
+static struct retried start(struct world *w)
+{
+    w->start = true;
+    return world_retry(w);
+}
+
+static void start_repeats_what_the_original_was_started_with(void **state)
+{
+    struct world *w = *state;
+
+    script_server_push_json(w->server, 200, "", "{\"builds\":[" ORIGINAL "]}");
+    script_server_push_json(w->server, 200, "", CHILD_ANSWER);
+    struct retried r = start(w);
+    assert_int_equal(r.rc, RB_OK);
+    assert_string_equal(r.child.id, CHILD);
+    assert_string_equal(script_server_body(w->server, 0), "{\"ids\":[\"" PARENT "\"]}");
+    assert_string_equal(
+        script_server_body(w->server, 1),
+        "{\"projectName\":\"web-app\",\"idempotencyToken\":\"token-1\",\"sourceVersion\":\"pr/12\","
+        "\"timeoutInMinutesOverride\":61,\"sourceTypeOverride\":\"GITHUB\","
+        "\"sourceLocationOverride\":\"https://example.com/a.git\",\"imageOverride\":\"img:1\","
+        "\"privilegedModeOverride\":false,\"environmentVariablesOverride\":["
+        "{\"name\":\"CODEBUILD_WEBHOOK_HEAD_REF\",\"type\":\"PLAINTEXT\",\"value\":\"refs/heads/"
+        "x\"},"
+        "{\"name\":\"S\",\"type\":\"SECRETS_MANAGER\",\"value\":\"id:key\"}]}");
+    char *target = script_server_header(w->server, 1, "x-amz-target");
+    char *date = script_server_header(w->server, 1, "x-amz-date");
+    assert_string_equal(target, "CodeBuild_20161006.StartBuild");
+    assert_string_equal(date, "20261118T110540Z"); /* the call's, not the present */
+    free(target);
+    free(date);
+    assert_int_equal(w->checks, 1);
+}
+
+static void every_copy_of_a_start_says_the_same(void **state)
+{
+    struct world *w = *state;
+
+    for (int i = 0; i < 2; i++) {
+        script_server_push_json(w->server, 200, "", "{\"builds\":[" ORIGINAL "]}");
+        script_server_push(w->server, "", SCRIPT_CLOSE);
+        assert_int_equal(start(w).rc, RB_E_AMBIGUOUS);
+    }
+    assert_string_equal(script_server_body(w->server, 1), script_server_body(w->server, 3));
+    assert_int_equal(script_server_requests(w->server), 4);
+}
+
+static void a_build_that_cannot_be_read_is_not_started(void **state)
+{
+    struct world *w = *state;
+    static const char *const answers[] = {"{\"builds\":[],\"buildsNotFound\":[\"" PARENT "\"]}",
+                                          "{\"builds\":[{\"id\":\"" PARENT "\"}]}"};
+
+    for (size_t i = 0; i < RB_ARRAY_LEN(answers); i++) {
+        script_server_push_json(w->server, 200, "", answers[i]);
+        assert_int_equal(start(w).rc, RB_E_INVALID);
+    }
+    script_server_push_json(w->server, 400, "",
+                            "{\"__type\":\"AccessDeniedException\",\"message\":\"no\"}");
+    assert_int_equal(start(w).rc, RB_E_INVALID);
+    for (int i = 0; i < 3; i++) {
+        script_server_push_json(w->server, 500, "", "");
+    }
+    assert_int_equal(start(w).rc, RB_E_UNAVAIL); /* certainly nothing started */
+    assert_int_equal(w->checks, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROW(stop_sends_the_id_and_reads_the_build),
         ROW(stop_without_an_answer_is_repeated),
         ROW(stop_that_is_refused_is_not),
+        ROW(start_repeats_what_the_original_was_started_with),
+        ROW(every_copy_of_a_start_says_the_same),
+        ROW(a_build_that_cannot_be_read_is_not_started),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
