@@ -1,4 +1,5 @@
-/* codebuild.h - the CodeBuild calls: RetryBuild, StopBuild, BatchGetBuilds, ListBuildsForProject.
+/* codebuild.h - the CodeBuild calls: RetryBuild, StartBuild, StopBuild, BatchGetBuilds,
+ * ListBuildsForProject; and the end of a build's log.
  *
  * A client belongs to a thread (it owns its rb_httpc). Each call is signed by sigv4.h with one
  * frozen set of credentials; each answer updates the clock offset and the metrics
@@ -67,6 +68,13 @@ enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const
  * like a look-up. *ret_build as it is then. */
 enum rb_code rb_codebuild_stop(struct rb_codebuild *c, const char *region, const char *id,
                                struct rb_arena *a, struct rb_build *ret_build, struct rb_err *err);
+/* rb_codebuild_log_tail - the last lines of the build's log (CloudWatch Logs, GetLogEvents), at
+ * most
+ * @max_bytes of them, newest last, in @a. RB_E_NOT_FOUND: no such build, or it has no log there.
+ * The text is the user's and may hold secrets: match it, do not keep it. */
+enum rb_code rb_codebuild_log_tail(struct rb_codebuild *c, const char *region, const char *id,
+                                   size_t max_bytes, struct rb_arena *a, const char **ret_text,
+                                   struct rb_err *err);
 /* rb_codebuild_build_from_json - a Build object of any answer into the model (pure). */
 enum rb_code rb_codebuild_build_from_json(const json_t *j, const char *region, struct rb_arena *a,
                                           struct rb_build *ret_b, struct rb_err *err);

@@ -85,9 +85,9 @@ enum rb_code rb_start_body(const json_t *build, const char *token, struct rb_buf
                : RB_OK;
 }
 
-static const json_t *find(const json_t *answer, const char *id)
+static json_t *find(const json_t *answer, const char *id)
 {
-    const json_t *b = NULL;
+    json_t *b = NULL;
     size_t i = 0;
 
     json_array_foreach(json_object_get(answer, "builds"), i, b)
@@ -99,33 +99,42 @@ static const json_t *find(const json_t *answer, const char *id)
     return NULL;
 }
 
-enum rb_code rb_start_read(struct rb_codebuild *c, const struct rb_retry_call *call,
-                           struct rb_buf *out, struct rb_err *err)
+enum rb_code rb_codebuild_read(struct rb_codebuild *c, const char *region, const char *id,
+                               json_t **ret_build, struct rb_err *err)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(4096);
     RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
 
     rb_buf_adds(&body, "{\"ids\":[");
-    rb_buf_add_json_string(&body, call->build_id, strlen(call->build_id));
+    rb_buf_add_json_string(&body, id, strlen(id));
     rb_buf_adds(&body, "]}");
     if (rb_buf_failed(&body)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a CodeBuild call");
     }
-    const struct rb_aws_call ask = {
-        .operation = "BatchGetBuilds", .region = call->region, .body = &body};
+    const struct rb_aws_call ask = {.operation = "BatchGetBuilds", .region = region, .body = &body};
     enum rb_code rc = rb_aws_look_up(c, &ask, &j, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    json_t *build = find(j, id);
+    if (build == NULL) {
+        return rb_err_set(err, RB_E_NOT_FOUND, "CodeBuild does not show build '%s'", id);
+    }
+    *ret_build = json_incref(build);
+    return RB_OK;
+}
+
+enum rb_code rb_start_read(struct rb_codebuild *c, const struct rb_retry_call *call,
+                           struct rb_buf *out, struct rb_err *err)
+{
+    RB_CLEANUP(rb_json_decrefp) json_t *build = NULL;
+
+    enum rb_code rc = rb_codebuild_read(c, call->region, call->build_id, &build, err);
     if (rc == RB_E_REFUSED || rc == RB_E_NOT_FOUND) {
         return rb_err_wrap(err, RB_E_INVALID, "reading the build to start anew");
     }
     if (rc == RB_E_AMBIGUOUS) { /* of a look-up: nothing was started */
         return rb_err_wrap(err, RB_E_UNAVAIL, "reading the build to start anew");
     }
-    if (rc != RB_OK) {
-        return rc;
-    }
-    const json_t *build = find(j, call->build_id);
-    if (build == NULL) {
-        return rb_err_set(err, RB_E_INVALID, "CodeBuild does not show the build to start anew");
-    }
-    return rb_start_body(build, call->token, out, err);
+    return rc == RB_OK ? rb_start_body(build, call->token, out, err) : rc;
 }

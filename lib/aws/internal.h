@@ -60,7 +60,13 @@ struct rb_codebuild {
     const struct rb_random *random;
 };
 
+struct rb_aws_service {
+    const char *name;   /* of the endpoint and of the signature */
+    const char *target; /* what stands before the operation in X-Amz-Target */
+};
+
 struct rb_aws_call {
+    const struct rb_aws_service *service; /* NULL = CodeBuild */
     const char *operation;
     const char *region;
     const struct rb_buf *body;
@@ -88,6 +94,9 @@ enum rb_code rb_aws_look_up(struct rb_codebuild *c, const struct rb_aws_call *wh
 /* rb_aws_add_member - ,"name":"value" - or without the comma at the start of an object. */
 void rb_aws_add_member(struct rb_buf *out, const char *name, const char *value);
 
+/* rb_codebuild_read - one Build as CodeBuild tells it, variables and all; caller decrefs. */
+enum rb_code rb_codebuild_read(struct rb_codebuild *c, const char *region, const char *id,
+                               json_t **ret_build, struct rb_err *err);
 /* rb_start_body - the StartBuild that repeats @build, a Build as CodeBuild tells it (pure); may
  * hold its variables. rb_start_read - the same for the call's build, which is asked for first. */
 enum rb_code rb_start_body(const json_t *build, const char *token, struct rb_buf *out,

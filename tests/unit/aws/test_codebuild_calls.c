@@ -141,6 +141,85 @@ static void a_build_that_cannot_be_read_is_not_started(void **state)
     assert_int_equal(w->checks, 0);
 }
 
+/* ---- the end of a log ---- */
+
+#define LOGGED                                                                                   \
+    "{\"builds\":[{\"id\":\"" PARENT "\",\"logs\":{\"groupName\":\"/own/group\",\"streamName\":" \
+    "\"s/1\"}}]}"
+
+static enum rb_code tail(struct world *w, size_t max_bytes, const char **ret_text)
+{
+    return rb_codebuild_log_tail(w->client, "us-east-1", PARENT, max_bytes, &w->arena, ret_text,
+                                 &w->err);
+}
+
+static void the_tail_of_a_log_is_read_backwards_until_there_is_enough(void **state)
+{
+    struct world *w = *state;
+    const char *text = NULL;
+
+    script_server_push_json(w->server, 200, "", LOGGED);
+    script_server_push_json(w->server, 200, "",
+                            "{\"events\":[{\"message\":\"third\\n\"},{\"message\":\"fourth\\n\"}],"
+                            "\"nextBackwardToken\":\"b/1\"}");
+    script_server_push_json(
+        w->server, 200, "",
+        "{\"events\":[{\"message\":\"first\\n\"},{\"message\":\"second\\r\\n\"}],"
+        "\"nextBackwardToken\":\"b/2\"}");
+    script_server_push_json(w->server, 200, "", "{\"events\":[],\"nextBackwardToken\":\"b/2\"}");
+    assert_int_equal(tail(w, 1000, &text), RB_OK);
+    assert_string_equal(text, "first\nsecond\nthird\nfourth\n");
+    assert_string_equal(script_server_body(w->server, 1),
+                        "{\"logGroupName\":\"/own/group\",\"logStreamName\":\"s/1\",\"limit\":1000,"
+                        "\"startFromHead\":false}");
+    assert_non_null(strstr(script_server_body(w->server, 2), "\"nextToken\":\"b/1\""));
+    char *target = script_server_header(w->server, 1, "x-amz-target");
+    char *signed_for = script_server_header(w->server, 1, "authorization");
+    assert_string_equal(target, "Logs_20140328.GetLogEvents");
+    assert_non_null(strstr(signed_for, "/us-east-1/logs/aws4_request"));
+    free(target);
+    free(signed_for);
+}
+
+static void the_tail_of_a_log_is_bounded_and_begins_with_a_line(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        size_t max_bytes;
+        const char *text;
+    } rows[] = {{18, "two\nthree\n"}, {13, "two\nthree\n"}, {10, "two\nthree\n"},
+                {9, "three\n"},       {6, "three\n"},       {3, "ee\n"}};
+
+    for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+        const char *text = NULL;
+        script_server_push_json(w->server, 200, "", LOGGED);
+        script_server_push_json(w->server, 200, "",
+                                "{\"events\":[{\"message\":\"one is long\"},{\"message\":\"two\"},"
+                                "{\"message\":\"three\"}],\"nextBackwardToken\":\"b/1\"}");
+        assert_int_equal(tail(w, rows[i].max_bytes, &text), RB_OK);
+        assert_string_equal(text, rows[i].text);
+    }
+    assert_int_equal(script_server_requests(w->server), 2 * RB_ARRAY_LEN(rows));
+}
+
+static void a_build_without_a_log_has_no_tail(void **state)
+{
+    struct world *w = *state;
+    const char *text = NULL;
+
+    script_server_push_json(w->server, 200, "",
+                            "{\"builds\":[{\"id\":\"" PARENT "\",\"logs\":{\"cloudWatchLogs\":{"
+                            "\"status\":\"DISABLED\"}}}]}");
+    assert_int_equal(tail(w, 1000, &text), RB_E_NOT_FOUND);
+    script_server_push_json(w->server, 200, "", "{\"builds\":[]}");
+    assert_int_equal(tail(w, 1000, &text), RB_E_NOT_FOUND);
+    script_server_push_json(w->server, 200, "", LOGGED);
+    script_server_push_json(w->server, 400, "",
+                            "{\"__type\":\"ResourceNotFoundException\",\"message\":\"no stream\"}");
+    assert_int_equal(tail(w, 1000, &text), RB_E_NOT_FOUND);
+    assert_null(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +229,9 @@ int main(void)
         ROW(start_repeats_what_the_original_was_started_with),
         ROW(every_copy_of_a_start_says_the_same),
         ROW(a_build_that_cannot_be_read_is_not_started),
+        ROW(the_tail_of_a_log_is_read_backwards_until_there_is_enough),
+        ROW(the_tail_of_a_log_is_bounded_and_begins_with_a_line),
+        ROW(a_build_without_a_log_has_no_tail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

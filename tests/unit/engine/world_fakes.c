@@ -225,6 +225,7 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
     }
     once(w, &w->in_call);
     pthread_mutex_lock(&w->lock);
+    w->n_starts += call->start ? 1 : 0;
     const struct world_build *child = take_effect(w, call, answer.effect);
     if (answer.rc == RB_OK) {
         assert_non_null(child);
