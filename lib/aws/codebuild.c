@@ -132,7 +132,7 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
     if (call->repeats && !rb_aws_may_repeat(c->aws, &scope, RB_QUOTA_COST_SILENT)) {
         *ret_retry_after_ms = QUOTA_WAIT_MS;
         return rb_err_set(err, RB_E_THROTTLED,
-                          "too many calls had no clear answer: not repeated for now");
+                          "too many calls had no clear answer: this one is repeated later");
     }
     const struct rb_aws_call send = {.operation = scope.operation,
                                      .region = call->region,

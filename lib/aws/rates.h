@@ -18,7 +18,7 @@
 
 #define RB_BUCKET_CUT 0.7           /* of the rate, on a throttle */
 #define RB_BUCKET_GROWTH 0.05       /* of the rate, a second: a cut is made good in about seven */
-#define RB_BUCKET_LOW_PART 16.0      /* of the configured rate: where a slow start begins */
+#define RB_BUCKET_LOW_PART 16.0     /* of the configured rate: where a slow start begins */
 #define RB_BUCKET_REACTION_MS 1000  /* answers to calls made before a cut say nothing new */
 #define RB_BUCKET_HOLD_MAX_MS 60000 /* longest pause of an operation that AWS may ask for */
 
