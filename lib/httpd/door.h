@@ -20,6 +20,8 @@ struct rb_door {
 
     /* RetryBuild */
     const char *build_id;
+    const char *account; /* NULL until it is known */
+    const char *token;
     const char *child_id;
     int64_t until_ms;  /* boot clock: answered by then */
     int64_t parent_ms; /* boot clock: until then the retry whose child the build is may still end */
@@ -44,9 +46,21 @@ void rb_door_problem(struct rb_exchange *ex, unsigned status, const char *detail
 /* rb_door_body - the answer's body is AWS JSON. */
 void rb_door_body(struct rb_exchange *ex, unsigned status);
 
+/* ---- door_look.c ---- */
+/* rb_door_look - API thread: has the call of the retry ex->retry_id been made? An answer, another
+ * look, or the question for the child. */
+void rb_door_look(struct rb_exchange *ex, struct rb_store_session *ses);
+/* rb_door_get_build - BatchGetBuilds of one build; *ret_text, in @ret_answer, is empty when
+ * CodeBuild does not show it. False: another answer of AWS, or none (*ret_rc says why). */
+bool rb_door_get_build(struct rb_exchange *ex, struct rb_codebuild *c, const char *id,
+                       struct rb_http_answer *ret_answer, struct rb_slice *ret_text,
+                       enum rb_code *ret_rc, struct rb_err *err);
+
 /* ---- door_retry.c, door_pass.c ---- */
 void rb_door_retry(struct rb_exchange *ex);
 void rb_door_pass(struct rb_exchange *ex);
+/* rb_door_give - AWS's own answer, as it is. */
+void rb_door_give(struct rb_exchange *ex, const struct rb_http_answer *answer);
 /* rb_door_no_answer - the error for a call to CodeBuild that came to nothing. */
 void rb_door_no_answer(struct rb_exchange *ex, enum rb_code rc, const struct rb_err *err);
 

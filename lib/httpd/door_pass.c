@@ -22,8 +22,8 @@ void rb_door_no_answer(struct rb_exchange *ex, enum rb_code rc, const struct rb_
     default:
         rb_log(RB_LOG_WARN, "door.no_answer", RB_F("operation", ex->door->operation),
                RB_F("request", ex->request_id), RB_F("error", err->msg));
-        rb_door_error(ex, "ServiceUnavailableException", "CodeBuild could not be asked (%s).",
-                      rb_code_name(rc));
+        rb_door_error(ex, "ServiceUnavailableException",
+                      "CodeBuild could not be asked (%s); ask again.", rb_code_name(rc));
         return;
     }
 }
@@ -37,6 +37,21 @@ static void copy_header(struct rb_exchange *ex, const struct rb_http_answer *ans
     }
 }
 
+void rb_door_give(struct rb_exchange *ex, const struct rb_http_answer *answer)
+{
+    const char *type = rb_http_answer_header(answer, "content-type", &ex->arena);
+    const char *id = rb_http_answer_header(answer, "x-amzn-requestid", &ex->arena);
+    rb_buf_add(&ex->answer, rb_buf_str(&answer->body), answer->body.len);
+    rb_door_body(ex, (unsigned)answer->status);
+    ex->content_type = type == NULL ? ex->content_type : type;
+    if (id != NULL && strlen(id) < sizeof ex->request_id) {
+        (void)memcpy(ex->request_id, id, strlen(id) + 1);
+    }
+    copy_header(ex, answer, "x-amzn-errortype", "x-amzn-ErrorType");
+    copy_header(ex, answer, "retry-after", MHD_HTTP_HEADER_RETRY_AFTER);
+    copy_header(ex, answer, "x-amz-retry-after", "x-amz-retry-after");
+}
+
 static void call(struct rb_exchange *ex, struct rb_codebuild *c)
 {
     RB_CLEANUP(rb_http_answer_release) struct rb_http_answer answer = {.status = 0};
@@ -45,19 +60,9 @@ static void call(struct rb_exchange *ex, struct rb_codebuild *c)
         rb_codebuild_pass(c, ex->door->region, ex->door->operation, &ex->body, &answer, &err);
     if (rc != RB_OK) {
         rb_door_no_answer(ex, rc, &err);
-        return;
+    } else {
+        rb_door_give(ex, &answer);
     }
-    rb_buf_add(&ex->answer, rb_buf_str(&answer.body), answer.body.len);
-    rb_door_body(ex, (unsigned)answer.status);
-    const char *type = rb_http_answer_header(&answer, "content-type", &ex->arena);
-    const char *id = rb_http_answer_header(&answer, "x-amzn-requestid", &ex->arena);
-    ex->content_type = type == NULL ? ex->content_type : type;
-    if (id != NULL && strlen(id) < sizeof ex->request_id) {
-        (void)memcpy(ex->request_id, id, strlen(id) + 1);
-    }
-    copy_header(ex, &answer, "x-amzn-errortype", "x-amzn-ErrorType");
-    copy_header(ex, &answer, "retry-after", MHD_HTTP_HEADER_RETRY_AFTER);
-    copy_header(ex, &answer, "x-amz-retry-after", "x-amz-retry-after");
 }
 
 void rb_door_pass(struct rb_exchange *ex)

@@ -33,6 +33,7 @@
 #define RB_DISCARD_MAX_BYTES (16 * 1024 * 1024)
 #define RB_RETRY_AFTER_SECONDS "5"
 #define RB_DOOR_THREADS 4
+#define RB_ACCOUNT_BYTES 13
 
 /* ---- results of a delivery, as in deliveries_total{result} ---- */
 enum rb_delivery_result {
@@ -171,7 +172,8 @@ struct rb_httpd {
     struct rb_metric_cell *duration;
     struct rb_exchange *door_waiting; /* between two looks */
     int64_t door_due_ms;              /* boot clock: the first of those looks; INT64_MAX = none */
-    unsigned n_door;                  /* front-door requests that wait for something */
+    char door_account[RB_ACCOUNT_BYTES]; /* that of our credentials, once CodeBuild has told it */
+    unsigned n_door;                     /* front-door requests that wait for something */
     pthread_t door_threads[RB_DOOR_THREADS];
     unsigned n_door_threads; /* started by the first request that needs one */
 

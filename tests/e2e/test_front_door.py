@@ -31,10 +31,14 @@ EYES, EYES_SECRET = "AKIAEYESONLY", "eyes-only-secret-0123456789"
 JSON11 = "application/x-amz-json-1.1"
 
 
+# No sweep: it would find the failures that a case keeps for itself.
+QUIET = service.FAST.replace("sweep_every: 3s", "sweep_every: 1h")
+
+
 class Door(service.Service):
     """A service whose front door is open."""
 
-    def __init__(self, binary, store_url, sim_url, wait="20s", extra="", timing=service.FAST):
+    def __init__(self, binary, store_url, sim_url, wait="20s", extra="", timing=QUIET):
         super().__init__(binary, store_url, sim_url, extra, timing)
         keys = (f"front_door: {{wait: {wait}, access_keys: [{{id: {KEY}, secret: {SECRET}}}, {{id: {OTHER}, role: operator, secret: {OTHER_SECRET}}},"
                 f" {{id: {EYES}, role: viewer, secret: {EYES_SECRET}}}]}}")
@@ -256,11 +260,23 @@ def rules_are_not_asked(w, d):
     equal(d.client().retry_build(id=failed["id"])["build"]["projectName"], "broken")
 
 
+def paused_by_now(w, d):
+    """Has a retry been set aside by the pause? Each try with a build of its own."""
+    status, r = d.api("POST", "/v1/retries", {"id": w.failed_build("flaky")["arn"]})
+    equal(status, 202)
+
+    def judged():
+        seen = d.api("GET", f"/v1/retries/{r['id']}")[1]
+        return seen if seen["state"] in ("running", "recovered") or "paused" in (seen["history"][-1]["note"] or "") else None
+    return wait_until("it ran or was set aside", judged)["state"] == "scheduled"
+
+
 @on_both
 def a_paused_project_is_throttled_and_its_retry_found_again(w, d):
     failed = w.failed_build("flaky")
     equal(d.api("POST", "/v1/pause", {"project": "flaky"})[0], 200)
     try:
+        wait_until("the workers know", lambda: paused_by_now(w, d))
         refused(lambda: d.client().retry_build(id=failed["id"], idempotencyToken=failed["id"]), "ThrottlingException", "paused")
         equal(len(w.effects_of(failed["id"])), 0)
     finally:
@@ -303,7 +319,7 @@ def what_takes_longer_is_asked_again_by_the_sdk(w):
 
 @case
 def while_a_call_waits_the_listener_serves_others_and_its_deadline_does_not_cut_it(w):
-    d = Door(w.build / "cmd/retrybuild/retrybuild", "sqlite:slow.db", w.sim.url, timing=service.FAST.replace("call_timeout: 1s", "call_timeout: 8s").replace("lease: 2s", "lease: 30s"))
+    d = Door(w.build / "cmd/retrybuild/retrybuild", "sqlite:slow.db", w.sim.url, timing=QUIET.replace("call_timeout: 1s", "call_timeout: 8s").replace("lease: 2s", "lease: 30s"))
     d.config.write_text(d.config.read_text().replace('listen: {address: "127.0.0.1:0"}', 'listen: {address: "127.0.0.1:0", request_timeout: 500ms}'))
     d.start()
     failed = w.failed_build("flaky")
@@ -344,6 +360,18 @@ def aws_away_is_a_retryable_error(w):
     try:
         refused(lambda: d.client().retry_build(id=f"flaky:{uuid.uuid4()}"), "ServiceUnavailableException", "again")
         refused(lambda: d.client().list_projects(), "ServiceUnavailableException")
+    finally:
+        equal(d.stop(), 0)
+
+
+@case
+def an_old_build_is_retried_when_somebody_asks(w):
+    d = Door(w.build / "cmd/retrybuild/retrybuild", "sqlite:old.db", w.sim.url, timing=QUIET[:-1] + ", max_event_age: 1s}").start()
+    try:
+        failed = w.failed_build("broken")
+        old = failed["endTime"] + datetime.timedelta(seconds=2)
+        wait_until("the build is older than max_event_age", lambda: datetime.datetime.now(datetime.timezone.utc) > old)
+        equal(d.client().retry_build(id=failed["id"])["build"]["projectName"], "broken")
     finally:
         equal(d.stop(), 0)
 
