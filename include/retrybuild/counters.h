@@ -29,6 +29,7 @@ enum rb_metric {
     RB_M_CODEBUILD_DURATION, /* histogram {operation}, seconds */
     RB_M_REPORTS,            /* counter {destination,result} */
     RB_M_STORE_UP,           /* gauge */
+    RB_M_STORE_SET_BACK,     /* counter */
     RB_M_STORE_BATCH_SIZE,   /* histogram, admissions a batch */
     RB_M_CONFIG_RELOAD_OK,   /* gauge */
     RB_M_BUILD_INFO,         /* gauge {version,revision} */

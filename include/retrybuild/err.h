@@ -30,6 +30,7 @@ enum rb_code {
     RB_E_MISMATCH,    /* a known token with other parameters */
     RB_E_FENCED,      /* the lease has passed to another; nothing was changed */
     RB_E_FULL,        /* a bound on stored or queued work is reached */
+    RB_E_NO_SPACE,    /* the store has no memory or disk left */
     RB_E_AMBIGUOUS,   /* it may or may not have happened */
     RB_E_BLOCKED,     /* the address guard said no */
     RB_E_GONE,        /* the receiver asked never to be called again (HTTP 410) */

@@ -53,8 +53,7 @@ struct rb_json_token {
 struct rb_json_level {
     bool is_object;
     uint16_t first_key; /* index of this object's first key hash */
-    uint16_t n_keys;
-    uint64_t seen; /* bit (hash % 64) of each key: most new keys need no comparison */
+    uint64_t seen;      /* bit (hash % 64) of each key: most new keys need no comparison */
 };
 
 struct rb_json_reader {
@@ -77,6 +76,11 @@ void rb_json_reader_init(struct rb_json_reader *r, const char *data, size_t len)
 /* rb_json_next - the next token. After an error every further call fails the same way. */
 enum rb_code rb_json_next(struct rb_json_reader *r, struct rb_json_token *ret_t,
                           struct rb_err *err);
+/* rb_json_member - inside an object, where a KEY or the object's end comes next: the key and the
+ * first token of its value in one step. At the end *ret_key is the OBJECT_END, and *ret_value is
+ * left alone. */
+enum rb_code rb_json_member(struct rb_json_reader *r, struct rb_json_token *ret_key,
+                            struct rb_json_token *ret_value, struct rb_err *err);
 /* rb_json_skip - after a KEY or inside an array: consume one whole value (validated all the same).
  */
 enum rb_code rb_json_skip(struct rb_json_reader *r, struct rb_err *err);

@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+#include <retrybuild/str.h>
+
 struct rb_arena_chunk;
 
 struct rb_arena {
@@ -21,7 +23,8 @@ struct rb_arena {
 void rb_arena_init(struct rb_arena *a, size_t max_bytes);
 /* rb_arena_release - free everything; the arena may be initialised again. NULL is accepted. */
 void rb_arena_release(struct rb_arena *a);
-/* rb_arena_reset - forget everything, keep the first chunk for reuse. */
+/* rb_arena_reset - forget everything, keep some kilobytes for reuse: after a few rounds of the same
+ * needs nothing is allocated any more. */
 void rb_arena_reset(struct rb_arena *a);
 /* rb_arena_alloc - @len zeroed bytes aligned for any type; NULL when the maximum or memory is
  * exhausted. */
@@ -31,6 +34,8 @@ void *rb_arena_alloc(struct rb_arena *a, size_t len);
 char *rb_arena_strndup(struct rb_arena *a, const char *s, size_t len);
 /* rb_arena_strdup - as above for a C string. */
 char *rb_arena_strdup(struct rb_arena *a, const char *s);
+/* rb_arena_join - the @n parts one behind the other; NULL on exhaustion. */
+char *rb_arena_join(struct rb_arena *a, const struct rb_slice *parts, size_t n);
 /* rb_arena_printf - formatted copy; NULL on exhaustion. */
 char *rb_arena_printf(struct rb_arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

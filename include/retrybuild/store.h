@@ -83,6 +83,7 @@ struct rb_admission {
     const char *delivery_key;      /* RB_KEY_BYTES text, NULL = none */
     const char *token_key;         /* explicit idempotency token, NULL = none */
     const char *token_fingerprint; /* key text of the parameters */
+    int64_t token_ttl_ms;          /* how long the token is known; 0 = timing.delivery_ttl */
     const char *build_key;         /* rb_build_key of the failed (or ended) build */
     const char *intent_key;        /* unused by ENDED */
     /* listed and counted when this turns out a duplicate; NULL: neither (a sweep, which is no

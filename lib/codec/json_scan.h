@@ -2,6 +2,7 @@
 #ifndef RB_CODEC_JSON_SCAN_H
 #define RB_CODEC_JSON_SCAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -58,6 +59,38 @@ static inline const char *json_skip_plain(const char *p, const char *end)
         p++;
     }
     return p;
+}
+
+static inline const char *json_skip_digits(const char *p, const char *end)
+{
+    while (p < end && (unsigned)(unsigned char)*p - '0' <= 9) {
+        p++;
+    }
+    return p;
+}
+
+/* json_number_end - behind the number at @p; NULL when it is malformed. */
+static inline const char *json_number_end(const char *p, const char *end)
+{
+    p += *p == '-' ? 1 : 0;
+    const char *digits = p;
+    p = json_skip_digits(p, end);
+    bool good = p > digits && (*digits != '0' || p == digits + 1);
+    if (good && p < end && *p == '.') {
+        digits = ++p;
+        p = json_skip_digits(p, end);
+        good = p > digits;
+    }
+    if (good && p < end && (*p == 'e' || *p == 'E')) {
+        p++;
+        if (p < end && (*p == '+' || *p == '-')) {
+            p++;
+        }
+        digits = p;
+        p = json_skip_digits(p, end);
+        good = p > digits;
+    }
+    return good ? p : NULL;
 }
 
 #endif

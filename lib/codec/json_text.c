@@ -127,30 +127,46 @@ static int walk_next(struct walk *w)
     return w->n_bytes == 0 ? -1 : w->bytes[0];
 }
 
+/* hash_between - mix in the words between the first and the last 8 bytes, as json_hash_plain. */
+static uint64_t hash_between(uint64_t h, struct rb_slice raw, size_t len)
+{
+    struct walk w = {.p = raw.ptr, .end = raw.ptr + raw.len};
+    uint64_t word = 0;
+    for (size_t i = 0; i < len; i++) {
+        word = word >> 8 | (uint64_t)(unsigned)walk_next(&w) << 56;
+        if (i % 8 == 7 && i >= 15 && i + 1 < len) {
+            h = json_mix(h, word);
+        }
+    }
+    return h;
+}
+
 uint32_t json_hash_escaped(struct rb_slice raw)
 {
     struct walk w = {.p = raw.ptr, .end = raw.ptr + raw.len};
-    uint64_t h = 0;
-    unsigned char block[8] = {0};
-    uint64_t word = 0;
+    uint64_t first = 0;
+    uint64_t last = 0;
     size_t len = 0;
-    for (int c = walk_next(&w); c >= 0; c = walk_next(&w)) {
-        block[len++ % sizeof(block)] = (unsigned char)c;
-        if (len % sizeof(block) == 0) {
-            memcpy(&word, block, sizeof(word));
-            h = json_mix(h, word);
-            memset(block, 0, sizeof(block));
-        }
+    for (int c = walk_next(&w); c >= 0; c = walk_next(&w), len++) {
+        last = last >> 8 | (uint64_t)(unsigned)c << 56;
+        first = len < 8 ? last : first;
     }
-    word = 0;
-    for (size_t i = 0; i < len % sizeof(block); i++) {
-        word |= (uint64_t)block[i] << 8 * i;
+    unsigned missing = len < 8 ? 8 * (8 - (unsigned)len) : 0;
+    if (len > 0) {
+        first >>= missing;
+        last >>= missing;
     }
-    return json_hash_end(h, word, len);
+    return json_hash_end(hash_between(json_hash_begin(first, last, len), raw, len));
 }
 
 bool json_raw_equal(struct rb_slice a, struct rb_slice b)
 {
+    if (a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0) {
+        return true;
+    }
+    if (memchr(a.ptr, '\\', a.len) == NULL && memchr(b.ptr, '\\', b.len) == NULL) {
+        return false;
+    }
     struct walk wa = {.p = a.ptr, .end = a.ptr + a.len};
     struct walk wb = {.p = b.ptr, .end = b.ptr + b.len};
     int ca = 0;

@@ -12,28 +12,29 @@ void rb_hex(const void *data, size_t len, char *ret_hex)
     ret_hex[2 * len] = '\0';
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
+/* The value of a digit, plus 1; 0 is no digit. */
+static const uint8_t hex_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 bool rb_unhex(const char *hex, size_t hex_len, void *ret_data, size_t len)
 {
+    const uint8_t *p = (const uint8_t *)hex;
     if (hex == NULL || hex_len / 2 != len || hex_len % 2 != 0) {
         return false;
     }
+    unsigned strangers = 0;
     for (size_t i = 0; i < hex_len; i++) {
-        if (hex_value(hex[i]) < 0) {
-            return false;
-        }
+        strangers |= hex_values[p[i]] == 0 ? 1U : 0U;
+    }
+    if (strangers != 0) {
+        return false;
     }
     uint8_t *out = ret_data;
     for (size_t i = 0; i < len; i++) {
-        out[i] = (uint8_t)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
+        out[i] = (uint8_t)((hex_values[p[2 * i]] - 1U) << 4 | (hex_values[p[2 * i + 1]] - 1U));
     }
     return true;
 }

@@ -309,6 +309,24 @@ static bool fill_person(struct rb_retry *r, const struct rb_person_request *p)
            (r->callback_url != NULL || p->callback_url == NULL);
 }
 
+/* Whoever asks the same again within a moment has clicked twice: without a token of its own a
+ * request has one that is known for that moment, so that the second is the first, though that may
+ * have ended or be forced. A line end keeps it apart from the tokens of any caller. */
+static void set_double_click(struct admission_box *box, const struct rb_person_request *p,
+                             int64_t window_ms)
+{
+    if (window_ms <= 0) {
+        return;
+    }
+    person_fingerprint(p, box->fingerprint);
+    rb_scoped_key("\ndouble click", box->retry->requested_by, strlen(box->retry->requested_by),
+                  box->token_key);
+    rb_scoped_key(box->token_key, box->fingerprint, strlen(box->fingerprint), box->token_key);
+    box->a.token_key = box->token_key;
+    box->a.token_fingerprint = box->fingerprint;
+    box->a.token_ttl_ms = window_ms;
+}
+
 enum rb_code rb_engine_person_new(struct rb_engine *e, const struct rb_person_request *p,
                                   struct rb_admission **ret_a, struct rb_err *err)
 {
@@ -331,6 +349,8 @@ enum rb_code rb_engine_person_new(struct rb_engine *e, const struct rb_person_re
         person_fingerprint(p, box->fingerprint);
         a->token_key = box->token_key;
         a->token_fingerprint = box->fingerprint;
+    } else {
+        set_double_click(box, p, rt->settings->timing.double_click_ms);
     }
     if (!box_finish(box, rt, now_ms)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a request");

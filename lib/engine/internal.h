@@ -105,10 +105,11 @@ struct rb_engine {
     unsigned n_workers;
     bool cut; /* a worker did not end in time: its memory is left alone */
 
-    atomic_bool stopping;     /* no new claims */
-    atomic_bool cancel_reads; /* look-ups end now */
-    atomic_bool cancel_calls; /* RetryBuild calls end now */
-    atomic_bool store_away;   /* for the log: told once */
+    atomic_bool stopping;          /* no new claims */
+    atomic_int_least64_t birth_ms; /* of the store's memory, as the keeper saw it; 0 = not yet */
+    atomic_bool cancel_reads;      /* look-ups end now */
+    atomic_bool cancel_calls;      /* RetryBuild calls end now */
+    atomic_bool store_away;        /* for the log: told once */
 };
 
 int64_t rb_engine_now_ms(const struct rb_engine *e);

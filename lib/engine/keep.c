@@ -54,6 +54,21 @@ static enum rb_code trim(struct rb_worker *w, int64_t now_ms, struct rb_err *err
     return RB_OK;
 }
 
+/* A birth that moves while we run: the store lost writes, or everything. */
+static void watch_birth(struct rb_engine *e, int64_t birth_ms, int64_t now_ms)
+{
+    int64_t known_ms = atomic_exchange(&e->birth_ms, birth_ms);
+
+    if (known_ms == 0 && birth_ms == now_ms) {
+        rb_log(RB_LOG_INFO, "store.epoch",
+               RB_F("what", "the store's memory begins now: it is new, or was silent for long"));
+    } else if (known_ms != 0 && birth_ms != known_ms) {
+        rb_log(RB_LOG_WARN, "store.set_back",
+               RB_F("what", "the store lost writes: failures older than now wait out the "
+                            "quarantine before a build is started"));
+    }
+}
+
 static enum rb_code keep_round(struct rb_worker *w, struct rb_round *ret, struct rb_err *err)
 {
     int64_t now_ms = rb_engine_now_ms(w->e);
@@ -63,6 +78,7 @@ static enum rb_code keep_round(struct rb_worker *w, struct rb_round *ret, struct
     /* Born as early as may be: what fails after this never waits for a quarantine. */
     enum rb_code rc = rb_store_epoch(w->ses, now_ms, &birth_ms, err);
     if (rc == RB_OK) {
+        watch_birth(w->e, birth_ms, now_ms);
         rc = rb_store_counts(w->ses, &counts, err);
     }
     if (rc == RB_OK) {

@@ -166,6 +166,20 @@ static enum rb_code follow_plan(struct rb_work *k, const struct rb_look *look, s
     }
 }
 
+/* A memory that begins after the intent may be an older one that came back: that the call was sent
+ * can be among what it lost. */
+static enum rb_code distrust(struct rb_work *k, struct rb_err *err)
+{
+    int64_t birth_ms = 0;
+    enum rb_code rc = rb_store_epoch(k->w->ses, rb_engine_now_ms(k->e), &birth_ms, err);
+
+    rb_engine_store_state(k->e, rc, err);
+    if (rc == RB_OK && k->r->intent.date_ms - rb_aws_offset_ms(k->e->aws) < birth_ms) {
+        k->r->intent.ambiguous = true;
+    }
+    return rc;
+}
+
 enum rb_code rb_submit_resume(struct rb_work *k, struct rb_err *err)
 {
     struct rb_look look;
@@ -190,6 +204,10 @@ enum rb_code rb_submit_resume(struct rb_work *k, struct rb_err *err)
     }
     if (!rb_aws_offset_known(k->e->aws)) {
         return rb_work_later(k, RB_CLOCK_AGAIN_MS, NULL, err);
+    }
+    enum rb_code rc = distrust(k, err);
+    if (rc != RB_OK) {
+        return rc;
     }
     return follow_plan(k, &look, &c, &why, err);
 }

@@ -179,7 +179,8 @@ static void finish(struct rb_exchange *ex)
         }
         if (results[i] == RB_RESULT_UNAVAILABLE) {
             count(ex, RB_RESULT_UNAVAILABLE);
-            rb_answer_problem(ex, 503, "the store is away; nothing was accepted, send it again");
+            rb_answer_problem(ex, 503, "%s; nothing was accepted, send it again",
+                              rb_store_trouble(ex->admissions[i]->rc));
             return;
         }
         if (results[i] == RB_RESULT_MISMATCH) {

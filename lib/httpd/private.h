@@ -222,6 +222,8 @@ const struct rb_route *rb_route_find(const char *method, const char *path,
 /* ---- respond.c ---- */
 void rb_answer_problem(struct rb_exchange *ex, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* rb_store_trouble - why the store did not take an admission, as the beginning of a sentence. */
+const char *rb_store_trouble(enum rb_code rc);
 /* rb_answer_err - problem+json for a code of the store or engine; 503 carries Retry-After. */
 void rb_answer_err(struct rb_exchange *ex, enum rb_code rc, const struct rb_err *err);
 void rb_answer_header(struct rb_exchange *ex, const char *name, const char *value);

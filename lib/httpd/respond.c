@@ -81,6 +81,11 @@ void rb_answer_problem(struct rb_exchange *ex, unsigned status, const char *fmt,
     }
 }
 
+const char *rb_store_trouble(enum rb_code rc)
+{
+    return rc == RB_E_NO_SPACE ? "the store has no memory or disk space left" : "the store is away";
+}
+
 void rb_answer_err(struct rb_exchange *ex, enum rb_code rc, const struct rb_err *err)
 {
     unsigned status = 500;
@@ -102,6 +107,7 @@ void rb_answer_err(struct rb_exchange *ex, enum rb_code rc, const struct rb_err 
         status = 429;
         break;
     case RB_E_UNAVAIL:
+    case RB_E_NO_SPACE:
     case RB_E_TIMEOUT:
     case RB_E_IO:
     case RB_E_CLOSED:

@@ -150,10 +150,12 @@ static bool outcome(struct rb_exchange *ex, const struct rb_admission *a)
     enum rb_delivery_result result = RB_RESULT_ACCEPTED;
     if (a->rc != RB_OK) {
         result = a->rc == RB_E_FULL ? RB_RESULT_OVERLOADED : RB_RESULT_UNAVAILABLE;
-        rb_answer_problem(ex, a->rc == RB_E_FULL ? 429 : 503, "%s",
-                          a->rc == RB_E_FULL
-                              ? "too many retries are waiting; ask again later"
-                              : "the store is away; nothing was accepted, ask again");
+        if (a->rc == RB_E_FULL) {
+            rb_answer_problem(ex, 429, "too many retries are waiting; ask again later");
+        } else {
+            rb_answer_problem(ex, 503, "%s; nothing was accepted, ask again",
+                              rb_store_trouble(a->rc));
+        }
     } else if (a->result == RB_ADMIT_MISMATCH) {
         result = RB_RESULT_MISMATCH;
         rb_answer_problem(ex, 422, "this idempotency token was used with other parameters");

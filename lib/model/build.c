@@ -114,8 +114,12 @@ bool rb_build_make_arn(struct rb_build *b, struct rb_arena *a)
     if (b->partition == NULL || rb_str_eq(b->partition, "aws")) {
         b->partition = partition_of(b->region);
     }
-    const char *arn = rb_arena_printf(a, "arn:%s:codebuild:%s:%s:build/%s", b->partition, b->region,
-                                      b->account, b->id);
+    const struct rb_slice parts[] = {
+        RB_SLICE_LIT("arn:"),    rb_slice_str(b->partition), RB_SLICE_LIT(":codebuild:"),
+        rb_slice_str(b->region), RB_SLICE_LIT(":"),          rb_slice_str(b->account),
+        RB_SLICE_LIT(":build/"), rb_slice_str(b->id),
+    };
+    const char *arn = rb_arena_join(a, parts, RB_ARRAY_LEN(parts));
     if (arn == NULL) {
         return false;
     }
@@ -191,15 +195,12 @@ enum rb_code rb_build_parse_ref(const char *s, struct rb_arena *a, struct rb_bui
     if (!is_uuid(rest)) {
         return bad_ref(err, "the part after the project is not a build's uuid");
     }
+    const struct rb_slice id[] = {project, RB_SLICE_LIT(":"), rest};
     b.project = rb_arena_strndup(a, project.ptr, project.len);
-    char *id = rb_arena_alloc(a, project.len + 1 + rest.len + 1);
-    if (b.project == NULL || id == NULL) {
+    b.id = rb_arena_join(a, id, RB_ARRAY_LEN(id));
+    if (b.project == NULL || b.id == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a build reference");
     }
-    memcpy(id, project.ptr, project.len);
-    id[project.len] = ':';
-    memcpy(id + project.len + 1, rest.ptr, rest.len);
-    b.id = id;
     if (is_arn && !rb_build_make_arn(&b, a)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a build reference");
     }

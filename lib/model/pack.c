@@ -49,27 +49,43 @@ static const struct rb_slice phrases[] = {
 };
 _Static_assert((int)CODE_PHRASE + (int)RB_ARRAY_LEN(phrases) <= 0x20, "codes end below blanks");
 
-/* The first bytes of the phrases: most words of a text begin with none of them. */
-static const bool begins_phrase[256] = {
-    ['C'] = true, ['R'] = true, ['h'] = true, ['#'] = true, ['/'] = true,
-    ['G'] = true, ['e'] = true, ['S'] = true, ['F'] = true, ['P'] = true,
-    ['D'] = true, ['r'] = true, ['a'] = true, [':'] = true,
+#define P(i) (UINT32_C(1) << (i))
+/* Which phrases begin with a byte: most words of a text begin like none of them. */
+static const uint32_t phrases_of[256] = {
+    ['C'] = P(0) | P(13), ['R'] = P(1),  ['h'] = P(2) | P(6), ['#'] = P(3) | P(4), ['/'] = P(5),
+    ['G'] = P(7),         ['e'] = P(8),  ['S'] = P(9),        ['F'] = P(10),       ['P'] = P(11),
+    ['D'] = P(12),        ['r'] = P(14), ['a'] = P(15),       [':'] = P(16),
 };
 
+#define SHORT_CHARS 64
 #define UUID_CHARS 36
+#define UUID_BYTES 16
 #define COMMIT_CHARS 40
+#define COMMIT_BYTES 20
 #define ULID_BYTES 17 /* 26 digits of 5 bits, and 6 bits that are 0 */
 
 static const char ulid_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/* The value of a digit, plus 1; 0 is no digit. */
+static const uint8_t ulid_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+    ['G'] = 17, ['H'] = 18, ['J'] = 19, ['K'] = 20, ['M'] = 21, ['N'] = 22, ['P'] = 23, ['Q'] = 24,
+    ['R'] = 25, ['S'] = 26, ['T'] = 27, ['V'] = 28, ['W'] = 29, ['X'] = 30, ['Y'] = 31, ['Z'] = 32,
+};
 
-static bool is_hex(char c)
+static inline bool is_hex(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    return (unsigned)(c - '0') <= 9 || (unsigned)(c - 'a') <= 5;
 }
 
-static bool is_word_char(char c)
+static inline bool is_word_char(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return (unsigned)(c - '0') <= 9 || (unsigned)((c | 0x20) - 'a') <= 25;
+}
+
+static inline bool is_control(char c)
+{
+    return (unsigned char)c < 0x20;
 }
 
 static bool uuid_dash(size_t i)
@@ -77,150 +93,175 @@ static bool uuid_dash(size_t i)
     return i == 8 || i == 13 || i == 18 || i == 23;
 }
 
+static bool is_hex_run(const char *s, size_t n)
+{
+    while (n > 0 && is_hex(s[n - 1])) {
+        n--;
+    }
+    return n == 0;
+}
+
 static bool is_uuid(const char *s, size_t left)
 {
-    if (left < UUID_CHARS || s[8] != '-') {
-        return false;
-    }
-    for (size_t i = 0; i < UUID_CHARS; i++) {
-        if (uuid_dash(i) ? s[i] != '-' : !is_hex(s[i])) {
-            return false;
-        }
-    }
-    return true;
+    return left >= UUID_CHARS && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-' &&
+           is_hex_run(s, 8) && is_hex_run(s + 9, 4) && is_hex_run(s + 14, 4) &&
+           is_hex_run(s + 19, 4) && is_hex_run(s + 24, 12);
 }
 
-static bool is_commit(const char *s, size_t left)
+static size_t pack_uuid(char **out, const char *s)
 {
-    size_t n = 0;
-    while (n < left && n < COMMIT_CHARS && is_hex(s[n])) {
-        n++;
-    }
-    return n == COMMIT_CHARS;
-}
-
-static size_t pack_uuid(struct rb_buf *out, const char *s)
-{
-    char hex[32];
-    size_t n = 0;
-    for (size_t i = 0; i < UUID_CHARS; i++) {
-        if (!uuid_dash(i)) {
-            hex[n++] = s[i];
-        }
-    }
-    char packed[17] = {CODE_HEX_UUID};
-    (void)rb_unhex(hex, n, packed + 1, 16);
-    rb_buf_add(out, packed, sizeof(packed));
+    char *o = *out;
+    *o++ = CODE_HEX_UUID;
+    (void)rb_unhex(s, 8, o, 4);
+    (void)rb_unhex(s + 9, 4, o + 4, 2);
+    (void)rb_unhex(s + 14, 4, o + 6, 2);
+    (void)rb_unhex(s + 19, 4, o + 8, 2);
+    (void)rb_unhex(s + 24, 12, o + 10, 6);
+    *out = o + UUID_BYTES;
     return UUID_CHARS;
 }
 
-static size_t pack_commit(struct rb_buf *out, const char *s)
+static size_t pack_commit(char **out, const char *s)
 {
-    char packed[21] = {CODE_HEX_COMMIT};
-    (void)rb_unhex(s, COMMIT_CHARS, packed + 1, 20);
-    rb_buf_add(out, packed, sizeof(packed));
+    *(*out)++ = CODE_HEX_COMMIT;
+    (void)rb_unhex(s, COMMIT_CHARS, *out, COMMIT_BYTES);
+    *out += COMMIT_BYTES;
     return COMMIT_CHARS;
 }
 
 /* pack_ulid - 0 when no ULID begins at @s. */
-static size_t pack_ulid(struct rb_buf *out, const char *s, size_t left)
+static size_t pack_ulid(char **out, const char *s, size_t left)
 {
     if (left < RB_ULID_LEN || s[0] != '0') { /* as all are until the year 3084 */
         return 0;
     }
-    char packed[1 + ULID_BYTES] = {CODE_ULID};
-    unsigned bits = 0;
+    char *o = *out; /* what is written for nothing is written over */
+    uint64_t bits = 0;
     unsigned n_bits = 0;
-    size_t at = 1;
+    *o++ = CODE_ULID;
     for (size_t i = 0; i < RB_ULID_LEN; i++) {
-        const char *digit = memchr(ulid_digits, s[i], sizeof(ulid_digits) - 1);
-        if (digit == NULL) {
+        unsigned value = ulid_values[(unsigned char)s[i]];
+        if (value == 0) {
             return 0;
         }
-        bits = (bits << 5) | (unsigned)(digit - ulid_digits);
+        bits = (bits << 5) | (value - 1);
         n_bits += 5;
         if (n_bits >= 8) {
             n_bits -= 8;
-            packed[at++] = (char)(uint8_t)(bits >> n_bits);
-            bits &= (1U << n_bits) - 1U;
+            *o++ = (char)(uint8_t)(bits >> n_bits);
         }
     }
-    packed[at] = (char)(uint8_t)(bits << (8 - n_bits));
-    rb_buf_add(out, packed, sizeof(packed));
+    *o++ = (char)(uint8_t)(bits << (8 - n_bits));
+    *out = o;
     return RB_ULID_LEN;
 }
 
-static bool begins(const char *s, size_t left, struct rb_slice with)
+static inline bool begins(const char *s, size_t left, struct rb_slice with)
 {
-    return with.len > 1 && with.len <= left && s[0] == with.ptr[0] &&
-           memcmp(s, with.ptr, with.len) == 0;
+    return with.len <= left && memcmp(s, with.ptr, with.len) == 0;
 }
 
-/* pack_word - write the code of what begins at @s; 0 = nothing known does. */
-static size_t pack_word(struct rb_buf *out, const char *s, size_t left, const struct rb_slice *own)
+static size_t pack_own(char **out, const char *s, size_t left, const struct packer *p)
 {
     for (unsigned i = 0; i < PACK_WORDS; i++) {
-        if (own[i].ptr != NULL && begins(s, left, own[i])) {
-            rb_buf_addc(out, (char)(CODE_WORD + (int)i));
-            return own[i].len;
+        if (p->word[i].ptr != NULL && s[0] == p->word[i].ptr[0] && begins(s, left, p->word[i])) {
+            *(*out)++ = (char)(CODE_WORD + (int)i);
+            return p->word[i].len;
         }
     }
-    for (size_t i = 0; begins_phrase[(unsigned char)s[0]] && i < RB_ARRAY_LEN(phrases); i++) {
+    return 0;
+}
+
+static size_t pack_phrase(char **out, const char *s, size_t left)
+{
+    for (uint32_t set = phrases_of[(unsigned char)s[0]]; set != 0; set &= set - 1) {
+        unsigned i = (unsigned)__builtin_ctz(set);
         if (begins(s, left, phrases[i])) {
-            rb_buf_addc(out, (char)(CODE_PHRASE + (int)i));
+            *(*out)++ = (char)(CODE_PHRASE + (int)i);
             return phrases[i].len;
         }
+    }
+    return 0;
+}
+
+static inline uint64_t bit_of(char c)
+{
+    return UINT64_C(1) << ((unsigned char)c % 64U);
+}
+
+/* pack_known - write the code of what begins at @s; 0 = nothing known does. */
+static inline size_t pack_known(char **out, const char *s, size_t left, const struct packer *p)
+{
+    size_t known = 0;
+    if ((p->first & bit_of(s[0])) != 0) {
+        known = pack_own(out, s, left, p);
+    }
+    if (known == 0 && phrases_of[(unsigned char)s[0]] != 0) {
+        known = pack_phrase(out, s, left);
+    }
+    if (known > 0 || left < RB_ULID_LEN || !is_hex(s[0])) { /* the shortest of what follows */
+        return known;
     }
     if (is_uuid(s, left)) {
         return pack_uuid(out, s);
     }
-    if (is_commit(s, left)) {
+    if (left >= COMMIT_CHARS && is_hex_run(s, COMMIT_CHARS)) {
         return pack_commit(out, s);
     }
     return pack_ulid(out, s, left);
 }
 
-void rb_pack_text(struct rb_buf *out, const char *s, const struct pack_words *w)
+void rb_packer_init(struct packer *p, const struct pack_words *w)
 {
-    struct rb_slice own[PACK_WORDS];
+    p->first = 0;
     for (unsigned i = 0; i < PACK_WORDS; i++) {
-        own[i] = rb_slice_str(w->word[i]);
+        p->word[i] = rb_slice_str(w->word[i]);
+        if (p->word[i].len <= 1) {
+            p->word[i].ptr = NULL;
+        } else {
+            p->first |= bit_of(p->word[i].ptr[0]);
+        }
     }
-    size_t len = strlen(s);
-    bool starts = true;
-    size_t plain = 0; /* where the bytes that stand for themselves begin */
-    for (size_t i = 0; i < len;) {
-        bool word_char = is_word_char(s[i]);
-        bool control = (unsigned char)s[i] < 0x20;
-        if ((!starts && word_char) || (!control && s[i] == ' ')) {
-            starts = !word_char;
-            i++;
+}
+
+size_t rb_pack_bound(const char *s, size_t len)
+{
+    if (len < SHORT_CHARS) {
+        return 2 * len; /* close enough */
+    }
+    size_t bound = len;
+    for (size_t i = 0; i < len; i++) {
+        bound += is_control(s[i]) ? 1 : 0;
+    }
+    return bound;
+}
+
+char *rb_pack_text(char *out, const char *s, size_t len, const struct packer *p)
+{
+    const char *end = s + len;
+    while (s < end) {
+        size_t known = *s == ' ' ? 0 : pack_known(&out, s, (size_t)(end - s), p);
+        if (known > 0) {
+            s += known;
             continue;
         }
-        rb_buf_add(out, s + plain, i - plain);
-        plain = i;
-        size_t known = pack_word(out, s + i, len - i, own);
-        if (known == 0 && control) {
-            rb_buf_addc(out, CODE_ESCAPE);
-            rb_buf_addc(out, s[i]);
-            known = 1;
+        if (is_control(*s)) {
+            *out++ = CODE_ESCAPE;
         }
-        if (known > 0) {
-            i += known;
-            plain = i;
-            starts = true;
-        } else {
-            starts = !word_char;
-            i++;
+        *out++ = *s;
+        if (is_word_char(*s++)) { /* the rest of the word */
+            while (s < end && is_word_char(*s)) {
+                *out++ = *s++;
+            }
         }
     }
-    rb_buf_add(out, s + plain, len - plain);
+    return out;
 }
 
 static bool unpack_uuid(struct rb_buf *out, const char *bytes)
 {
     char hex[33];
-    rb_hex(bytes, 16, hex);
+    rb_hex(bytes, UUID_BYTES, hex);
     size_t n = 0;
     for (size_t i = 0; i < UUID_CHARS; i++) {
         rb_buf_addc(out, uuid_dash(i) ? '-' : hex[n++]);
@@ -257,14 +298,14 @@ static size_t unpack_code(struct rb_buf *out, const char *p, size_t left,
     }
     switch (code) {
     case CODE_HEX_UUID:
-        return left > 16 && unpack_uuid(out, p + 1) ? 17 : 0;
+        return left > UUID_BYTES && unpack_uuid(out, p + 1) ? UUID_BYTES + 1 : 0;
     case CODE_HEX_COMMIT:
-        if (left <= 20) {
+        if (left <= COMMIT_BYTES) {
             return 0;
         }
-        rb_hex(p + 1, 20, hex);
+        rb_hex(p + 1, COMMIT_BYTES, hex);
         rb_buf_add(out, hex, COMMIT_CHARS);
-        return 21;
+        return COMMIT_BYTES + 1;
     case CODE_ULID:
         return left > ULID_BYTES && unpack_ulid(out, p + 1) ? ULID_BYTES + 1 : 0;
     case CODE_ESCAPE:

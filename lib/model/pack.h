@@ -20,8 +20,18 @@ struct pack_words {
     const char *word[PACK_WORDS];
 };
 
-/* rb_pack_text - append the packed form of @s. */
-void rb_pack_text(struct rb_buf *out, const char *s, const struct pack_words *w);
+/* The same, ready for packing: lengths are known, and most bytes begin none of the words. */
+struct packer {
+    struct rb_slice word[PACK_WORDS]; /* what is too short to be worth a code is absent, too */
+    uint64_t first;                   /* bit (first byte % 64) of each word */
+};
+
+void rb_packer_init(struct packer *p, const struct pack_words *w);
+/* rb_pack_bound - what the packed form of @s[@len] may take at most. */
+size_t rb_pack_bound(const char *s, size_t len);
+/* rb_pack_text - write the packed form of @s[@len] to @out, which has room for rb_pack_bound bytes;
+ * returns behind it. */
+char *rb_pack_text(char *out, const char *s, size_t len, const struct packer *p);
 /* rb_unpack_text - into @a; NULL when @packed is damaged or the arena is exhausted. @scratch:
  * memory that is reused. */
 const char *rb_unpack_text(struct rb_slice packed, const struct pack_words *w,

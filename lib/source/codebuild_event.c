@@ -13,54 +13,46 @@
 #define ID_MAX_BYTES 256
 #define URL_MAX_BYTES 2048
 
-static enum rb_code read_number(struct walk *w, struct rb_err *err)
+static enum rb_code read_number(struct walk *w, const struct rb_json_token *t, struct rb_err *err)
 {
-    struct rb_json_token t;
-    enum rb_code rc = rb_json_next(&w->reader, &t, err);
-    if (rc != RB_OK) {
-        return rc;
-    }
     int64_t v = 0;
-    if (t.type == RB_JSON_NUMBER && rb_json_int(&t, &v) && v > 0) {
+    if (t->type == RB_JSON_NUMBER && rb_json_int(t, &v) && v > 0) {
         w->build.number = v;
     }
-    return rb_walk_drain(w, &t, err);
+    return rb_walk_drain(w, t, err);
 }
 
 static const struct member source_members[] = {
-    TEXT("type", build.source_type, TEXT_MAX_BYTES),
     TEXT("location", build.repository, TEXT_MAX_BYTES),
+    TEXT("type", build.source_type, TEXT_MAX_BYTES),
 };
 
-static enum rb_code read_source(struct walk *w, struct rb_err *err)
+static enum rb_code read_source(struct walk *w, const struct rb_json_token *t, struct rb_err *err)
 {
-    bool is_object = false;
-    return rb_walk_object(w, source_members, RB_ARRAY_LEN(source_members), &is_object, err);
+    return rb_walk_object(w, t, source_members, RB_ARRAY_LEN(source_members), err);
 }
 
 static const struct member log_members[] = {TEXT("deep-link", build.url, URL_MAX_BYTES)};
 
-static enum rb_code read_logs(struct walk *w, struct rb_err *err)
+static enum rb_code read_logs(struct walk *w, const struct rb_json_token *t, struct rb_err *err)
 {
-    bool is_object = false;
-    return rb_walk_object(w, log_members, RB_ARRAY_LEN(log_members), &is_object, err);
+    return rb_walk_object(w, t, log_members, RB_ARRAY_LEN(log_members), err);
 }
 
 static const struct member information_members[] = {
-    VALUE("phases", rb_walk_phases),
     VALUE("build-number", read_number),
     TEXT("initiator", build.initiator, TEXT_MAX_BYTES),
     TEXT("build-start-time", build_started, TEXT_MAX_BYTES),
     VALUE("source", read_source),
     TEXT("source-version", build.source_version, TEXT_MAX_BYTES),
     VALUE("logs", read_logs),
+    VALUE("phases", rb_walk_phases),
 };
 
-static enum rb_code read_information(struct walk *w, struct rb_err *err)
+static enum rb_code read_information(struct walk *w, const struct rb_json_token *t,
+                                     struct rb_err *err)
 {
-    bool is_object = false;
-    return rb_walk_object(w, information_members, RB_ARRAY_LEN(information_members), &is_object,
-                          err);
+    return rb_walk_object(w, t, information_members, RB_ARRAY_LEN(information_members), err);
 }
 
 static const struct member detail_members[] = {
@@ -69,13 +61,14 @@ static const struct member detail_members[] = {
     VALUE("additional-information", read_information),
 };
 
-static enum rb_code read_detail(struct walk *w, struct rb_err *err)
+static enum rb_code read_detail(struct walk *w, const struct rb_json_token *t, struct rb_err *err)
 {
     if (w->detail_type != NULL && !rb_str_eq(w->detail_type, DETAIL_TYPE)) {
         w->has_detail = true; /* its name is reason enough */
-        return rb_json_skip(&w->reader, err);
+        return rb_walk_drain(w, t, err);
     }
-    return rb_walk_object(w, detail_members, RB_ARRAY_LEN(detail_members), &w->has_detail, err);
+    w->has_detail = t->type == RB_JSON_OBJECT_BEGIN;
+    return rb_walk_object(w, t, detail_members, RB_ARRAY_LEN(detail_members), err);
 }
 
 static const struct member event_members[] = {
@@ -122,12 +115,12 @@ static bool is_link(const char *url)
     if (!rb_str_starts(url, "https://")) {
         return false;
     }
-    for (const char *p = url; *p != '\0'; p++) {
-        if ((unsigned char)*p <= ' ' || *p == '"' || *p == '<' || *p == '>' || *p == '\x7f') {
-            return false;
-        }
+    unsigned strangers = 0; /* without an early end, many bytes are looked at in one step */
+    for (size_t i = 0, len = strlen(url); i < len; i++) {
+        char c = url[i];
+        strangers |= (unsigned char)c <= ' ' || c == '"' || c == '<' || c == '>' || c == '\x7f';
     }
-    return true;
+    return strangers == 0;
 }
 
 static void fill_build(struct walk *w, struct rb_event *ev)
@@ -212,9 +205,11 @@ enum rb_code rb_codebuild_event_parse(struct rb_slice body, struct rb_arena *a,
     w.arena = a;
     w.build = (struct rb_build)RB_BUILD_INIT;
     w.ended.type = w.last_end.type = RB_JSON_NULL;
-    bool is_object = false;
-    enum rb_code rc =
-        rb_walk_object(&w, event_members, RB_ARRAY_LEN(event_members), &is_object, err);
+    struct rb_json_token first;
+    enum rb_code rc = rb_json_next(&w.reader, &first, err);
+    if (rc == RB_OK) {
+        rc = rb_walk_object(&w, &first, event_members, RB_ARRAY_LEN(event_members), err);
+    }
     if (rc == RB_OK) {
         rc = rb_json_finish(&w.reader, err);
     }

@@ -8,38 +8,43 @@
 
 #define JOINED_MAX_BYTES 8192 /* of the contexts, before the message is cut */
 
-static enum rb_code read_phase_type(struct walk *w, struct rb_err *err)
+static enum rb_code read_phase_type(struct walk *w, const struct rb_json_token *t,
+                                    struct rb_err *err)
 {
-    return rb_walk_token(w, &w->phase.type, err);
+    return rb_walk_token(w, t, &w->phase.type, err);
 }
 
-static enum rb_code read_phase_status(struct walk *w, struct rb_err *err)
+static enum rb_code read_phase_status(struct walk *w, const struct rb_json_token *t,
+                                      struct rb_err *err)
 {
-    return rb_walk_token(w, &w->phase.status, err);
+    return rb_walk_token(w, t, &w->phase.status, err);
 }
 
-static enum rb_code read_phase_start(struct walk *w, struct rb_err *err)
+static enum rb_code read_phase_start(struct walk *w, const struct rb_json_token *t,
+                                     struct rb_err *err)
 {
-    return rb_walk_token(w, &w->phase.start, err);
+    return rb_walk_token(w, t, &w->phase.start, err);
 }
 
-static enum rb_code read_phase_end(struct walk *w, struct rb_err *err)
+static enum rb_code read_phase_end(struct walk *w, const struct rb_json_token *t,
+                                   struct rb_err *err)
 {
-    return rb_walk_token(w, &w->phase.end, err);
+    return rb_walk_token(w, t, &w->phase.end, err);
 }
 
-static enum rb_code read_phase_context(struct walk *w, struct rb_err *err)
+static enum rb_code read_phase_context(struct walk *w, const struct rb_json_token *t,
+                                       struct rb_err *err)
 {
-    struct rb_json_token t;
-    enum rb_code rc = rb_json_next(&w->reader, &t, err);
-    if (rc != RB_OK || t.type != RB_JSON_ARRAY_BEGIN) {
-        return rc != RB_OK ? rc : rb_walk_drain(w, &t, err);
+    struct rb_json_token item;
+    enum rb_code rc = RB_OK;
+    if (t->type != RB_JSON_ARRAY_BEGIN) {
+        return rb_walk_drain(w, t, err);
     }
-    while ((rc = rb_json_next(&w->reader, &t, err)) == RB_OK && t.type != RB_JSON_ARRAY_END) {
-        if (t.type == RB_JSON_STRING && w->phase.n_contexts < CONTEXTS_MAX) {
-            w->phase.contexts[w->phase.n_contexts++] = t;
+    while ((rc = rb_json_next(&w->reader, &item, err)) == RB_OK && item.type != RB_JSON_ARRAY_END) {
+        if (item.type == RB_JSON_STRING && w->phase.n_contexts < CONTEXTS_MAX) {
+            w->phase.contexts[w->phase.n_contexts++] = item;
         }
-        rc = rb_walk_drain(w, &t, err);
+        rc = rb_walk_drain(w, &item, err);
         if (rc != RB_OK) {
             return rc;
         }
@@ -48,9 +53,9 @@ static enum rb_code read_phase_context(struct walk *w, struct rb_err *err)
 }
 
 static const struct member phase_members[] = {
-    VALUE("phase-type", read_phase_type),       VALUE("phase-status", read_phase_status),
-    VALUE("start-time", read_phase_start),      VALUE("end-time", read_phase_end),
-    VALUE("phase-context", read_phase_context),
+    VALUE("phase-context", read_phase_context), VALUE("start-time", read_phase_start),
+    VALUE("end-time", read_phase_end),          VALUE("phase-type", read_phase_type),
+    VALUE("phase-status", read_phase_status),
 };
 
 static bool is_noise(char c)
@@ -116,13 +121,14 @@ static enum rb_code join_contexts(struct walk *w, struct rb_err *err)
 }
 
 /* says - whether the string @t reads @text, however it is escaped. */
-static bool says(struct rb_json_token t, const char *text)
+static inline bool says(const struct rb_json_token *t, struct rb_slice text)
 {
-    if (!t.escaped) {
-        return rb_slice_eq(t.raw, text);
+    if (!t->escaped) {
+        return t->raw.len == text.len && memcmp(t->raw.ptr, text.ptr, text.len) == 0;
     }
-    t.type = RB_JSON_KEY;
-    return rb_json_key_is(&t, text);
+    struct rb_json_token key = *t;
+    key.type = RB_JSON_KEY;
+    return rb_json_key_is(&key, text.ptr);
 }
 
 /* keep_phase - the phase that failed first is the one the model knows. */
@@ -132,11 +138,11 @@ static enum rb_code keep_phase(struct walk *w, struct rb_err *err)
     if (rb_walk_is_string(&p->end)) {
         w->last_end = p->end;
     }
-    if (rb_walk_is_string(&p->type) && says(p->type, "COMPLETED")) {
+    if (rb_walk_is_string(&p->type) && says(&p->type, RB_SLICE_LIT("COMPLETED"))) {
         w->ended = p->start;
     }
     if (w->build.phase != NULL || !rb_walk_is_string(&p->status) || !rb_walk_is_string(&p->type) ||
-        says(p->status, "SUCCEEDED") || p->type.raw.len > TEXT_MAX_BYTES ||
+        says(&p->status, RB_SLICE_LIT("SUCCEEDED")) || p->type.raw.len > TEXT_MAX_BYTES ||
         p->status.raw.len > TEXT_MAX_BYTES) {
         return RB_OK;
     }
@@ -148,22 +154,20 @@ static enum rb_code keep_phase(struct walk *w, struct rb_err *err)
     return join_contexts(w, err);
 }
 
-enum rb_code rb_walk_phases(struct walk *w, struct rb_err *err)
+enum rb_code rb_walk_phases(struct walk *w, const struct rb_json_token *t, struct rb_err *err)
 {
-    struct rb_json_token t;
-    enum rb_code rc = rb_json_next(&w->reader, &t, err);
-    if (rc != RB_OK || t.type != RB_JSON_ARRAY_BEGIN) {
-        return rc != RB_OK ? rc : rb_walk_drain(w, &t, err);
+    struct rb_json_token item;
+    enum rb_code rc = RB_OK;
+    if (t->type != RB_JSON_ARRAY_BEGIN) {
+        return rb_walk_drain(w, t, err);
     }
-    while ((rc = rb_json_next(&w->reader, &t, err)) == RB_OK && t.type != RB_JSON_ARRAY_END) {
-        if (t.type == RB_JSON_OBJECT_BEGIN) {
-            w->phase.type.type = w->phase.status.type = RB_JSON_NULL;
-            w->phase.start.type = w->phase.end.type = RB_JSON_NULL;
-            w->phase.n_contexts = 0;
-            rc = rb_walk_open_object(w, phase_members, RB_ARRAY_LEN(phase_members), err);
-            rc = rc == RB_OK ? keep_phase(w, err) : rc;
-        } else {
-            rc = rb_walk_drain(w, &t, err);
+    while ((rc = rb_json_next(&w->reader, &item, err)) == RB_OK && item.type != RB_JSON_ARRAY_END) {
+        w->phase.type.type = w->phase.status.type = RB_JSON_NULL;
+        w->phase.start.type = w->phase.end.type = RB_JSON_NULL;
+        w->phase.n_contexts = 0;
+        rc = rb_walk_object(w, &item, phase_members, RB_ARRAY_LEN(phase_members), err);
+        if (rc == RB_OK && item.type == RB_JSON_OBJECT_BEGIN) {
+            rc = keep_phase(w, err);
         }
         if (rc != RB_OK) {
             return rc;

@@ -5,35 +5,18 @@
  */
 #include "codebuild_walk.h"
 
-enum rb_code rb_walk_drain(struct walk *w, const struct rb_json_token *t, struct rb_err *err)
-{
-    return rb_json_skip_rest(&w->reader, t, err);
-}
-
 enum rb_code rb_walk_exhausted(struct rb_err *err)
 {
     return rb_err_set(err, RB_E_NOMEM, "no memory for the texts of an event");
 }
 
-enum rb_code rb_walk_token(struct walk *w, struct rb_json_token *ret_t, struct rb_err *err)
+static enum rb_code read_text(struct walk *w, const struct member *m, const struct rb_json_token *t,
+                              struct rb_err *err)
 {
-    struct rb_json_token t;
-    enum rb_code rc = rb_json_next(&w->reader, &t, err);
-    if (rc != RB_OK) {
-        return rc;
+    if (t->type != RB_JSON_STRING || t->raw.len == 0 || t->raw.len > m->max) {
+        return rb_walk_drain(w, t, err);
     }
-    *ret_t = t.type == RB_JSON_STRING ? t : (struct rb_json_token){.type = RB_JSON_NULL};
-    return rb_walk_drain(w, &t, err);
-}
-
-static enum rb_code read_text(struct walk *w, const struct member *m, struct rb_err *err)
-{
-    struct rb_json_token t;
-    enum rb_code rc = rb_walk_token(w, &t, err);
-    if (rc != RB_OK || t.type != RB_JSON_STRING || t.raw.len == 0 || t.raw.len > m->max) {
-        return rc;
-    }
-    const char *text = rb_json_dup(&t, w->arena);
+    const char *text = rb_json_dup(t, w->arena);
     if (text == NULL) {
         return rb_walk_exhausted(err);
     }
@@ -41,49 +24,76 @@ static enum rb_code read_text(struct walk *w, const struct member *m, struct rb_
     return RB_OK;
 }
 
+static inline uint64_t word_at(const char *p)
+{
+    uint64_t word = 0;
+    memcpy(&word, p, sizeof(word));
+    return word;
+}
+
+/* same_name - two names of @n bytes; most take two words, which overlap. */
+static inline bool same_name(const char *a, const char *b, size_t n)
+{
+    if (n < 8 || n > 24) {
+        return memcmp(a, b, n) == 0;
+    }
+    uint64_t differ = (word_at(a) ^ word_at(b)) | (word_at(a + n - 8) ^ word_at(b + n - 8));
+    if (n > 16) {
+        differ |= word_at(a + 8) ^ word_at(b + 8);
+    }
+    return differ == 0;
+}
+
 /* is_named - the usual key has no escapes, and its length alone tells most names apart. */
-static bool is_named(const struct rb_json_token *key, const struct member *m)
+static inline bool is_named(const struct rb_json_token *key, const struct member *m)
 {
     if (key->escaped) {
         return rb_json_key_is(key, m->name);
     }
-    return key->raw.len == m->name_len && memcmp(key->raw.ptr, m->name, m->name_len) == 0;
+    return key->raw.len == m->name_len && same_name(key->raw.ptr, m->name, m->name_len);
 }
 
-static enum rb_code read_member(struct walk *w, const struct rb_json_token *key,
-                                const struct member *rows, size_t n, struct rb_err *err)
+/* find_row - the row of @key, tried from @from on; @n when there is none. */
+static inline size_t find_row(const struct rb_json_token *key, const struct member *rows, size_t n,
+                              size_t from)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = from; i < n; i++) {
         if (is_named(key, &rows[i])) {
-            return rows[i].read != NULL ? rows[i].read(w, err) : read_text(w, &rows[i], err);
+            return i;
         }
     }
-    return rb_json_skip(&w->reader, err);
+    for (size_t i = 0; i < from; i++) {
+        if (is_named(key, &rows[i])) {
+            return i;
+        }
+    }
+    return n;
 }
 
-enum rb_code rb_walk_open_object(struct walk *w, const struct member *rows, size_t n,
-                                 struct rb_err *err)
+enum rb_code rb_walk_object(struct walk *w, const struct rb_json_token *t,
+                            const struct member *rows, size_t n, struct rb_err *err)
 {
+    if (t->type != RB_JSON_OBJECT_BEGIN) {
+        return rb_walk_drain(w, t, err);
+    }
+    size_t next = 0;
     for (;;) {
-        struct rb_json_token t;
-        enum rb_code rc = rb_json_next(&w->reader, &t, err);
-        if (rc == RB_OK && t.type == RB_JSON_KEY) {
-            rc = read_member(w, &t, rows, n, err);
+        struct rb_json_token key;
+        struct rb_json_token value;
+        enum rb_code rc = rb_json_member(&w->reader, &key, &value, err);
+        if (rc != RB_OK || key.type == RB_JSON_OBJECT_END) {
+            return rc;
         }
-        if (rc != RB_OK || t.type == RB_JSON_OBJECT_END) {
+        size_t i = find_row(&key, rows, n, next);
+        if (i == n) {
+            rc = rb_walk_drain(w, &value, err);
+        } else {
+            next = i + 1;
+            rc = rows[i].read != NULL ? rows[i].read(w, &value, err)
+                                      : read_text(w, &rows[i], &value, err);
+        }
+        if (rc != RB_OK) {
             return rc;
         }
     }
-}
-
-enum rb_code rb_walk_object(struct walk *w, const struct member *rows, size_t n,
-                            bool *ret_is_object, struct rb_err *err)
-{
-    struct rb_json_token t;
-    enum rb_code rc = rb_json_next(&w->reader, &t, err);
-    if (rc != RB_OK) {
-        return rc;
-    }
-    *ret_is_object = t.type == RB_JSON_OBJECT_BEGIN;
-    return *ret_is_object ? rb_walk_open_object(w, rows, n, err) : rb_walk_drain(w, &t, err);
 }

@@ -30,13 +30,16 @@ struct walk {
     struct rb_json_token last_end;
 };
 
-/* One member: read by @read, or else a text of at most @max bytes that goes to @offset. */
+/* One member: read by @read, which is handed the first token of the value, or else a text of at
+ * most
+ * @max bytes that goes to @offset. Rows stand in the order in which AWS writes the members: the row
+ * behind the last hit is tried first. */
 struct member {
     const char *name;
     size_t name_len;
     size_t offset;
     size_t max;
-    enum rb_code (*read)(struct walk *w, struct rb_err *err);
+    enum rb_code (*read)(struct walk *w, const struct rb_json_token *t, struct rb_err *err);
 };
 
 #define TEXT(name, member, max)                                          \
@@ -48,19 +51,31 @@ struct member {
         name, sizeof(name) - 1, 0, 0, read \
     }
 
-/* rb_walk_drain - the rest of the container that @t opened; nothing for other tokens. */
-enum rb_code rb_walk_drain(struct walk *w, const struct rb_json_token *t, struct rb_err *err);
-/* rb_walk_token - one value; *ret_t is a string or is cleared. */
-enum rb_code rb_walk_token(struct walk *w, struct rb_json_token *ret_t, struct rb_err *err);
-/* rb_walk_open_object - the members behind a '{' that was read already. */
-enum rb_code rb_walk_open_object(struct walk *w, const struct member *rows, size_t n,
-                                 struct rb_err *err);
-/* rb_walk_object - one value; what is no object is skipped. */
-enum rb_code rb_walk_object(struct walk *w, const struct member *rows, size_t n,
-                            bool *ret_is_object, struct rb_err *err);
+/* rb_walk_drain - the rest of the value that @t begins; nothing for scalars. */
+static inline enum rb_code rb_walk_drain(struct walk *w, const struct rb_json_token *t,
+                                         struct rb_err *err)
+{
+    return t->type == RB_JSON_OBJECT_BEGIN || t->type == RB_JSON_ARRAY_BEGIN
+               ? rb_json_skip_rest(&w->reader, t, err)
+               : RB_OK;
+}
+/* rb_walk_token - *ret_t is the string @t or is cleared. */
+static inline enum rb_code rb_walk_token(struct walk *w, const struct rb_json_token *t,
+                                         struct rb_json_token *ret_t, struct rb_err *err)
+{
+    *ret_t = *t;
+    if (t->type == RB_JSON_STRING) {
+        return RB_OK;
+    }
+    ret_t->type = RB_JSON_NULL;
+    return rb_walk_drain(w, t, err);
+}
+/* rb_walk_object - the value that @t begins, by its members; what is no object is skipped. */
+enum rb_code rb_walk_object(struct walk *w, const struct rb_json_token *t,
+                            const struct member *rows, size_t n, struct rb_err *err);
 enum rb_code rb_walk_exhausted(struct rb_err *err);
 /* rb_walk_phases - the value of "phases": the first phase that failed, and when it all ended. */
-enum rb_code rb_walk_phases(struct walk *w, struct rb_err *err);
+enum rb_code rb_walk_phases(struct walk *w, const struct rb_json_token *t, struct rb_err *err);
 /* rb_walk_is_string - a string that is not empty. */
 static inline bool rb_walk_is_string(const struct rb_json_token *t)
 {

@@ -117,6 +117,10 @@ struct rb_store_ops {
  * and effect entries go with it.
  */
 
+/* A last sign of life older than this when the store is opened: the service may have been down, or
+ * an old backup put back, and nobody can tell which. Longer than a restart or an upgrade takes, so
+ * that those never cost a quarantine; a backup that is younger than this is not found out so. */
+#define RB_STORE_SILENCE_MS (15 * 60000)
 #define RB_STORE_DEADLINE_MS 2000   /* longest wait of a session */
 #define RB_CLAIM_MAX 128            /* tasks of one claim */
 #define RB_LEASE_MAX_MS 3600000     /* longest lease */

@@ -63,6 +63,8 @@ static const struct metric_family families[RB_METRIC_COUNT] = {
     [RB_M_REPORTS] =
         COUNTER("reports_total", "Reports by destination and result.", "destination", "result"),
     [RB_M_STORE_UP] = GAUGE("store_up", "1 while the store answers.", NULL),
+    [RB_M_STORE_SET_BACK] =
+        COUNTER("store_set_back_total", "Times the store was found to have lost writes.", NULL),
     [RB_M_STORE_BATCH_SIZE] =
         HISTOGRAM("store_batch_size", "Admissions in one store round trip.", batch_bounds, NULL),
     [RB_M_CONFIG_RELOAD_OK] = GAUGE("config_last_reload_successful",

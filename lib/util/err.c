@@ -32,6 +32,7 @@ static const struct {
     [RB_E_MISMATCH] = {"mismatch", false},
     [RB_E_FENCED] = {"fenced", false},
     [RB_E_FULL] = {"full", true},
+    [RB_E_NO_SPACE] = {"no_space", true},
     [RB_E_AMBIGUOUS] = {"ambiguous", false},
     [RB_E_BLOCKED] = {"blocked", false},
     [RB_E_GONE] = {"gone", false},

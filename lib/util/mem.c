@@ -14,8 +14,9 @@
 #include <retrybuild/cleanup.h>
 #include <retrybuild/mem.h>
 
-#define FIRST_CHUNK ((size_t)1024)
+#define FIRST_CHUNK ((size_t)992) /* with its head no more than malloc caches for each thread */
 #define LARGEST_CHUNK ((size_t)32768)
+#define KEPT_CHUNK ((size_t)4096) /* over a reset */
 #define ALIGN _Alignof(max_align_t)
 
 struct rb_arena_chunk {
@@ -52,15 +53,17 @@ void rb_arena_release(struct rb_arena *a)
 
 void rb_arena_reset(struct rb_arena *a)
 {
-    struct rb_arena_chunk *first = a->head;
-    while (first != NULL && first->next != NULL) {
-        first = first->next;
+    struct rb_arena_chunk *keep = a->head;
+    while (keep != NULL && keep->cap > KEPT_CHUNK) {
+        keep = keep->next;
     }
-    free_chunks(a->head, first);
-    if (first != NULL) {
-        first->used = 0;
+    free_chunks(a->head, keep);
+    if (keep != NULL) {
+        free_chunks(keep->next, NULL);
+        keep->next = NULL;
+        keep->used = 0;
     }
-    a->head = first;
+    a->head = keep;
     a->used_bytes = 0;
 }
 
@@ -84,28 +87,29 @@ static bool add_chunk(struct rb_arena *a, size_t need)
     return true;
 }
 
-void *rb_arena_alloc(struct rb_arena *a, size_t len)
+/* take - @len bytes with whatever stood there, at a multiple of @align, a power of two. */
+static void *take(struct rb_arena *a, size_t len, size_t align)
 {
-    if (len > a->max_bytes || a->max_bytes > SIZE_MAX / 2) {
+    if (len > a->max_bytes || a->max_bytes > SIZE_MAX / 2 || a->used_bytes > a->max_bytes - len) {
         return NULL;
     }
-    size_t need = (len + ALIGN - 1) / ALIGN * ALIGN;
-    if (need == 0) {
-        need = ALIGN; /* distinct addresses, as from malloc */
-    }
-    if (a->used_bytes > a->max_bytes - len) {
-        return NULL;
-    }
-    if (a->head == NULL || a->head->cap - a->head->used < need) {
+    size_t need = len == 0 ? 1 : len; /* distinct addresses, as from malloc */
+    size_t at = a->head == NULL ? 0 : (a->head->used + align - 1) & ~(align - 1);
+    if (a->head == NULL || at > a->head->cap || a->head->cap - at < need) {
         if (!add_chunk(a, need)) {
             return NULL;
         }
+        at = 0;
     }
-    void *p = a->head->data + a->head->used;
-    a->head->used += need;
+    a->head->used = at + need;
     a->used_bytes += len;
-    memset(p, 0, len);
-    return p;
+    return a->head->data + at;
+}
+
+void *rb_arena_alloc(struct rb_arena *a, size_t len)
+{
+    void *p = take(a, len, ALIGN);
+    return p == NULL ? NULL : memset(p, 0, len);
 }
 
 char *rb_arena_strndup(struct rb_arena *a, const char *s, size_t len)
@@ -113,9 +117,10 @@ char *rb_arena_strndup(struct rb_arena *a, const char *s, size_t len)
     if (s == NULL || len == SIZE_MAX) {
         return NULL;
     }
-    char *copy = rb_arena_alloc(a, len + 1);
+    char *copy = take(a, len + 1, 1);
     if (copy != NULL) {
         memcpy(copy, s, len);
+        copy[len] = '\0';
     }
     return copy;
 }
@@ -123,6 +128,30 @@ char *rb_arena_strndup(struct rb_arena *a, const char *s, size_t len)
 char *rb_arena_strdup(struct rb_arena *a, const char *s)
 {
     return s == NULL ? NULL : rb_arena_strndup(a, s, strlen(s));
+}
+
+char *rb_arena_join(struct rb_arena *a, const struct rb_slice *parts, size_t n)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].len > a->max_bytes - len) {
+            return NULL;
+        }
+        len += parts[i].len;
+    }
+    char *text = take(a, len + 1, 1);
+    if (text == NULL) {
+        return NULL;
+    }
+    char *p = text;
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].len > 0) {
+            memcpy(p, parts[i].ptr, parts[i].len);
+            p += parts[i].len;
+        }
+    }
+    *p = '\0';
+    return text;
 }
 
 char *rb_arena_printf(struct rb_arena *a, const char *fmt, ...)
@@ -136,7 +165,7 @@ char *rb_arena_printf(struct rb_arena *a, const char *fmt, ...)
     va_end(ap);
     char *text = NULL;
     if (n >= 0) {
-        text = rb_arena_alloc(a, (size_t)n + 1);
+        text = take(a, (size_t)n + 1, 1);
         if (text != NULL && (size_t)n < sizeof(small)) {
             memcpy(text, small, (size_t)n + 1);
         } else if (text != NULL) {

@@ -1,7 +1,8 @@
 /* random.c - numbers from the kernel through a small pool a thread, and ids made of them.
  *
  * The pool saves a system call a number. What was handed out is wiped, so that a later look at the
- * memory does not show earlier numbers.
+ * memory does not show earlier numbers. A child of fork would repeat them: nothing here forks and
+ * goes on without exec.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,8 +12,8 @@
 #include <retrybuild/cleanup.h>
 #include <retrybuild/random.h>
 
-#define POOL_NUMBERS 32
-#define MAX_DRAWS 64 /* of one rb_random_below; the chance to need more is below 2^-64 */
+#define POOL_NUMBERS 256 /* a delivery takes five; the call costs more than what it brings */
+#define MAX_DRAWS 64     /* of one rb_random_below; the chance to need more is below 2^-64 */
 
 static const char base32[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"; /* Crockford's, as ULIDs use */
 

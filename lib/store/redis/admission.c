@@ -11,22 +11,11 @@
 #define KEYS_FIXED 8
 #define ARGS_FIXED 11
 #define META_BYTES 16
-#define VALUE_BYTES (RKEY_RAW + 6) /* of an effect or delivery key: id, until when */
 
 bool ritem_init(struct ritem *it, struct rb_admission *a)
 {
     *it = (struct ritem){.a = a};
     return a->mode == RB_ADMIT_ENDED || rid_raw(a->retry->id, it->id);
-}
-
-static bool has_token(const struct rb_admission *a)
-{
-    return a->mode != RB_ADMIT_ENDED && a->token_key != NULL;
-}
-
-static bool has_delivery(const struct rb_admission *a)
-{
-    return a->mode != RB_ADMIT_ENDED && a->delivery_key != NULL;
 }
 
 /* ---- the first half ---- */
@@ -109,9 +98,9 @@ struct first_counts {
 static void count_first(struct first_counts *c, const struct ritem *it, bool far)
 {
     const struct rb_admission *a = it->a;
-    c->lookups += 1u + (has_token(a) ? 1u : 0u) + (has_delivery(a) ? 1u : 0u) +
+    c->lookups += 1u + (ritem_has_token(a) ? 1u : 0u) + (ritem_has_delivery(a) ? 1u : 0u) +
                   (looks_up_record(a) ? 1u : 0u);
-    c->args += 1u + (has_token(a) ? 1u : 0u) + (has_previous(a) ? 1u : 0u);
+    c->args += 1u + (ritem_has_token(a) ? 1u : 0u) + (has_previous(a) ? 1u : 0u);
     if (a->mode != RB_ADMIT_ENDED) {
         c->lookups += 1;
         c->keys += 1u + (a->n_reports > 0 ? 3u : 0u);
@@ -123,10 +112,10 @@ static void count_first(struct first_counts *c, const struct ritem *it, bool far
 static void put_lookups(struct rb_buf *out, const struct ritem *it)
 {
     const struct rb_admission *a = it->a;
-    if (has_token(a)) {
+    if (ritem_has_token(a)) {
         rcmd_hex_key(out, 't', a->token_key);
     }
-    if (has_delivery(a)) {
+    if (ritem_has_delivery(a)) {
         rcmd_hex_key(out, 'd', a->delivery_key);
     }
     if (a->mode != RB_ADMIT_ENDED) {
@@ -162,8 +151,8 @@ static void put_metas(struct rb_buf *out, struct ritem *const *items, unsigned n
         const struct rb_admission *a = items[i]->a;
         uint8_t *m = metas + (size_t)i * META_BYTES;
         m[0] = (uint8_t)a->mode;
-        m[1] = has_token(a);
-        m[2] = has_delivery(a);
+        m[1] = ritem_has_token(a);
+        m[2] = ritem_has_delivery(a);
         m[3] = has_previous(a);
         m[4] = looks_up_record(a);
         if (a->mode != RB_ADMIT_ENDED) {
@@ -235,7 +224,7 @@ static void put_effect(const struct redis_store *s, struct rb_buf *out, const st
                        int64_t now_ms)
 {
     const struct rb_admission *a = it->a;
-    uint8_t value[VALUE_BYTES];
+    uint8_t value[RVALUE_BYTES];
     if (a->mode == RB_ADMIT_ENDED) {
         rcmd_arg(out, it->id, RKEY_RAW);
         return;
@@ -255,9 +244,11 @@ static enum rb_code put_args(const struct redis_store *s, struct rb_buf *out,
         (void)rid_raw(a->retry->previous, raw);
         rcmd_arg(out, raw, RKEY_RAW);
     }
-    if (has_token(a)) {
-        rkey_raw(a->token_fingerprint, raw);
-        rcmd_arg(out, raw, RKEY_RAW);
+    if (ritem_has_token(a)) {
+        uint8_t tail[6 + RKEY_RAW];
+        rput48(tail, now_ms + rtoken_ttl_ms(s, a));
+        rkey_raw(a->token_fingerprint, tail + 6);
+        rcmd_arg(out, tail, sizeof(tail));
     }
     return a->mode == RB_ADMIT_ENDED ? RB_OK : put_record(out, scratch, it, far, err);
 }
@@ -290,7 +281,11 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
     }
     uint8_t until[6] = {0};
     rcmd_int(out, now_ms);
-    rcmd_int(out, s->max_waiting > 0 ? s->max_waiting : INT64_C(1) << 50);
+    if (s->max_waiting > 0) {
+        rcmd_int(out, s->max_waiting);
+    } else {
+        rcmd_str(out, "");
+    }
     rcmd_str(out, RKEY_CHANNEL);
     rcmd_int(out, rdelivery_ttl_ms(s));
     rput48(until, now_ms + rdelivery_ttl_ms(s));
@@ -350,93 +345,13 @@ static enum rb_code receive_first(const redisReply *r, struct ritem *const *item
     return RB_OK;
 }
 
-/* ---- the second half ---- */
-
-static size_t n_remembered(const struct ritem *it)
-{
-    return it->what == 'D' ? (has_token(it->a) ? 1u : 0u) + (has_delivery(it->a) ? 1u : 0u) : 0u;
-}
-
-static void put_second(const struct redis_store *s, struct rb_buf *out, struct rb_buf *scratch,
-                       const struct ritem *it, int64_t now_ms)
-{
-    const struct rb_admission *a = it->a;
-    bool duplicate = it->what == 'D';
-    const uint8_t meta[2] = {(uint8_t)it->what, (uint8_t)n_remembered(it)};
-    rcmd_arg(out, meta, sizeof(meta));
-    rcmd_arg(out, it->found, RKEY_RAW);
-    rb_buf_clear(scratch);
-    if (duplicate && a->delivery != NULL) {
-        rput_deliveries(scratch, a->delivery);
-    }
-    rcmd_arg(out, rb_buf_str(scratch), scratch->len);
-    uint8_t value[VALUE_BYTES + RKEY_RAW];
-    memcpy(value, it->found, RKEY_RAW);
-    rput48(value + RKEY_RAW, now_ms + rdelivery_ttl_ms(s));
-    if (duplicate && has_token(a)) {
-        rkey_raw(a->token_fingerprint, value + VALUE_BYTES);
-        rcmd_arg(out, value, sizeof(value));
-    }
-    if (duplicate && has_delivery(a)) {
-        rcmd_arg(out, value, VALUE_BYTES);
-    }
-}
-
-static void send_second(const struct redis_store *s, struct rb_buf *out, struct rb_buf *scratch,
-                        struct ritem *const *items, unsigned n, int64_t now_ms)
-{
-    size_t keys = 1;
-    size_t args = 4;
-    for (unsigned i = 0; i < n; i++) {
-        keys += 2 + n_remembered(items[i]);
-        args += 3 + n_remembered(items[i]);
-    }
-    rscript_begin(out, RSCRIPT_REPEAT, keys, args);
-    rcmd_key(out, 'z', "", 0);
-    for (unsigned i = 0; i < n; i++) {
-        rcmd_key(out, 'r', items[i]->found, RKEY_RAW);
-        rcmd_key(out, 'l', items[i]->found, RKEY_RAW);
-        if (items[i]->what == 'D' && has_token(items[i]->a)) {
-            rcmd_hex_key(out, 't', items[i]->a->token_key);
-        }
-        if (items[i]->what == 'D' && has_delivery(items[i]->a)) {
-            rcmd_hex_key(out, 'd', items[i]->a->delivery_key);
-        }
-    }
-    rcmd_int(out, now_ms);
-    rcmd_str(out, RKEY_CHANNEL);
-    rcmd_int(out, rdelivery_ttl_ms(s));
-    rcmd_int(out, n);
-    for (unsigned i = 0; i < n; i++) {
-        put_second(s, out, scratch, items[i], now_ms);
-    }
-}
-
-static enum rb_code receive_second(const redisReply *r, struct ritem *const *items, unsigned n,
-                                   struct rb_err *err)
-{
-    if (r->type != REDIS_REPLY_STRING || r->len != n) {
-        return rses_odd(err);
-    }
-    for (unsigned i = 0; i < n; i++) {
-        struct ritem *it = items[i];
-        uint8_t state = (uint8_t)r->str[i];
-        it->stage = RITEM_DONE;
-        it->rc = RB_OK;
-        it->result = it->what == 'D' ? RB_ADMIT_DUPLICATE : RB_ADMIT_CHILD;
-        /* A key may outlive its retry by the span of the trim; then it counts as long ended. */
-        it->state = state < RB_STATE_COUNT ? (enum rb_state)state : RB_STATE_DEAD;
-    }
-    return RB_OK;
-}
-
 enum rb_code ritems_send(const struct redis_store *s, struct rb_buf *out, struct rb_buf *scratch,
                          struct ritem *const *items, unsigned n, int64_t now_ms, struct rb_err *err)
 {
     if (items[0]->stage == RITEM_FIRST) {
         return send_first(s, out, scratch, items, n, now_ms, err);
     }
-    send_second(s, out, scratch, items, n, now_ms);
+    ritems_send_second(s, out, scratch, items, n, now_ms);
     return RB_OK;
 }
 
@@ -447,7 +362,7 @@ enum rb_code ritems_receive(const redisReply *r, struct ritem *const *items, uns
         return rreply_error(r, err);
     }
     return items[0]->stage == RITEM_FIRST ? receive_first(r, items, n, err)
-                                          : receive_second(r, items, n, err);
+                                          : ritems_receive_second(r, items, n, err);
 }
 
 enum rb_code ritem_check(const struct ritem *it, struct rb_buf *scratch, struct rb_err *err)

@@ -8,51 +8,25 @@
  * garbage) completes everything with its code and closes the connection: a late answer can never be
  * read as the next one's. While the server is away rb_admitter_add refuses at once.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include <retrybuild/cleanup.h>
 #include <retrybuild/counters.h>
 
-#include "store_redis.h"
+#include "batch.h"
 
-struct call { /* one EVALSHA of the batch */
-    unsigned first, n;
-};
-#define MAX_CALLS (RB_ADMIT_BATCH_MAX / RCHUNK + 3)
 #define MAX_BATCHES 3
 #define EARLY_LEAST \
     16 /* items of an early batch: a quarter of what is usually here, within these */
 #define EARLY_MOST RCHUNK
-
-enum batch_state {
-    BATCH_FREE,
-    BATCH_SENT,
-    BATCH_FORGOTTEN /* the server lacked our scripts: to be sent again */
-};
-
-struct batch {
-    enum batch_state state;
-    struct ritem items[RB_ADMIT_BATCH_MAX];
-    unsigned n;
-    struct ritem *order[RB_ADMIT_BATCH_MAX];
-    struct call calls[MAX_CALLS];
-    unsigned n_calls, n_answered;
-    bool waits, forgotten, repeated, confirmed;
-    int64_t deadline_ms; /* boot clock */
-};
 
 struct redis_admitter {
     struct rb_admitter base;
     struct redis_store *store;
     struct rconn conn;
     uint64_t generation;
-    int epoll_fd;
-    void *tag;
-    int known_fd; /* registered with epoll; -1 = none */
-    uint32_t known_events;
+    struct rwatch watch;
     bool has_failed;    /* since the last time it was ready */
     enum rb_code early; /* why an early sending failed; the next pump deals with it */
     unsigned failures;
@@ -62,8 +36,8 @@ struct redis_admitter {
     unsigned first_waiting, n_waiting;
     struct ritem second[MAX_BATCHES * RB_ADMIT_BATCH_MAX]; /* wait for their second half */
     unsigned n_second;
-    struct batch batches[MAX_BATCHES];
-    struct batch *sent[MAX_BATCHES]; /* in the order of their answers */
+    struct rbatch batches[MAX_BATCHES];
+    struct rbatch *sent[MAX_BATCHES]; /* in the order of their answers */
     unsigned n_sent;
     unsigned usual; /* how many items are here at busy moments; falls slowly */
     unsigned reload_left;
@@ -74,37 +48,6 @@ struct redis_admitter {
 static struct redis_admitter *self(struct rb_admitter *adm)
 {
     return (struct redis_admitter *)adm;
-}
-
-/* ---- epoll ---- */
-
-static void forget_fd(struct redis_admitter *m)
-{
-    if (m->known_fd >= 0) {
-        (void)epoll_ctl(m->epoll_fd, EPOLL_CTL_DEL, m->known_fd, NULL);
-        m->known_fd = -1;
-    }
-}
-
-static void register_fd(struct redis_admitter *m)
-{
-    if (m->conn.state == RCONN_CLOSED) {
-        return;
-    }
-    short wanted = rconn_events(&m->conn);
-    uint32_t events = ((wanted & POLLIN) != 0 ? (uint32_t)EPOLLIN : 0u) |
-                      ((wanted & POLLOUT) != 0 ? (uint32_t)EPOLLOUT : 0u);
-    struct epoll_event e = {.events = events, .data = {.ptr = m->tag}};
-    if (m->known_fd != m->conn.fd) {
-        /* The connection went on to another address; the old descriptor left epoll by closing. */
-        if (epoll_ctl(m->epoll_fd, EPOLL_CTL_ADD, m->conn.fd, &e) == 0 || errno == EEXIST) {
-            m->known_fd = m->conn.fd;
-            m->known_events = events;
-        }
-    } else if (m->known_events != events &&
-               epoll_ctl(m->epoll_fd, EPOLL_CTL_MOD, m->conn.fd, &e) == 0) {
-        m->known_events = events;
-    }
 }
 
 /* ---- completion and failure ---- */
@@ -129,10 +72,10 @@ static struct ritem take_waiting(struct redis_admitter *m)
     return it;
 }
 
-static void complete_batch(struct redis_admitter *m, struct batch *b, enum rb_code rc)
+static void complete_batch(struct redis_admitter *m, struct rbatch *b, enum rb_code rc)
 {
-    unsigned n = b->state == BATCH_FREE ? 0 : b->n;
-    b->state = BATCH_FREE;
+    unsigned n = b->state == RBATCH_FREE ? 0 : b->n;
+    b->state = RBATCH_FREE;
     for (unsigned i = 0; i < n; i++) {
         complete_with(m, &b->items[i], rc);
     }
@@ -164,19 +107,19 @@ static void complete_all(struct redis_admitter *m, enum rb_code rc)
 
 static void broken(struct redis_admitter *m, enum rb_code rc)
 {
-    forget_fd(m);
+    rwatch_end(&m->watch);
     rconn_close(&m->conn);
     m->has_failed = true;
     m->early = RB_OK;
     m->open_at_ms = rb_boot_ms(m->store->clock) + rbackoff_ms(m->failures);
     m->failures++;
     rkeeper_doubt(m->store);
-    complete_all(m, rc == RB_E_TIMEOUT || rc == RB_E_FULL ? rc : RB_E_UNAVAIL);
+    complete_all(m, rc == RB_E_TIMEOUT || rc == RB_E_NO_SPACE ? rc : RB_E_UNAVAIL);
 }
 
 /* ---- a batch ---- */
 
-static void gather(struct redis_admitter *m, struct batch *b)
+static void gather(struct redis_admitter *m, struct rbatch *b)
 {
     b->n = 0;
     while (b->n < RB_ADMIT_BATCH_MAX && m->n_second > 0) {
@@ -187,79 +130,17 @@ static void gather(struct redis_admitter *m, struct batch *b)
     }
 }
 
-/* Put the items in order of sending, and cut them into calls. */
-static void plan(struct batch *b)
+static enum rb_code send_batch(struct redis_admitter *m, struct rbatch *b, int64_t now_ms,
+                               struct rb_err *err)
 {
-    unsigned at = 0;
-    b->n_calls = 0;
-    b->n_answered = 0;
-    for (int stage = RITEM_SECOND; stage >= RITEM_FIRST; stage--) {
-        unsigned from = at;
-        for (unsigned i = 0; i < b->n; i++) {
-            if (b->items[i].stage == (enum ritem_stage)stage) {
-                b->order[at++] = &b->items[i];
-            }
-        }
-        for (; from < at; from += b->calls[b->n_calls - 1].n) {
-            b->calls[b->n_calls++] =
-                (struct call){.first = from, .n = at - from < RCHUNK ? at - from : RCHUNK};
-        }
-    }
-}
-
-/* An item that cannot be encoded would fail everybody's batch: it becomes one that is done. */
-static void drop_bad(struct redis_admitter *m, struct batch *b)
-{
-    for (unsigned i = 0; i < b->n; i++) {
-        enum rb_code rc = ritem_check(&b->items[i], &m->scratch, NULL);
-        if (rc != RB_OK) {
-            b->items[i].rc = rc;
-            b->items[i].stage = RITEM_DONE;
-        }
-    }
-}
-
-static enum rb_code put_calls(struct redis_admitter *m, struct batch *b, int64_t now_ms,
-                              struct rb_err *err)
-{
-    size_t before = m->conn.out.len;
-    enum rb_code rc = RB_OK;
-    plan(b);
-    for (unsigned i = 0; i < b->n_calls && rc == RB_OK; i++) {
-        rc = ritems_send(m->store, &m->conn.out, &m->scratch, b->order + b->calls[i].first,
-                         b->calls[i].n, now_ms, err);
-    }
-    if (rc != RB_OK) {
-        rb_buf_truncate(&m->conn.out, before); /* nothing of it has been sent */
+    enum rb_code rc = rbatch_send(b, m->store, &m->conn.out, &m->scratch, now_ms, err);
+    if (rc == RB_OK) {
+        m->sent[m->n_sent++] = b;
     }
     return rc;
 }
 
-static enum rb_code send_batch(struct redis_admitter *m, struct batch *b, int64_t now_ms,
-                               struct rb_err *err)
-{
-    enum rb_code rc = put_calls(m, b, now_ms, err);
-    if (rc != RB_OK) {
-        drop_bad(m, b);
-        rc = put_calls(m, b, now_ms, err);
-    }
-    if (rc != RB_OK) {
-        return rc;
-    }
-    /* A batch of which nothing is left to send is answered too, so that its items end in turn. */
-    b->waits = atomic_load(&m->store->replicas) > 0 || b->n_calls == 0;
-    b->confirmed = !b->waits;
-    if (b->waits) {
-        rcmd_words(&m->conn.out, "WAIT", b->n_calls == 0 ? "0" : RWAIT_REPLICAS, RWAIT_MS,
-                   (const char *)NULL);
-    }
-    b->state = BATCH_SENT;
-    b->forgotten = false;
-    m->sent[m->n_sent++] = b;
-    return RB_OK;
-}
-
-static struct batch *find_batch(struct redis_admitter *m, enum batch_state state)
+static struct rbatch *find_batch(struct redis_admitter *m, enum rbatch_state state)
 {
     for (unsigned i = 0; i < MAX_BATCHES; i++) {
         if (m->batches[i].state == state) {
@@ -272,7 +153,7 @@ static struct batch *find_batch(struct redis_admitter *m, enum batch_state state
 static bool may_start(struct redis_admitter *m)
 {
     return m->conn.state == RCONN_READY && m->reload_left == 0 &&
-           find_batch(m, BATCH_FORGOTTEN) == NULL && m->n_sent < MAX_BATCHES;
+           find_batch(m, RBATCH_FORGOTTEN) == NULL && m->n_sent < MAX_BATCHES;
 }
 
 static enum rb_code start_batch(struct redis_admitter *m, int64_t now_ms, unsigned at_least)
@@ -280,7 +161,7 @@ static enum rb_code start_batch(struct redis_admitter *m, int64_t now_ms, unsign
     if (!may_start(m) || m->n_waiting + m->n_second < at_least) {
         return RB_OK;
     }
-    struct batch *b = find_batch(m, BATCH_FREE);
+    struct rbatch *b = find_batch(m, RBATCH_FREE);
     struct rb_err err;
     gather(m, b);
     rb_metric_observe(m->batch_size, b->n);
@@ -288,7 +169,7 @@ static enum rb_code start_batch(struct redis_admitter *m, int64_t now_ms, unsign
     m->usual = here > m->usual ? here : m->usual - m->usual / 16;
     b->repeated = false;
     b->deadline_ms = rb_boot_ms(m->store->clock) + RDEADLINE_MS;
-    b->state = BATCH_FORGOTTEN; /* until it is sent, so that its items are never lost */
+    b->state = RBATCH_FORGOTTEN; /* until it is sent, so that its items are never lost */
     return send_batch(m, b, now_ms, &err) == RB_OK ? RB_OK : RB_E_UNAVAIL;
 }
 
@@ -299,14 +180,14 @@ static unsigned enough(const struct redis_admitter *m)
 }
 
 /* The last answer of @b has come: tell the outcomes, keep what needs its second half. */
-static enum rb_code end_batch(struct redis_admitter *m, struct batch *b, struct rb_err *err)
+static enum rb_code end_batch(struct redis_admitter *m, struct rbatch *b, struct rb_err *err)
 {
     if (b->forgotten && b->repeated) {
         return rb_err_set(err, RB_E_UNAVAIL, "the server forgets our scripts");
     }
     if (b->forgotten) {
         b->repeated = true;
-        b->state = BATCH_FORGOTTEN;
+        b->state = RBATCH_FORGOTTEN;
     } else if (!b->confirmed) {
         return rb_err_set(err, RB_E_UNAVAIL, "no replica has confirmed the batch in time");
     } else {
@@ -321,13 +202,13 @@ static enum rb_code end_batch(struct redis_admitter *m, struct batch *b, struct 
         b->n = n_done;
     }
     memmove(m->sent, m->sent + 1, --m->n_sent * sizeof(m->sent[0]));
-    if (b->state == BATCH_SENT) {
+    if (b->state == RBATCH_SENT) {
         for (unsigned i = 0; i < b->n; i++) {
             complete(m, &b->items[i]);
         }
-        b->state = BATCH_FREE;
+        b->state = RBATCH_FREE;
     }
-    if (m->n_sent == 0 && find_batch(m, BATCH_FORGOTTEN) != NULL) {
+    if (m->n_sent == 0 && find_batch(m, RBATCH_FORGOTTEN) != NULL) {
         m->reload_left = RSCRIPT_COUNT;
         m->deadline_ms = rb_boot_ms(m->store->clock) + RDEADLINE_MS;
         rscripts_send_load(&m->conn.out);
@@ -343,8 +224,8 @@ static enum rb_code take_loaded(struct redis_admitter *m, const redisReply *r, i
     if (rc != RB_OK || --m->reload_left > 0) {
         return rc;
     }
-    struct batch *b = find_batch(m, BATCH_FORGOTTEN);
-    for (; b != NULL && rc == RB_OK; b = find_batch(m, BATCH_FORGOTTEN)) {
+    struct rbatch *b = find_batch(m, RBATCH_FORGOTTEN);
+    for (; b != NULL && rc == RB_OK; b = find_batch(m, RBATCH_FORGOTTEN)) {
         rc = send_batch(m, b, now_ms, err);
     }
     return rc;
@@ -359,22 +240,10 @@ static enum rb_code take_answer(struct redis_admitter *m, const redisReply *r, i
     if (m->n_sent == 0) {
         return rb_err_set(err, RB_E_UNAVAIL, "Redis said something that nobody asked");
     }
-    struct batch *b = m->sent[0];
-    unsigned at = b->n_answered++;
-    if (at < b->n_calls) {
-        const struct call *c = &b->calls[at];
-        if (rreply_is_noscript(r)) {
-            b->forgotten = true;
-        } else {
-            enum rb_code rc = ritems_receive(r, b->order + c->first, c->n, err);
-            if (rc != RB_OK) {
-                return rc;
-            }
-        }
-    } else {
-        b->confirmed = r->type == REDIS_REPLY_INTEGER && (r->integer >= 1 || b->n_calls == 0);
-    }
-    return b->n_answered == b->n_calls + (b->waits ? 1 : 0) ? end_batch(m, b, err) : RB_OK;
+    struct rbatch *b = m->sent[0];
+    bool last = false;
+    enum rb_code rc = rbatch_answer(b, r, &last, err);
+    return rc == RB_OK && last ? end_batch(m, b, err) : rc;
 }
 
 static enum rb_code take_answers(struct redis_admitter *m, int64_t now_ms, struct rb_err *err)
@@ -453,7 +322,7 @@ void redis_admitter_pump(struct rb_admitter *adm, int64_t now_ms)
     }
     /* With work at hand and nothing under way there is nothing to read: save the call. */
     bool only_send = m->conn.state == RCONN_READY && m->n_sent == 0 && m->n_waiting > 0;
-    enum rb_code rc = m->early;
+    enum rb_code rc = atomic_load(&m->store->barred) ? RB_E_UNAVAIL : m->early;
     if (rc == RB_OK && !only_send) {
         rc = advance(m, now_ms, &err);
     }
@@ -470,7 +339,7 @@ void redis_admitter_pump(struct rb_admitter *adm, int64_t now_ms)
         broken(m, rc);
         return;
     }
-    register_fd(m);
+    rwatch_update(&m->watch, &m->conn);
 }
 
 int redis_admitter_timeout_ms(const struct rb_admitter *adm)
@@ -495,7 +364,7 @@ unsigned redis_admitter_in_flight(const struct rb_admitter *adm)
     const struct redis_admitter *m = (const struct redis_admitter *)adm;
     unsigned n = m->n_waiting + m->n_second;
     for (unsigned i = 0; i < MAX_BATCHES; i++) {
-        n += m->batches[i].state == BATCH_FREE ? 0 : m->batches[i].n;
+        n += m->batches[i].state == RBATCH_FREE ? 0 : m->batches[i].n;
     }
     return n;
 }
@@ -512,15 +381,15 @@ static void send_early(struct redis_admitter *m)
     if (m->early == RB_OK) {
         m->early = rconn_flush(&m->conn, &err);
     }
-    register_fd(m);
+    rwatch_update(&m->watch, &m->conn);
 }
 
 enum rb_code redis_admitter_add(struct rb_admitter *adm, struct rb_admission *a, struct rb_err *err)
 {
     struct redis_admitter *m = self(adm);
     struct ritem it;
-    if (m->has_failed) {
-        return rb_err_set(err, RB_E_UNAVAIL, "Redis is away");
+    if (m->has_failed || atomic_load(&m->store->barred)) {
+        return rstore_away(m->store, err);
     }
     if (!ritem_init(&it, a)) {
         return rb_err_set(err, RB_E_INVALID, "admission: '%.40s' is no id", a->retry->id);
@@ -541,9 +410,7 @@ enum rb_code redis_admitter_open(struct rb_store *s, int epoll_fd, void *tag,
         return rb_err_set(err, RB_E_NOMEM, "no memory for an admitter");
     }
     m->store = rstore(s);
-    m->epoll_fd = epoll_fd;
-    m->tag = tag;
-    m->known_fd = -1;
+    m->watch = (struct rwatch){.epoll_fd = epoll_fd, .tag = tag, .fd = -1};
     rconn_init(&m->conn, RCONN_COMMANDS, &m->store->target, m->store->tls, m->store->clock);
     rb_buf_init(&m->scratch, RCMD_MAX_BYTES);
     m->batch_size = rb_metric_cell(RB_M_STORE_BATCH_SIZE, NULL, NULL);
@@ -551,7 +418,7 @@ enum rb_code redis_admitter_open(struct rb_store *s, int epoll_fd, void *tag,
     if (rkeeper_addresses(m->store, 0, &a, &m->generation, NULL) == RB_OK &&
         rconn_open(&m->conn, &a, NULL) == RB_OK) {
         m->deadline_ms = rb_boot_ms(m->store->clock) + RDEADLINE_MS;
-        register_fd(m);
+        rwatch_update(&m->watch, &m->conn);
     } else {
         m->has_failed = true;
     }
@@ -563,7 +430,7 @@ void redis_admitter_close(struct rb_admitter *adm)
 {
     struct redis_admitter *m = self(adm);
     m->has_failed = true; /* nothing is taken any more */
-    forget_fd(m);
+    rwatch_end(&m->watch);
     rconn_release(&m->conn);
     complete_all(m, RB_E_CLOSED);
     rb_buf_release(&m->scratch);

@@ -78,11 +78,12 @@ static enum rb_code promote(struct redis_session *ses, int64_t slot_ms, struct r
         memcpy(entries[n++], list->element[i]->str, RSLOT_ENTRY_BYTES);
     }
     rses_next(ses);
-    rscript_begin(&ses->cmd, RSCRIPT_PROMOTE, 4 + n, 3);
+    rscript_begin(&ses->cmd, RSCRIPT_PROMOTE, 5 + n, 3);
     rcmd_key(&ses->cmd, 'g', "", 0);
     rcmd_key(&ses->cmd, 'f', "", 0);
     rcalendar_key(&ses->cmd, slot_ms);
     rcmd_key(&ses->cmd, 'z', "", 0);
+    rcmd_key(&ses->cmd, 'k', "", 0);
     for (unsigned i = 0; i < n; i++) {
         rcmd_key(&ses->cmd, 'r', entries[i] + 6, RKEY_RAW);
     }

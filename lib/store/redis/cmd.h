@@ -7,8 +7,8 @@
  *   t<key> tokens    h<chain> report queues of a chain
  *   z tasks          s states                   a created, newest last
  *   g calendar       b<start> slots             f how many are in the calendar
- *   k how many are scheduled                    j projects seen        o outbox
- *   x paused         E epoch
+ *   k how many are scheduled but not in the calendar   j projects seen        o outbox
+ *   x paused         E epoch                    B beats of the processes
  * Threads: a buffer belongs to its user. Blocks: never.
  */
 #ifndef RB_REDIS_CMD_H

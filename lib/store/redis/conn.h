@@ -33,6 +33,7 @@ struct rinfo { /* what INFO said */
     unsigned replicas;
     char id[RINFO_ID_BYTES];   /* master_replid */
     char from[RINFO_ID_BYTES]; /* master_replid2; "" when all zeros */
+    char policy[24];           /* maxmemory-policy, when it is one that deletes; else "" */
 };
 
 struct rconn {
@@ -80,7 +81,10 @@ bool rconn_stale(struct rconn *c);
 /* greeting.c */
 void rgreet_send(struct rconn *c);
 enum rb_code rgreet_reply(struct rconn *c, const redisReply *r, struct rb_err *err);
-/* rinfo_read - take what we need of an INFO reply, and refuse a server that must not be used. */
+/* rinfo_read - take what we need of an INFO reply, and refuse a server that must not be used. One
+ * that may evict is refused by rinfo_check, so that the keeper can tell it from one that is away.
+ */
+enum rb_code rinfo_check(const struct rinfo *info, struct rb_err *err);
 enum rb_code rinfo_read(const redisReply *r, struct rinfo *ret_info, struct rb_err *err);
 void rscripts_send_load(struct rb_buf *out); /* one SCRIPT LOAD a script */
 
@@ -93,5 +97,16 @@ enum rb_code rtls_handshake(struct rconn *c, bool *ret_done, struct rb_err *err)
 enum rb_code rtls_read(struct rconn *c, char *data, size_t len, size_t *ret_n, struct rb_err *err);
 enum rb_code rtls_write(struct rconn *c, const char *data, size_t len, size_t *ret_n,
                         struct rb_err *err);
+
+/* ---- a connection in the epoll set of somebody's loop (watch.c) ---- */
+struct rwatch {
+    int epoll_fd;
+    void *tag;       /* data.ptr of its events */
+    int fd;          /* registered; -1 = none */
+    uint32_t events; /* registered for */
+};
+/* rwatch_update - after every step: the descriptor and the events that the connection has now. */
+void rwatch_update(struct rwatch *w, const struct rconn *c);
+void rwatch_end(struct rwatch *w);
 
 #endif

@@ -70,6 +70,12 @@ static enum greeting greeting_of(const struct rconn *c)
     return at == 0 ? GREET_NAME : at == 1 ? GREET_INFO : GREET_SCRIPTS;
 }
 
+static enum rb_code read_and_check(const redisReply *r, struct rinfo *ret_info, struct rb_err *err)
+{
+    enum rb_code rc = rinfo_read(r, ret_info, err);
+    return rc == RB_OK ? rinfo_check(ret_info, err) : rc;
+}
+
 enum rb_code rgreet_reply(struct rconn *c, const redisReply *r, struct rb_err *err)
 {
     switch (greeting_of(c)) {
@@ -78,14 +84,14 @@ enum rb_code rgreet_reply(struct rconn *c, const redisReply *r, struct rb_err *e
                    ? rreply_error(r, err)
                    : RB_OK;
     case GREET_INFO:
-        return rinfo_read(r, &c->info, err);
+        return read_and_check(r, &c->info, err);
     case GREET_SCRIPTS:
     case GREET_AUTH:
     case GREET_SELECT:
     default:
         if (rreply_is(r, REDIS_REPLY_ERROR)) {
             enum rb_code rc = rreply_error(r, err);
-            return rc == RB_E_INTERNAL || rc == RB_E_FULL ? RB_E_UNAVAIL : rc;
+            return rc == RB_E_INTERNAL || rc == RB_E_NO_SPACE ? RB_E_UNAVAIL : rc;
         }
         return RB_OK;
     }
@@ -116,17 +122,23 @@ static enum rb_code judge(const char *text, struct rb_err *err)
     if (field(text, "role", value, sizeof(value)) && !rb_str_eq(value, "master")) {
         return rb_err_set(err, RB_E_UNAVAIL, "the server is a replica, not the primary");
     }
-    if (field(text, "maxmemory_policy", value, sizeof(value)) && !rb_str_eq(value, "noeviction")) {
-        return rb_err_set(err, RB_E_UNAVAIL,
-                          "maxmemory-policy is %s: it would delete records that were accepted; set "
-                          "it to noeviction",
-                          value);
-    }
     if (field(text, "redis_version", value, sizeof(value)) && value[1] == '.' && value[0] < '7') {
         return rb_err_set(err, RB_E_UNAVAIL, "Redis %s is too old: 7.0 or later is needed", value);
     }
     if (field(text, "cluster_enabled", value, sizeof(value)) && rb_str_eq(value, "1")) {
         return rb_err_set(err, RB_E_UNAVAIL, "the server is part of a cluster");
+    }
+    return RB_OK;
+}
+
+enum rb_code rinfo_check(const struct rinfo *info, struct rb_err *err)
+{
+    if (info->policy[0] != '\0') {
+        return rb_err_set(err, RB_E_UNAVAIL,
+                          "maxmemory-policy is %s: it would delete records that were accepted; set "
+                          "it to noeviction (CONFIG SET maxmemory-policy noeviction, and in "
+                          "redis.conf)",
+                          info->policy);
     }
     return RB_OK;
 }
@@ -157,6 +169,10 @@ enum rb_code rinfo_read(const redisReply *r, struct rinfo *ret_info, struct rb_e
     (void)field(r->str, "master_replid2", info.from, sizeof(info.from));
     if (strspn(info.from, "0") == strlen(info.from)) {
         info.from[0] = '\0';
+    }
+    if (field(r->str, "maxmemory_policy", info.policy, sizeof(info.policy)) &&
+        rb_str_eq(info.policy, "noeviction")) {
+        info.policy[0] = '\0';
     }
     *ret_info = info;
     return RB_OK;

@@ -1,6 +1,6 @@
 /* keeper.c - the store's own thread: finds the server, watches it, hears the wake channel.
  *
- * It holds two connections: one asks INFO and runs the probe script once a second and whenever a
+ * It holds two connections: one asks INFO and runs the beat script once a second and whenever a
  * session doubts the server; the other is subscribed. When either breaks, both are made anew, with
  * jittered backoff, the address looked up again (sentinels, resolver).
  */
@@ -178,6 +178,7 @@ static enum rb_code keeper_connect(struct keeper *k, struct rb_err *err)
         return rc;
     }
     publish(s, &k->addresses);
+    k->control.info = (struct rinfo){.replicas = 0};
     rc = rconn_open(&k->control, &k->addresses, err);
     return rc == RB_OK ? rconn_wait_ready(&k->control, rb_boot_ms(s->clock) + RDEADLINE_MS, err)
                        : rc;
@@ -187,7 +188,7 @@ static void ask(struct keeper *k)
 {
     if (!k->asked) {
         rcmd_words(&k->control.out, "INFO", (const char *)NULL);
-        rscript_begin(&k->control.out, RSCRIPT_PROBE, 0, 0);
+        rbeat_put(k->store, &k->control.out, RBEAT_OF_KEEPER, rb_now_ms(k->store->clock));
         k->asked = true;
         k->answers = 0;
         k->asked_ms = rb_boot_ms(k->store->clock);
@@ -204,6 +205,9 @@ static enum rb_code control_answers(struct keeper *k, struct rb_err *err)
         }
         if (k->answers++ == 0) {
             rc = rinfo_read(r, &k->control.info, err);
+            if (rc == RB_OK) {
+                rc = rinfo_check(&k->control.info, err);
+            }
             if (rc != RB_OK) {
                 return rc;
             }
@@ -211,8 +215,11 @@ static enum rb_code control_answers(struct keeper *k, struct rb_err *err)
             continue;
         }
         k->asked = false;
-        if (rreply_is(r, REDIS_REPLY_ERROR)) {
-            return rreply_error(r, err);
+        rc = rreply_is(r, REDIS_REPLY_ERROR) ? rreply_error(r, err)
+                                             : rbeat_take(k->store, RBEAT_OF_KEEPER, r, err);
+        atomic_store(&k->store->full, rc == RB_E_NO_SPACE);
+        if (rc != RB_OK) {
+            return rc;
         }
         set_up(k->store, true);
     }
@@ -304,6 +311,17 @@ static void deaf(struct keeper *k)
     pthread_mutex_unlock(&k->store->lock);
 }
 
+/* Barred from what INFO showed it until INFO shows otherwise: a server that went away meanwhile may
+ * come back as it was. */
+static void note_policy(struct keeper *k, enum rb_code rc)
+{
+    if (k->control.info.policy[0] != '\0') {
+        atomic_store(&k->store->barred, true);
+    } else if (rc == RB_OK) {
+        atomic_store(&k->store->barred, false);
+    }
+}
+
 static void *keeper_main(void *arg)
 {
     struct redis_store *s = arg;
@@ -322,6 +340,7 @@ static void *keeper_main(void *arg)
         while (rc == RB_OK && k.asked && !atomic_load(&s->stopping)) {
             rc = watch(&k, &err); /* the first check decides whether this attempt went well */
         }
+        note_policy(&k, rc);
         attempt_ended(s, rc == RB_OK ? NULL : &err);
         failures = rc == RB_OK ? 0 : failures;
         while (rc == RB_OK && !atomic_load(&s->stopping)) {
@@ -332,6 +351,7 @@ static void *keeper_main(void *arg)
             }
         }
         if (rc != RB_OK) {
+            note_policy(&k, rc);
             set_up(s, false);
         }
         rconn_close(&k.control);

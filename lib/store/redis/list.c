@@ -2,39 +2,33 @@
  *
  * Indexes: the state index (every state but SCHEDULED, in exact order); the list of all records (in
  * order of admission, an entry has creation time, id, and hashes of project and source); for
- * SCHEDULED the task index and the calendar while they are small. A list of up to WHOLE entries is
- * read whole and sorted; a longer one in windows counted from its head, the oldest, so that
- * admissions meanwhile shift nothing; windows overlap the cursor by MARGIN, for clocks differ a
- * little.
+ * SCHEDULED the task index and the calendar while they are small. A list of up to RLIST_WHOLE
+ * entries is read whole and sorted; a longer one in windows counted from its head, the oldest, so
+ * that admissions meanwhile shift nothing; windows overlap the cursor by MARGIN, for clocks differ
+ * a little.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include <retrybuild/cleanup.h>
 
-#include "store_redis.h"
+#include "list.h"
 
-#define WHOLE 4096
 #define WINDOW 2048
 #define MARGIN 256
-#define KEY_BYTES (6 + RKEY_RAW)
 #define RECORDS_AT_ONCE 128
 #define ENTRIES_PER_RECORD 16 /* of a list read in the time of one record */
 #define RESERVE_MS 500        /* of the deadline, kept for the last step of a long search */
 
 enum source { FROM_STATE, FROM_LIST, FROM_TASKS };
 
-struct entry {
-    uint8_t key[KEY_BYTES]; /* compares as (created, id) */
-};
-
 struct listing {
     struct redis_session *ses;
     const struct rb_filter *f;
     enum source source;
     bool has_after;
-    struct entry after;
-    struct entry *entries; /* WHOLE + WINDOW of them */
+    struct rlist_entry after;
+    struct rlist_entry *entries; /* RLIST_WHOLE + WINDOW of them */
     size_t n, at;
     bool last_window;
     int64_t
@@ -44,12 +38,12 @@ struct listing {
     bool more;
 };
 
-static int newest_first(const void *a, const void *b)
+int rlist_newest_first(const void *a, const void *b)
 {
-    return memcmp(b, a, sizeof(struct entry));
+    return memcmp(b, a, sizeof(struct rlist_entry));
 }
 
-static void make_entry(struct entry *e, int64_t created_ms, const void *id)
+void rlist_make_entry(struct rlist_entry *e, int64_t created_ms, const void *id)
 {
     rput48(e->key, created_ms);
     memcpy(e->key + 6, id, RKEY_RAW);
@@ -64,16 +58,16 @@ static void take_entries(struct listing *l, const redisReply *r)
     rentry_tail(&like, tail);
     l->n = 0;
     l->at = 0;
-    for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements && l->n < WHOLE + WINDOW;
-         i++) {
+    for (size_t i = 0;
+         r->type == REDIS_REPLY_ARRAY && i < r->elements && l->n < RLIST_WHOLE + WINDOW; i++) {
         const redisReply *e = r->element[i];
         if (e->len == RENTRY_BYTES &&
-            (l->f->project == NULL || memcmp(e->str + KEY_BYTES, tail, 4) == 0) &&
-            (l->f->source == NULL || memcmp(e->str + KEY_BYTES + 4, tail + 4, 2) == 0)) {
-            memcpy(l->entries[l->n++].key, e->str, KEY_BYTES);
+            (l->f->project == NULL || memcmp(e->str + RLIST_KEY_BYTES, tail, 4) == 0) &&
+            (l->f->source == NULL || memcmp(e->str + RLIST_KEY_BYTES + 4, tail + 4, 2) == 0)) {
+            memcpy(l->entries[l->n++].key, e->str, RLIST_KEY_BYTES);
         }
     }
-    qsort(l->entries, l->n, sizeof(*l->entries), newest_first);
+    qsort(l->entries, l->n, sizeof(*l->entries), rlist_newest_first);
 }
 
 static enum rb_code read_range(struct listing *l, int64_t from, int64_t to, struct rb_err *err)
@@ -119,7 +113,7 @@ static enum rb_code find_cursor(struct listing *l, int64_t len, int64_t *ret_old
         }
         const redisReply *r = l->ses->replies[0];
         bool older = r->type == REDIS_REPLY_STRING && r->len == RENTRY_BYTES &&
-                     memcmp(r->str, l->after.key, KEY_BYTES) < 0;
+                     memcmp(r->str, l->after.key, RLIST_KEY_BYTES) < 0;
         if (older) {
             low = middle;
         } else {
@@ -137,7 +131,7 @@ static enum rb_code first_of_list(struct listing *l, struct rb_err *err)
     if (rc != RB_OK) {
         return rc;
     }
-    if (len <= WHOLE) {
+    if (len <= RLIST_WHOLE) {
         rc = read_range(l, 0, -1, err);
         if (rc == RB_OK) {
             take_entries(l, l->ses->replies[0]);
@@ -186,113 +180,12 @@ static enum rb_code window_of_state(struct listing *l, struct rb_err *err)
         int64_t score = 0;
         if (r->element[i]->len == RKEY_RAW &&
             rb_parse_i64(rb_slice_str(r->element[i + 1]->str), &score)) {
-            make_entry(&l->entries[l->n++], score - base, r->element[i]->str);
+            rlist_make_entry(&l->entries[l->n++], score - base, r->element[i]->str);
         }
     }
     l->position += WINDOW;
     l->last_window = l->n < WINDOW;
     return RB_OK;
-}
-
-/* The last RKEY_RAW bytes of each of the reply's elements of @len bytes, up to WHOLE in all. */
-static unsigned add_ids(const redisReply *r, size_t len, uint8_t (*ids)[RKEY_RAW], unsigned n)
-{
-    for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements && n < WHOLE; i++) {
-        if (r->element[i]->len == len) {
-            memcpy(ids[n++], r->element[i]->str + len - RKEY_RAW, RKEY_RAW);
-        }
-    }
-    return n;
-}
-
-/* The ids of the main tasks: those of the task index, then those of the calendar. */
-static enum rb_code ids_of_tasks(struct listing *l, uint8_t (*ids)[RKEY_RAW], unsigned *ret_n,
-                                 struct rb_err *err)
-{
-    struct rb_buf *cmd = &l->ses->cmd;
-    rses_next(l->ses);
-    for (const char *letter = "zg"; *letter != '\0'; letter++) {
-        rcmd_begin(cmd, 4);
-        rcmd_str(cmd, "ZRANGE");
-        rcmd_key(cmd, *letter, "", 0);
-        rcmd_int(cmd, 0);
-        rcmd_int(cmd, WHOLE - 1);
-    }
-    enum rb_code rc = rses_run(l->ses, 2, false, err);
-    if (rc != RB_OK) {
-        return rc;
-    }
-    unsigned n = add_ids(l->ses->replies[0], RKEY_RAW, ids, 0);
-    const redisReply *slots = l->ses->replies[1];
-    RB_CLEANUP(rb_buf_release) struct rb_buf next = RB_BUF_INIT(RCMD_MAX_BYTES);
-    unsigned n_slots = 0;
-    for (size_t i = 0; slots->type == REDIS_REPLY_ARRAY && i < slots->elements; i++) {
-        int64_t slot_ms = 0;
-        if (rb_parse_i64(rb_slice_str(slots->element[i]->str), &slot_ms)) {
-            rcalendar_put_entries(&next, slot_ms, WHOLE);
-            n_slots++;
-        }
-    }
-    rses_next(l->ses);
-    rb_buf_add(cmd, next.data, next.len);
-    if (n_slots > 0) {
-        rc = rses_run(l->ses, n_slots, false, err);
-    }
-    for (unsigned i = 0; i < n_slots && rc == RB_OK; i++) {
-        n = add_ids(l->ses->replies[i], RSLOT_ENTRY_BYTES, ids, n);
-    }
-    *ret_n = n;
-    return rc;
-}
-
-/* An entry of the calendar may be of a task that is in the index by now. */
-static void drop_twins(struct listing *l)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < l->n; i++) {
-        if (kept == 0 || newest_first(&l->entries[kept - 1], &l->entries[i]) != 0) {
-            l->entries[kept++] = l->entries[i];
-        }
-    }
-    l->n = kept;
-}
-
-/* Every main task's record head, those that are scheduled kept. */
-static enum rb_code whole_of_tasks(struct listing *l, struct rb_err *err)
-{
-    uint8_t(*ids)[RKEY_RAW] = calloc(WHOLE, RKEY_RAW);
-    RB_CLEANUP(rb_freep) void *owned = ids;
-    if (owned == NULL) {
-        return rb_err_set(err, RB_E_NOMEM, "no memory for a list");
-    }
-    unsigned n = 0;
-    enum rb_code rc = ids_of_tasks(l, ids, &n, err);
-    l->n = 0;
-    l->at = 0;
-    l->last_window = true;
-    if (rc != RB_OK || n == 0) {
-        return rc;
-    }
-    rses_next(l->ses);
-    for (unsigned i = 0; i < n; i++) {
-        rcmd_begin(&l->ses->cmd, 4);
-        rcmd_str(&l->ses->cmd, "GETRANGE");
-        rcmd_key(&l->ses->cmd, 'r', ids[i], RKEY_RAW);
-        rcmd_int(&l->ses->cmd, 0);
-        rcmd_int(&l->ses->cmd, RHEAD_CHILD_BYTES - 1);
-    }
-    rc = rses_run(l->ses, n, false, err);
-    for (unsigned i = 0; i < n && rc == RB_OK; i++) {
-        struct rhead h;
-        size_t body_at = 0;
-        if (rhead_read(l->ses->replies[i]->str, l->ses->replies[i]->len, &h, &body_at) &&
-            h.state == RB_STATE_SCHEDULED) {
-            make_entry(&l->entries[l->n++], h.created_ms, ids[i]);
-        }
-    }
-    qsort(l->entries, l->n, sizeof(*l->entries), newest_first);
-    drop_twins(l);
-    return rc;
 }
 
 static void put_zcount(struct rb_buf *out, int64_t from, int64_t to)
@@ -329,8 +222,9 @@ static enum rb_code first_window(struct listing *l, struct rb_err *err)
     }
     redisReply **r = l->ses->replies;
     bool scheduled = l->f->by_state && l->f->state == RB_STATE_SCHEDULED;
-    int64_t tasks = r[1]->integer + rreply_number(r[4]);
-    int64_t waiting = rreply_number(r[2]);
+    int64_t far = rreply_number(r[4]);
+    int64_t tasks = r[1]->integer + far;
+    int64_t waiting = rreply_number(r[2]) + far;
     /* A hash in an entry rules out nearly all of what another project has; a state index does not
      * know projects. */
     bool narrow = l->f->project != NULL || l->f->source != NULL;
@@ -339,9 +233,10 @@ static enum rb_code first_window(struct listing *l, struct rb_err *err)
         l->source = FROM_STATE;
         return window_of_state(l, err);
     }
-    if (scheduled && tasks <= WHOLE && waiting <= tasks) {
+    if (scheduled && tasks <= RLIST_WHOLE && waiting <= tasks) {
         l->source = FROM_TASKS;
-        rc = whole_of_tasks(l, err);
+        rc = rlist_of_tasks(l->ses, l->entries, &l->n, err);
+        l->last_window = true;
         if (rc != RB_OK || (int64_t)l->n >= waiting) {
             return rc;
         }
@@ -367,11 +262,11 @@ static bool wanted(const struct listing *l, const struct rhead *h, const struct 
 }
 
 /* Entries of the window that come after the cursor, up to RECORDS_AT_ONCE of them. */
-static unsigned pick(struct listing *l, const struct entry *ret_e[RECORDS_AT_ONCE])
+static unsigned pick(struct listing *l, const struct rlist_entry *ret_e[RECORDS_AT_ONCE])
 {
     unsigned n = 0;
     for (; l->at < l->n && n < RECORDS_AT_ONCE; l->at++) {
-        const struct entry *e = &l->entries[l->at];
+        const struct rlist_entry *e = &l->entries[l->at];
         if ((!l->has_after || memcmp(e, &l->after, sizeof(*e)) < 0) &&
             rget48(e->key) >= l->f->since_ms) {
             ret_e[n++] = e;
@@ -382,7 +277,7 @@ static unsigned pick(struct listing *l, const struct entry *ret_e[RECORDS_AT_ONC
 
 static enum rb_code read_records(struct listing *l, struct rb_err *err)
 {
-    const struct entry *picked[RECORDS_AT_ONCE];
+    const struct rlist_entry *picked[RECORDS_AT_ONCE];
     unsigned n = pick(l, picked);
     if (n == 0) {
         return RB_OK;
@@ -470,10 +365,10 @@ enum rb_code redis_list(struct rb_store_session *base, const struct rb_filter *f
         if (!rid_raw(after_id, id)) {
             return rb_err_set(err, RB_E_INVALID, "the cursor is not one of ours");
         }
-        make_entry(&l.after, after_created_ms, id);
+        rlist_make_entry(&l.after, after_created_ms, id);
         l.has_after = true;
     }
-    l.entries = calloc(WHOLE + WINDOW, sizeof(*l.entries));
+    l.entries = calloc(RLIST_WHOLE + WINDOW, sizeof(*l.entries));
     RB_CLEANUP(rb_freep) void *owned = l.entries;
     if (owned == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a list");

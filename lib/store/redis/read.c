@@ -156,8 +156,8 @@ enum rb_code redis_counts(struct rb_store_session *base, struct rb_counts *ret_c
     for (int state = 0; state < RB_STATE_COUNT; state++) {
         ret_c->by_state[state] = ses->replies[2 + state]->integer;
     }
-    ret_c->by_state[RB_STATE_SCHEDULED] = rreply_number(ses->replies[0]);
     int64_t far = rreply_number(ses->replies[1]);
+    ret_c->by_state[RB_STATE_SCHEDULED] = rreply_number(ses->replies[0]) + far;
     unsigned at = 2 + RB_STATE_COUNT;
     for (int kind = RB_TASK_INSPECT; kind <= RB_TASK_REPORT; kind++, at += 2) {
         ret_c->tasks[kind] = ses->replies[at]->integer;
@@ -291,20 +291,27 @@ enum rb_code redis_epoch(struct rb_store_session *base, int64_t now_ms, int64_t 
     if (rc == RB_OK) {
         rc = rinfo_read(ses->replies[0], &info, err);
     }
+    if (rc == RB_OK) {
+        rc = rinfo_check(&info, err);
+    }
     if (rc != RB_OK) {
         return rc;
     }
     rses_next(ses);
+    rbeat_put(ses->store, &ses->cmd, RBEAT_OF_SESSION, now_ms);
     rscript_begin(&ses->cmd, RSCRIPT_EPOCH, 1, 3);
     rcmd_key(&ses->cmd, 'E', "", 0);
     rcmd_int(&ses->cmd, now_ms);
     rcmd_str(&ses->cmd, info.id);
     rcmd_str(&ses->cmd, info.from);
-    rc = rses_run(ses, 1, true, err);
+    rc = rses_run(ses, 2, true, err);
+    if (rc == RB_OK) {
+        rc = rbeat_take(ses->store, RBEAT_OF_SESSION, ses->replies[0], err);
+    }
     if (rc != RB_OK) {
         return rc;
     }
-    const redisReply *r = ses->replies[0];
+    const redisReply *r = ses->replies[1];
     return r->type == REDIS_REPLY_STRING && rb_parse_i64(rb_slice_str(r->str), ret_birth_ms)
                ? RB_OK
                : rses_odd(err);

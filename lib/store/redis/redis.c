@@ -39,6 +39,7 @@ static enum rb_code redis_open(const char *url, struct rb_settings *settings,
     }
     s->clock = clock;
     s->poke_fd = -1;
+    rbeat_init(s);
     s->delivery_ttl_ms = settings->timing.delivery_ttl_ms;
     s->effect_ttl_ms = settings->timing.effect_ttl_ms;
     s->max_waiting = settings->store.max_waiting;
@@ -51,6 +52,11 @@ static enum rb_code redis_open(const char *url, struct rb_settings *settings,
     }
     if (rc == RB_OK) {
         rc = rkeeper_start(s, err);
+    }
+    if (rc == RB_OK && atomic_load(&s->barred)) {
+        pthread_mutex_lock(&s->lock);
+        rc = rb_err_set(err, RB_E_REFUSED, "Redis at store.url cannot be used: %s", s->why.msg);
+        pthread_mutex_unlock(&s->lock);
     }
     if (rc != RB_OK) {
         free_store(s);

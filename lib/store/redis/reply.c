@@ -114,7 +114,7 @@ static const struct {
 } errors[] = {
     {"LOADING", RB_E_UNAVAIL, "the server is still loading its data"},
     {"READONLY", RB_E_UNAVAIL, "the server is a read-only replica"},
-    {"OOM", RB_E_FULL, "the server's maxmemory is reached"},
+    {"OOM", RB_E_NO_SPACE, "the server has no memory left (maxmemory)"},
     {"MISCONF", RB_E_UNAVAIL, "the server refuses writes because it cannot save"},
     {"NOREPLICAS", RB_E_UNAVAIL, "the server refuses writes: too few replicas"},
     {"BUSY", RB_E_UNAVAIL, "the server is busy with a script"},

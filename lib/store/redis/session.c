@@ -48,6 +48,9 @@ enum rb_code rses_begin(struct redis_session *ses, struct rb_err *err)
 {
     ses->deadline_ms = rb_boot_ms(ses->store->clock) + RDEADLINE_MS;
     rses_next(ses);
+    if (atomic_load(&ses->store->barred)) {
+        return rstore_away(ses->store, err);
+    }
     if (ses->conn.state == RCONN_READY && rconn_stale(&ses->conn)) {
         rconn_close(&ses->conn); /* the server went away while we were idle */
     }
@@ -139,7 +142,7 @@ enum rb_code rses_run(struct redis_session *ses, unsigned n, bool writes, struct
     }
     if (rc == RB_OK) {
         rc = judge(ses, n, waits, err);
-        if (rc != RB_E_UNAVAIL && rc != RB_E_FULL) {
+        if (rc != RB_E_UNAVAIL && rc != RB_E_NO_SPACE) {
             return rc; /* the connection is in step */
         }
     }

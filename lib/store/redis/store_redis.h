@@ -29,7 +29,12 @@ struct redis_store {
     int64_t delivery_ttl_ms, effect_ttl_ms, max_waiting;
     atomic_bool up, stopping, listens; /* listens: somebody wants on_due */
     atomic_uint replicas;
-    int poke_fd; /* eventfd that wakes the keeper */
+    atomic_bool barred;        /* the server may evict: nothing goes to it */
+    atomic_bool full;          /* the last check found no memory left there */
+    char process[17];          /* names this opening of the store among the beats */
+    atomic_int_least64_t beat; /* the last one that the server confirmed, 0 = none */
+    atomic_bool judged;        /* the age of what was found at opening has been looked at */
+    int poke_fd;               /* eventfd that wakes the keeper */
     pthread_t keeper;
     bool keeper_runs;
     pthread_mutex_t lock;
@@ -54,6 +59,16 @@ void rkeeper_doubt(struct redis_store *s);
 enum rb_code rkeeper_addresses(struct redis_store *s, int64_t deadline_ms, struct raddresses *ret_a,
                                uint64_t *ret_generation, struct rb_err *err);
 int64_t rbackoff_ms(unsigned failures); /* jittered; 0 for the first */
+
+/* beat.c */
+void rbeat_init(struct redis_store *s);
+enum rbeat_of { RBEAT_OF_KEEPER, RBEAT_OF_SESSION };
+/* rbeat_put - the command; one reply follows, for rbeat_take. @now_ms: the caller's time. */
+void rbeat_put(struct redis_store *s, struct rb_buf *out, enum rbeat_of of, int64_t now_ms);
+enum rb_code rbeat_take(struct redis_store *s, enum rbeat_of of, const redisReply *r,
+                        struct rb_err *err);
+/* rstore_away - why nothing can be written now. */
+enum rb_code rstore_away(const struct redis_store *s, struct rb_err *err);
 
 /* sentinel.c */
 enum rb_code rsentinel_find(struct redis_store *s, struct raddresses *ret_a, struct rb_err *err);
@@ -167,6 +182,20 @@ struct ritem {
     uint8_t id[RKEY_RAW];    /* of the admission's own record */
     uint8_t found[RKEY_RAW]; /* of the retry it met, or its own */
 };
+#define RVALUE_BYTES (RKEY_RAW + 6) /* of an effect or delivery key: id, until when */
+static inline bool ritem_has_token(const struct rb_admission *a)
+{
+    return a->mode != RB_ADMIT_ENDED && a->token_key != NULL;
+}
+/* rtoken_ttl_ms - how long the admission's token is remembered. */
+static inline int64_t rtoken_ttl_ms(const struct redis_store *s, const struct rb_admission *a)
+{
+    return a->token_ttl_ms > 0 ? a->token_ttl_ms : rdelivery_ttl_ms(s);
+}
+static inline bool ritem_has_delivery(const struct rb_admission *a)
+{
+    return a->mode != RB_ADMIT_ENDED && a->delivery_key != NULL;
+}
 /* ritem_init - false when the record's id is none. */
 bool ritem_init(struct ritem *it, struct rb_admission *a);
 /* ritems_send - append one EVALSHA for @n items (1..RCHUNK), all of the same stage. */
@@ -176,6 +205,11 @@ enum rb_code ritems_send(const struct redis_store *s, struct rb_buf *out, struct
 /* ritems_receive - the answer to that; moves each item to its next stage. */
 enum rb_code ritems_receive(const redisReply *r, struct ritem *const *items, unsigned n,
                             struct rb_err *err);
+/* repeat.c: the same for items of the second stage. */
+void ritems_send_second(const struct redis_store *s, struct rb_buf *out, struct rb_buf *scratch,
+                        struct ritem *const *items, unsigned n, int64_t now_ms);
+enum rb_code ritems_receive_second(const redisReply *r, struct ritem *const *items, unsigned n,
+                                   struct rb_err *err);
 /* ritem_check - whether the item can be sent at all; what ritems_send failed for is found by it. */
 enum rb_code ritem_check(const struct ritem *it, struct rb_buf *scratch, struct rb_err *err);
 void ritem_finish(const struct ritem *it); /* into the admission */

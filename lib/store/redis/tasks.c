@@ -38,7 +38,7 @@ static enum rb_code read_candidates(struct redis_session *ses, enum rb_task_kind
     return rc;
 }
 
-/* What the calendar has for now comes first: it may be older than what the index has. */
+/* What of the calendar is due comes first: it may be older than what the index has. */
 static enum rb_code find_candidates(struct redis_session *ses, enum rb_task_kind kind, unsigned max,
                                     int64_t now_ms, struct rb_err *err)
 {

@@ -26,11 +26,18 @@ static void answer(struct rb_sq_admission *a, enum rb_admit_result result,
     a->retry_state = h->state;
 }
 
+/* One that is known stays as it is: a repeat does not prolong it. */
 static void put_token(struct rb_sq_db *db, const struct rb_sq_admission *a, int64_t rid,
                       int64_t now_ms)
 {
-    int64_t until = now_ms + db->delivery_ttl_ms;
-    if (a->token_key != NULL) {
+    int64_t until = now_ms + (a->token_ttl_ms > 0 ? a->token_ttl_ms : db->delivery_ttl_ms);
+    if (a->token_key == NULL) {
+        return;
+    }
+    sqlite3_stmt *st = rb_sq_query(db, SQ_TOKEN_GET, "ki", a->token_key, now_ms);
+    if (rb_sq_row(db, st)) {
+        rb_sq_end(st);
+    } else {
         (void)rb_sq_run(db, SQ_TOKEN_PUT, "kkii", a->token_key, a->fingerprint, rid, until);
     }
 }

@@ -124,7 +124,11 @@ enum rb_code rb_sq_admitter_add(struct rb_admitter *base, struct rb_admission *a
                                 struct rb_err *err)
 {
     struct rb_sq_admitter *adm = (struct rb_sq_admitter *)base;
-    if (atomic_load(&adm->store->health) != RB_SQ_UP) {
+    enum rb_sq_health health = atomic_load(&adm->store->health);
+    if (health == RB_SQ_FULL) {
+        return rb_err_set(err, RB_E_NO_SPACE, "the disk is full");
+    }
+    if (health != RB_SQ_UP) {
         return rb_err_set(err, RB_E_UNAVAIL, "the store is away");
     }
     if (adm->in_flight >= RB_ADMITTER_MAX_ITEMS) {

@@ -369,6 +369,7 @@ void rb_sq_rollback(struct rb_sq_db *db)
     }
     rb_sq_end(st);
     db->tally = db->tally_before;
+    db->beat_judged = false; /* whatever was written about it is undone */
     rb_sq_book_undo(&db->book);
     rb_sq_agenda_undo(&db->agenda);
     memset(db->due, 0, sizeof(db->due));

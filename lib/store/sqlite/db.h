@@ -126,6 +126,7 @@ struct rb_sq_db {
     sqlite3_stmt *stmts[SQ_STMT_COUNT]; /* prepared at first use */
     int sql_rc;                         /* first error of this transaction, extended; 0 = none */
     struct rb_sq_tally tally, tally_before;
+    bool beat_judged; /* the age of the last beat was looked at since the file was opened */
     struct rb_sq_names names;
     struct rb_sq_book book;
     struct rb_sq_agenda agenda;

@@ -167,6 +167,7 @@ enum rb_code rb_sq_pack_admission(const struct rb_admission *from, struct rb_are
         .build_key = rb_sq_pack_key(a, from->build_key, &ok),
         .delivery = pack_delivery(from->delivery, a, &ok),
         .task = from->task,
+        .token_ttl_ms = from->token_ttl_ms,
     };
     if (from->mode != RB_ADMIT_ENDED) {
         to->reports = pack_reports(from->reports, from->n_reports, a, &ok);

@@ -28,6 +28,7 @@ struct rb_sq_reports {
 struct rb_sq_admission {
     enum rb_admit_mode mode;
     const uint8_t *delivery_key, *token_key, *fingerprint, *build_key; /* NULL = none */
+    int64_t token_ttl_ms;                                              /* 0 = delivery_ttl */
     struct rb_sq_blob delivery;                                        /* rb_sq_pack_delivery */
     struct rb_sq_record record;
     enum rb_task_kind task;

@@ -29,7 +29,7 @@ enum rb_code rb_sq_file_error(const char *path, int rc, const char *what, struct
     case SQLITE_CORRUPT:
         return rb_err_set(err, RB_E_CORRUPT, "%s '%s': %s", what, path, sqlite3_errstr(rc));
     case SQLITE_FULL:
-        return rb_err_set(err, RB_E_FULL, "%s '%s': %s", what, path, sqlite3_errstr(rc));
+        return rb_err_set(err, RB_E_NO_SPACE, "%s '%s': %s", what, path, sqlite3_errstr(rc));
     default:
         return rb_err_set(err, RB_E_IO, "%s '%s': %s", what, path, sqlite3_errstr(rc));
     }

@@ -2,9 +2,13 @@
  */
 #include <stdio.h>
 
+#include <retrybuild/counters.h>
+
+#include "ops.h"
 #include "shelf.h"
 
 #define LAST_RID INT64_MAX
+#define BEAT_EVERY_MS 30000
 
 enum rb_code rb_sq_op_get(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err)
 {
@@ -176,16 +180,37 @@ enum rb_code rb_sq_op_projects(struct rb_sq_db *db, struct rb_sq_op *op, struct 
     return RB_OK;
 }
 
+/* 0: there is none. */
+static int64_t meta(struct rb_sq_db *db, const char *name)
+{
+    int64_t value = 0;
+    sqlite3_stmt *st = rb_sq_query(db, SQ_META_GET, "t", name);
+    if (rb_sq_row(db, st)) {
+        value = sqlite3_column_int64(st, 0);
+        rb_sq_end(st);
+    }
+    return value;
+}
+
+/* The beat says that the file was in use: asked for every few seconds, written twice a minute. When
+ * it is old at the first question, an old backup may have been put back. */
 enum rb_code rb_sq_op_epoch(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err)
 {
     (void)err;
-    sqlite3_stmt *st = rb_sq_query(db, SQ_META_GET, "t", "epoch");
-    if (rb_sq_row(db, st)) {
-        op->number = sqlite3_column_int64(st, 0);
-        rb_sq_end(st);
-        return RB_OK;
+    int64_t beat_ms = meta(db, "beat");
+    op->number = meta(db, "epoch");
+    bool old = op->number > 0 && !db->beat_judged && beat_ms > 0 &&
+               op->now_ms - beat_ms > RB_STORE_SILENCE_MS;
+    if (op->number == 0 || old) {
+        op->number = op->now_ms;
+        (void)rb_sq_run(db, SQ_META_PUT, "ti", "epoch", op->now_ms);
     }
-    op->number = op->now_ms;
-    (void)rb_sq_run(db, SQ_META_PUT, "ti", "epoch", op->now_ms);
+    if (old) {
+        rb_count(RB_M_STORE_SET_BACK, NULL, NULL);
+    }
+    if (op->now_ms < beat_ms || op->now_ms - beat_ms >= BEAT_EVERY_MS) {
+        (void)rb_sq_run(db, SQ_META_PUT, "ti", "beat", op->now_ms);
+    }
+    db->beat_judged = true;
     return RB_OK;
 }

@@ -35,7 +35,7 @@ static struct verdict judge(int sql_rc)
     }
     switch (sql_rc & 0xff) {
     case SQLITE_FULL:
-        return (struct verdict){RB_E_FULL, RB_SQ_DOWN, "the disk is full", false};
+        return (struct verdict){RB_E_NO_SPACE, RB_SQ_FULL, "the disk is full", false};
     case SQLITE_NOMEM:
         return (struct verdict){RB_E_NOMEM, RB_SQ_UP, "no memory", true};
     case SQLITE_IOERR:
@@ -216,7 +216,8 @@ static enum rb_code probe_run(struct rb_sq_db *db, struct rb_sq_op *op, struct r
 static void probe(struct rb_sq_store *s)
 {
     struct rb_sq_op op = {.run = probe_run};
-    if (atomic_load(&s->health) == RB_SQ_DOWN) {
+    enum rb_sq_health health = atomic_load(&s->health);
+    if (health == RB_SQ_DOWN || health == RB_SQ_FULL) {
         struct verdict v = transact(s, &op, NULL);
         settle_health(s, &v);
     }

@@ -17,6 +17,7 @@
 enum rb_sq_health {
     RB_SQ_UP,
     RB_SQ_DOWN,   /* the last write failed; tried again every now and then */
+    RB_SQ_FULL,   /* the same, for want of room */
     RB_SQ_FAILED, /* an fsync failed: what is on the disk is unknown until the file is opened again
                    */
 };

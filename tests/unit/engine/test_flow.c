@@ -112,6 +112,22 @@ static void a_person_is_answered_at_once(void **state)
     assert_string_equal(r->request_reason, "it was the network");
 }
 
+static void who_clicks_twice_gets_one_retry_even_by_force(void **state)
+{
+    struct world *w = *state;
+    struct world_build *b = world_failed(w, "web", "main");
+    struct rb_runtime *rt = rb_runtime_get(w->engine);
+
+    rt->settings->timing.double_click_ms = 10000;
+    assert_int_equal(world_ask(w, b, NULL, true, id), RB_ADMIT_NEW);
+    w->now_ms += 9999;
+    assert_int_equal(world_ask(w, b, NULL, true, other_id), RB_ADMIT_DUPLICATE);
+    assert_string_equal(id, other_id);
+    w->now_ms += 1;
+    assert_int_equal(world_ask(w, b, NULL, true, other_id), RB_ADMIT_NEW);
+    rb_runtime_unref(rt);
+}
+
 static void a_token_with_another_build_is_a_mismatch(void **state)
 {
     struct world *w = *state;
@@ -400,6 +416,7 @@ int main(void)
         T(a_delay_of_the_rule_is_waited),
         T(a_bare_event_is_inspected_and_then_decided),
         T(a_person_is_answered_at_once),
+        T(who_clicks_twice_gets_one_retry_even_by_force),
         T(a_token_with_another_build_is_a_mismatch),
         T(a_person_may_retry_what_is_not_the_newest),
         T(a_running_build_is_refused_to_a_person),

@@ -138,6 +138,37 @@ static void a_token_is_forgotten_after_its_time(void **state)
     assert_int_equal(repeat_token_after(*state, 96 * HOUR), RB_ADMIT_NEW);
 }
 
+/* What a person asks twice: the first has ended, the token is known for ten seconds. */
+static enum rb_admit_result click_again_after(struct fix *f, int64_t after_ms)
+{
+    struct entry e[3];
+    for (unsigned i = 0; i < 3; i++) {
+        entry_init(&e[i], "web", 1, 0, T0);
+        entry_token(&e[i], "click", "web:1");
+        e[i].a.mode = RB_ADMIT_FORCE;
+        e[i].a.token_ttl_ms = 10 * SECOND;
+    }
+    assert_int_equal(admit(f, &e[0], T0), RB_ADMIT_NEW);
+    finish(f, e[0].retry->id, T0);
+    assert_int_equal(admit(f, &e[1], T0 + 5 * SECOND), RB_ADMIT_DUPLICATE); /* prolongs nothing */
+    assert_string_equal(e[1].a.retry_id, e[0].retry->id);
+    enum rb_admit_result result = admit(f, &e[2], T0 + after_ms);
+    for (unsigned i = 0; i < 3; i++) {
+        entry_release(&e[i]);
+    }
+    return result;
+}
+
+static void a_token_of_a_moment_is_known_for_that_moment(void **state)
+{
+    assert_int_equal(click_again_after(*state, 10 * SECOND - 1), RB_ADMIT_DUPLICATE);
+}
+
+static void a_token_of_a_moment_is_forgotten_after_it(void **state)
+{
+    assert_int_equal(click_again_after(*state, 10 * SECOND), RB_ADMIT_NEW);
+}
+
 static enum rb_admit_result event_after_end(struct fix *f, int64_t after_ms)
 {
     char id[RB_ID_BYTES];
@@ -244,6 +275,8 @@ const struct CMUnitTest contract_keys_tests[] = {
     STORE_TEST(a_delivery_is_forgotten_after_its_time),
     STORE_TEST(a_token_is_known_for_its_time),
     STORE_TEST(a_token_is_forgotten_after_its_time),
+    STORE_TEST(a_token_of_a_moment_is_known_for_that_moment),
+    STORE_TEST(a_token_of_a_moment_is_forgotten_after_it),
     STORE_TEST(an_effect_key_is_held_a_day_beyond_the_end),
     STORE_TEST(an_effect_key_is_free_a_day_after_the_end),
     STORE_TEST(an_effect_key_is_held_as_long_as_its_retry_lives),

@@ -136,8 +136,21 @@ static void the_epoch_is_born_once_and_kept(void **state)
     assert_int_equal(rb_store_epoch(f->ses, T0 + HOUR, &birth, NULL), RB_OK);
     assert_int_equal(birth, T0);
     fix_reopen(f);
-    assert_int_equal(rb_store_epoch(f->ses, T0 + DAY, &birth, NULL), RB_OK);
+    assert_int_equal(rb_store_epoch(f->ses, T0 + HOUR + 15 * MINUTE, &birth, NULL), RB_OK);
     assert_int_equal(birth, T0);
+}
+
+static void a_store_that_was_silent_for_long_is_born_anew_when_it_is_opened(void **state)
+{
+    struct fix *f = *state;
+    int64_t birth = 0;
+    assert_int_equal(rb_store_epoch(f->ses, T0, &birth, NULL), RB_OK);
+    fix_reopen(f);
+    int64_t later = T0 + 15 * MINUTE + 1;
+    assert_int_equal(rb_store_epoch(f->ses, later, &birth, NULL), RB_OK);
+    assert_int_equal(birth, later);
+    assert_int_equal(rb_store_epoch(f->ses, later + HOUR, &birth, NULL), RB_OK);
+    assert_int_equal(birth, later);
 }
 
 /* ---- retention ---- */
@@ -270,6 +283,7 @@ const struct CMUnitTest contract_read_tests[] = {
     STORE_TEST(projects_and_everything_can_be_paused_and_resumed),
     STORE_TEST(projects_of_recent_admissions_are_known),
     STORE_TEST(the_epoch_is_born_once_and_kept),
+    STORE_TEST(a_store_that_was_silent_for_long_is_born_anew_when_it_is_opened),
     STORE_TEST(old_terminal_retries_are_trimmed_and_others_stay),
     STORE_TEST(a_retry_with_a_pending_report_is_not_trimmed),
     STORE_TEST(a_trim_deletes_no_more_than_asked),

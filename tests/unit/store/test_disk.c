@@ -64,7 +64,7 @@ static void a_failing_write_leaves_nothing_behind(void **state)
         enum rb_code rc = try_admit(f, &e, T0 + n);
         struck = faultfs_struck();
         faultfs_write(0, SQLITE_OK);
-        assert_true(rc == RB_OK || rc == RB_E_FULL || rc == RB_E_UNAVAIL);
+        assert_true(rc == RB_OK || rc == RB_E_NO_SPACE || rc == RB_E_UNAVAIL);
         assert_int_equal(rc == RB_OK, !struck);
         assert_int_equal(is_there(f, e.retry->id), !struck);
         fix_reopen(f);
@@ -89,7 +89,7 @@ static void a_full_disk_refuses_writes_answers_reads_and_recovers(void **state)
     admit_new(f, "web", 1, T0, id);
     faultfs_write(1, SQLITE_FULL);
     entry_init(&e, "web", 2, 2, T0);
-    assert_int_equal(try_admit(f, &e, T0), RB_E_FULL);
+    assert_int_equal(try_admit(f, &e, T0), RB_E_NO_SPACE);
     assert_false(rb_store_up(f->store));
     assert_true(is_there(f, id));
     faultfs_write(0, SQLITE_OK);
@@ -104,7 +104,7 @@ static void a_store_that_is_down_comes_up_by_itself(void **state)
     struct entry e;
     faultfs_write(1, SQLITE_FULL);
     entry_init(&e, "web", 2, 2, T0);
-    assert_int_equal(try_admit(f, &e, T0), RB_E_FULL);
+    assert_int_equal(try_admit(f, &e, T0), RB_E_NO_SPACE);
     faultfs_write(0, SQLITE_OK);
     for (int i = 0; i < 500 && !rb_store_up(f->store); i++) {
         struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};

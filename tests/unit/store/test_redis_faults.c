@@ -116,7 +116,7 @@ static void errors_of_the_server_have_codes_and_sentences(void **state)
     } rows[] = {
         {"-LOADING Redis is loading the dataset in memory", RB_E_UNAVAIL, "loading"},
         {"-READONLY You can't write against a read only replica.", RB_E_UNAVAIL, "replica"},
-        {"-OOM command not allowed when used memory > 'maxmemory'.", RB_E_FULL, "maxmemory"},
+        {"-OOM command not allowed when used memory > 'maxmemory'.", RB_E_NO_SPACE, "maxmemory"},
         {"-MISCONF Redis is configured to save RDB snapshots", RB_E_UNAVAIL, "cannot save"},
         {"-NOREPLICAS Not enough good replicas to write.", RB_E_UNAVAIL, "replicas"},
         {"-BUSY Redis is busy running a script.", RB_E_UNAVAIL, "busy"},

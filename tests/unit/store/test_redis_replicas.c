@@ -111,6 +111,27 @@ static void a_promoted_replica_moves_the_epoch(void **state)
     server_drop(&primary);
 }
 
+/* Stopped, the dump of before put back, started: the process has seen later beats. */
+static void a_dump_of_before_moves_the_epoch(void **state)
+{
+    struct server s = {.pid = 0};
+    struct fix f;
+    char id[RB_ID_BYTES];
+    (void)state;
+    server_start(&s, NULL);
+    open_on(&f, &s);
+    wait_until_up(&f, true);
+    assert_int_equal(epoch(&f, T0), T0);
+    server_say(&s, NULL, 0, "SAVE");
+    assert_int_equal(epoch(&f, T0 + MINUTE), T0);
+    admit_eventually(&f, 1, id);
+    server_kill(&s);
+    server_restart(&s, NULL);
+    assert_true(epoch(&f, T0 + 2 * MINUTE) != T0); /* the keeper's clock or ours */
+    redis_fix_close(&f);
+    server_drop(&s);
+}
+
 static void the_primary_that_sentinels_name_is_followed(void **state)
 {
     struct server primary = {.pid = 0};
@@ -153,6 +174,7 @@ int main(void)
         cmocka_unit_test(with_a_replica_a_write_counts_when_the_replica_has_it),
         cmocka_unit_test(the_epoch_survives_a_restart_and_not_a_loss),
         cmocka_unit_test(a_promoted_replica_moves_the_epoch),
+        cmocka_unit_test(a_dump_of_before_moves_the_epoch),
         cmocka_unit_test(the_primary_that_sentinels_name_is_followed),
     };
     return cmocka_run_group_tests_name("store/redis-replicas", tests, NULL, NULL);

@@ -141,20 +141,41 @@ static void what_the_admitter_called_well_is_there_after_a_kill(void **state)
 
 /* ---- servers that must not be used, or are full ---- */
 
-static void a_server_that_evicts_is_refused_until_it_does_not(void **state)
+static void a_server_that_evicts_is_refused_at_the_start(void **state)
 {
     static const char *const evicts[] = {"--maxmemory", "100mb", "--maxmemory-policy",
                                          "allkeys-lru", NULL};
+    static const struct rb_store_backend *const backends[] = {&rb_store_backend_redis, NULL};
+    struct server s = {.pid = 0};
+    struct rb_store *store = NULL;
+    struct rb_err err = {.code = RB_OK};
+    char url[220];
+    (void)state;
+    server_start(&s, evicts);
+    (void)snprintf(url, sizeof(url), "redis+unix://%s", s.socket);
+    struct rb_settings *settings = redis_settings(url);
+    assert_int_equal(rb_store_open(backends, settings, rb_clock_system(), &store, &err),
+                     RB_E_REFUSED);
+    assert_non_null(strstr(err.msg, "maxmemory-policy is allkeys-lru"));
+    rb_settings_unref(settings);
+    server_drop(&s);
+}
+
+static void a_server_that_begins_to_evict_takes_nothing_until_it_does_not(void **state)
+{
     struct server s = {.pid = 0};
     struct fix f;
     struct rb_err err = {.code = RB_OK};
     char id[RB_ID_BYTES];
     (void)state;
-    server_start(&s, evicts);
+    server_start(&s, NULL);
     open_on(&f, &s);
-    assert_false(rb_store_up(f.store));
+    wait_until_up(&f, true);
+    admit_eventually(&f, 2, id); /* the session's connection is open before */
+    server_say(&s, NULL, 0, "CONFIG SET maxmemory-policy allkeys-lru");
+    wait_until_up(&f, false);
     assert_int_equal(try_admit(&f, 1, id, &err), RB_E_UNAVAIL);
-    assert_non_null(strstr(err.msg, "maxmemory-policy is allkeys-lru"));
+    assert_non_null(strstr(err.msg, "maxmemory-policy is not noeviction"));
     server_say(&s, NULL, 0, "CONFIG SET maxmemory-policy noeviction");
     admit_eventually(&f, 1, id);
     wait_until_up(&f, true);
@@ -173,7 +194,7 @@ static void a_full_server_takes_nothing_and_readiness_follows(void **state)
     open_on(&f, &s);
     wait_until_up(&f, true);
     server_say(&s, NULL, 0, "CONFIG SET maxmemory 1");
-    assert_int_equal(try_admit(&f, 1, id, &err), RB_E_FULL);
+    assert_int_equal(try_admit(&f, 1, id, &err), RB_E_NO_SPACE);
     wait_until_up(&f, false);
     server_say(&s, NULL, 0, "CONFIG SET maxmemory 0");
     admit_eventually(&f, 1, id);
@@ -349,7 +370,8 @@ int main(void)
         cmocka_unit_test(a_killed_server_is_unavailable_and_back_with_everything),
         cmocka_unit_test(a_store_opens_although_the_server_is_away),
         cmocka_unit_test(what_the_admitter_called_well_is_there_after_a_kill),
-        cmocka_unit_test(a_server_that_evicts_is_refused_until_it_does_not),
+        cmocka_unit_test(a_server_that_evicts_is_refused_at_the_start),
+        cmocka_unit_test(a_server_that_begins_to_evict_takes_nothing_until_it_does_not),
         cmocka_unit_test(a_full_server_takes_nothing_and_readiness_follows),
         cmocka_unit_test(a_password_is_asked_and_given),
         cmocka_unit_test(another_database_is_another_store),

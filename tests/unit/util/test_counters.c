@@ -81,6 +81,7 @@ static void every_family_of_the_contract_is_there(void **state)
                                         "budget_remaining gauge",
                                         "breaker_open gauge",
                                         "store_up gauge",
+                                        "store_set_back_total counter",
                                         "store_batch_size histogram",
                                         "config_last_reload_successful gauge",
                                         "build_info gauge"};

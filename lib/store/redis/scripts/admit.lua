@@ -7,12 +7,13 @@
 -- KEYS  tasks, states, created, waiting, projects, outbox, calendar, how many are in the calendar,
 --       the calendar's slots; what is looked up, by item: [token] [delivery] [effect] child [record,
 --       unless the effect key tells]; then by item: [record] [rows, snapshots, queues]
--- ARGV  now, room for tasks, channel, how long keys are remembered, until when that is, slots,
+-- ARGV  now, room for tasks or '', channel, how long keys are remembered, until when that is, slots,
 --       items, projects seen, how many keys are looked up, whether items share keys, the metas of
 --       all items (16 bytes each: mode, token, delivery, previous, record looked up, kind, state,
 --       due now, slot, reports, tail of its entry), the start of each slot, score and name of each
 --       project; then by item:
---       id, or the effect key's value that begins with it, [previous] [fingerprint] [record, score
+--       id, or the effect key's value that begins with it, [previous] [token: until when it is
+--       known, fingerprint] [record, score
 --       in tasks unless it has a slot, score in states unless scheduled, stage, destination, due of
 --       each report]
 -- The key of the delivery that makes a retry goes with its record (trim); those of others and
@@ -21,10 +22,11 @@
 local EVENT, FORCE, ENDED, META = 0, 2, 3, 16
 local KEYS, ARGV = KEYS, ARGV
 local tasks, states, created, waiting, projects, outbox, calendar, far = unpack(KEYS, 1, 8)
-local now, channel, keep_ms, keep_until = tonumber(ARGV[1]), ARGV[3], ARGV[4], ARGV[5]
+local now, channel, keep_until = tonumber(ARGV[1]), ARGV[3], ARGV[5]
 local n_slots, n, n_projects = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local n_lookups, metas = tonumber(ARGV[9]), ARGV[11]
-local room = tonumber(ARGV[2]) - call('ZCARD', tasks) - (call('GET', far) or 0)
+local room = ARGV[2] == '' and math.huge
+    or tonumber(ARGV[2]) - call('ZCARD', tasks) - (call('GET', far) or 0)
 local looked_up = 8 + n_slots
 local there = call('MGET', unpack(KEYS, looked_up + 1, looked_up + n_lookups))
 local out, to_set, to_tasks, to_states, to_created, to_slots, woken = {}, {}, {}, {}, {}, {}, {}
@@ -43,18 +45,18 @@ for i = 1, n do
         n_reports = byte(metas, at + 1, at + 10)
     local effect_value = ARGV[ai]
     local id = sub(effect_value, 1, 16)
-    local what, found, previous, token, fingerprint, delivery, effect, v
+    local what, found, previous, token, tail, delivery, effect, v
     ai = ai + 1
     if has_previous == 1 then
         previous = ARGV[ai]
         ai = ai + 1
     end
     if has_token == 1 then
-        token, fingerprint = KEYS[li + looked_up], ARGV[ai]
+        token, tail = KEYS[li + looked_up], ARGV[ai]
         v = remembered(value(li), now)
         if v then
             found = sub(v, 1, 16)
-            what = sub(v, 23) == fingerprint and 'D' or 'M'
+            what = sub(v, 23) == sub(tail, 7) and 'D' or 'M'
         end
         li, ai = li + 1, ai + 1
     end
@@ -115,8 +117,8 @@ for i = 1, n do
                 end
             end
             if token then
-                v = id .. keep_until .. fingerprint
-                call('PSETEX', token, keep_ms, v)
+                v = id .. tail
+                call('PSETEX', token, math.max(1, u48(tail, 1) - now), v)
                 mine[token] = v
             end
             if sharing then
@@ -137,7 +139,7 @@ for i = 1, n do
             end
             local r = slot > 0 and ai + 1 or ai + 2
             if state == SCHEDULED then
-                scheduled = scheduled + 1
+                scheduled = scheduled + (slot > 0 and 0 or 1)
             else
                 to_states[n_states + 1], to_states[n_states + 2] = ARGV[r], id
                 n_states, r = n_states + 2, r + 1
@@ -170,10 +172,13 @@ if n_far > 0 then
     local index = {}
     for slot, list in pairs(to_slots) do
         local start = ARGV[11 + slot]
-        call('RPUSH', KEYS[8 + slot], unpack(list))
-        index[#index + 1], index[#index + 2] = start, start
+        if call('RPUSH', KEYS[8 + slot], unpack(list)) == #list then
+            index[#index + 1], index[#index + 2] = start, start -- a slot that was empty
+        end
     end
-    call('ZADD', calendar, unpack(index))
+    if #index > 0 then
+        call('ZADD', calendar, unpack(index))
+    end
     call('INCRBY', far, n_far)
 end
 if n_states > 0 then

@@ -2,11 +2,11 @@
 -- repeat - the second half of admissions that met a retry: a duplicate is counted and listed at
 -- its retry and its keys are remembered; the end of a child makes its follow task due.
 -- KEYS  tasks, then of each item: record, deliveries, [token now], [delivery now]
--- ARGV  now, channel, how long keys are kept, items; then of each item:
+-- ARGV  now, channel, how long deliveries are known, items; then of each item:
 --       meta (D or C, how many keys), id, delivery listed or '', [value of each key]
 -- Answer: one byte an item, the state of the retry, 255 when it is gone.
 local LISTED = 19
-local tasks, now, channel, keep_ms = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local tasks, now, channel = KEYS[1], tonumber(ARGV[1]), ARGV[2]
 local ki, ai = 2, 5
 local out, woken = {}, false
 
@@ -41,7 +41,7 @@ for i = 1, tonumber(ARGV[4]) do
     ki, ai = ki + 2, ai + 3
     for _ = 1, n_keys do
         if head ~= '' and not remembered(call('GET', KEYS[ki]), now) then
-            call('SET', KEYS[ki], ARGV[ai], 'PX', keep_ms)
+            call('SET', KEYS[ki], ARGV[ai], 'PX', math.max(1, u48(ARGV[ai], 17) - now))
         end
         ki, ai = ki + 1, ai + 1
     end

@@ -139,9 +139,6 @@ if not repeated then
     end
     call('SET', KEYS[1], pack('>BBBBI4', 1, state, kind, kept, version + 1) .. fence
         .. pack('>I6I6I2', lease, due, tries) .. sub(old, 31, 52) .. child_key .. body)
-    if has(flags, FAR) and not keep then
-        call('DECR', KEYS[6]) -- what the calendar holds of it counts no more
-    end
     if not keep then
         if kind == 0 then
             call('ZREM', tasks, id)
@@ -152,7 +149,8 @@ if not repeated then
     end
     if old_state ~= state then
         if old_state == SCHEDULED then
-            call('DECR', waiting)
+            -- what the calendar holds of it counts no more
+            call('DECR', has(flags, FAR) and KEYS[6] or waiting)
         end
         if state == SCHEDULED then
             call('ZREM', states, id)
@@ -160,6 +158,10 @@ if not repeated then
         else
             call('ZADD', states, ARGV[8], id)
         end
+    end
+    if old_state == state and has(flags, FAR) and not keep then
+        call('DECR', KEYS[6])
+        call('INCR', waiting)
     end
     local held = old_state ~= state and call('GET', effect)
     if revived or (held and sub(held, 1, 16) == id and held ~= effect_value) then
