@@ -29,8 +29,8 @@ static bool admitted(struct rb_exchange *ex, const struct rb_admission *a)
         rb_door_error(ex, "ThrottlingException", "Rate exceeded: too many retries are waiting.");
     } else if (a->rc != RB_OK) {
         result = RB_RESULT_UNAVAILABLE;
-        rb_door_error(ex, "ServiceUnavailableException",
-                      "The store is away; nothing was accepted, ask again.");
+        rb_door_error(ex, "ServiceUnavailableException", "%s; nothing was accepted, ask again.",
+                      rb_store_trouble(a->rc));
     } else if (a->result == RB_ADMIT_MISMATCH) {
         result = RB_RESULT_MISMATCH;
         rb_door_error(ex, "InvalidInputException",
