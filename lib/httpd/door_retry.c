@@ -14,6 +14,7 @@
 #include "door.h"
 
 #define PARENT_WAIT_MS 3000
+#define TOKEN_MAX_BYTES 1024
 
 static const char still_running[] = "Build %s is still running";
 
@@ -116,8 +117,16 @@ static bool read_ask(struct rb_exchange *ex, struct ask *ret)
         rb_door_error(ex, "SerializationException", "The body is not an object");
         return false;
     }
-    return text_member(ex, body, "id", &ret->id) &&
-           text_member(ex, body, "idempotencyToken", &ret->token);
+    if (!text_member(ex, body, "id", &ret->id) ||
+        !text_member(ex, body, "idempotencyToken", &ret->token)) {
+        return false;
+    }
+    if (ret->token != NULL && strlen(ret->token) > TOKEN_MAX_BYTES) {
+        rb_door_error(ex, "InvalidInputException", "idempotencyToken is longer than %d bytes",
+                      TOKEN_MAX_BYTES);
+        return false;
+    }
+    return true;
 }
 
 static bool read_build(struct rb_exchange *ex, const char *id, struct rb_build *b)

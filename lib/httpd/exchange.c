@@ -290,7 +290,8 @@ enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const cha
             rb_answer_problem(ex, 503, "too many large bodies at once; send this one again later");
             ex->close = true;
         } else if (ex->discarded > 0) {
-            rb_answer_problem(ex, 413, "the body is larger than listen.max_body");
+            rb_answer_problem(ex, 413, "the body is larger than %zu bytes (%s)", ex->body.max_bytes,
+                              ex->aws_form ? "at most 256 KiB here" : "listen.max_body");
             ex->close = true;
         } else {
             ex->route->handle(ex);

@@ -394,7 +394,8 @@ def bodies_that_cannot_be_read_are_serialization_errors(_, d):
     for body in (b"", b"{", b"[]", b"null", b'{"id": 1}', b'{"id": ["a:b"]}', b'{"id":"a:1","id":"a:2"}', b'{"id":"a:1","idempotencyToken":{}}', b"\xff"):
         status, _, answer = d.signed("RetryBuild", body)
         equal((status, answer["__type"]), (400, "SerializationException"), body)
-    for body in (b"{}", b'{"id":null}', b'{"id":""}', b'{"id":"a b:1"}', '{"id":"größe:1"}'.encode()):
+    long = json.dumps({"id": f"flaky:{uuid.uuid4()}", "idempotencyToken": "t" * 1025}).encode()
+    for body in (long, b"{}", b'{"id":null}', b'{"id":""}', b'{"id":"a b:1"}', '{"id":"größe:1"}'.encode()):
         status, _, answer = d.signed("RetryBuild", body)
         equal((status, answer["__type"]), (400, "InvalidInputException"), body)
     status, _, answer = d.signed("RetryBuild", b'{"id":"' + b"a" * 300000 + b'"}')
