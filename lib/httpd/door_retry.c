@@ -72,9 +72,22 @@ static void look_at_parent(struct rb_exchange *ex, struct rb_store_session *ses)
     }
 }
 
+/* stopping - the threads that would go on may be gone; the same request again finds the retry. */
+static bool stopping(struct rb_exchange *ex)
+{
+    if (!atomic_load(&ex->httpd->stopping)) {
+        return false;
+    }
+    rb_door_error(ex, "ServiceUnavailableException", "The service is stopping; ask again.");
+    return true;
+}
+
 static void finish(struct rb_exchange *ex)
 {
     const struct rb_admission *a = ex->admissions[0];
+    if (stopping(ex)) {
+        return;
+    }
     if (a->rc == RB_OK && a->result == RB_ADMIT_CHILD) {
         (void)memcpy(ex->retry_id, a->retry_id, sizeof ex->retry_id);
         rb_exchange_job(ex, look_at_parent);
@@ -226,7 +239,7 @@ static void ask_account(struct rb_exchange *ex, struct rb_codebuild *c)
 static void after_account(struct rb_exchange *ex)
 {
     const char *account = ex->door->account;
-    if (ex->status == 0 && account != NULL) {
+    if (ex->status == 0 && account != NULL && !stopping(ex)) {
         (void)snprintf(ex->httpd->door_account, RB_ACCOUNT_BYTES, "%s", account);
         admit(ex);
     }

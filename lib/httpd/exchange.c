@@ -274,6 +274,10 @@ enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const cha
                                 size_t *data_len, void **req_cls)
 {
     struct rb_exchange *ex = *req_cls;
+    const struct rb_httpd *h = cls;
+    if (h->admitter == NULL && (ex == NULL || ex->phase == RB_EX_BODY)) {
+        return MHD_NO; /* the last turn of all: answers go out, nothing new comes in */
+    }
     if (ex == NULL) {
         return begin(cls, mhd, url, method, version, req_cls);
     }
