@@ -21,6 +21,7 @@
 #include <jansson.h>
 
 #include <retrybuild/aws.h>
+#include <retrybuild/httpc.h>
 #include <retrybuild/model.h>
 
 struct rb_codebuild;
@@ -75,6 +76,14 @@ enum rb_code rb_codebuild_stop(struct rb_codebuild *c, const char *region, const
 enum rb_code rb_codebuild_log_tail(struct rb_codebuild *c, const char *region, const char *id,
                                    size_t max_bytes, struct rb_arena *a, const char **ret_text,
                                    struct rb_err *err);
+/* rb_codebuild_pass - send @body as it is to an @operation (static text) that has no effect, and
+ * give AWS's own answer, whatever its status. Repeated once after a refused date or refused
+ * credentials, else never. RB_E_CREDENTIALS, RB_E_CLOCK: AWS does not accept our own signature (its
+ * text may quote what we signed: the answer is not given); RB_E_THROTTLED: our own rate; others: no
+ * answer, or none that is AWS's. */
+enum rb_code rb_codebuild_pass(struct rb_codebuild *c, const char *region, const char *operation,
+                               const struct rb_buf *body, struct rb_http_answer *ret_answer,
+                               struct rb_err *err);
 /* rb_codebuild_build_from_json - a Build object of any answer into the model (pure). */
 enum rb_code rb_codebuild_build_from_json(const json_t *j, const char *region, struct rb_arena *a,
                                           struct rb_build *ret_b, struct rb_err *err);

@@ -194,6 +194,9 @@ static enum rb_code read_answer(const struct rb_aws_call *call, const struct rb_
     if (answer->status != 200) {
         return rb_aws_judge(call->operation, answer, err);
     }
+    if (call->ret_answer != NULL) {
+        return RB_OK;
+    }
     if (rb_json_load(rb_buf_str(&answer->body), answer->body.len, &j, NULL) != RB_OK ||
         !json_is_object(j)) {
         return rb_err_set(err, RB_E_AMBIGUOUS, "%s: the answer cannot be read", call->operation);
@@ -251,6 +254,10 @@ static enum rb_code exchange(struct rb_codebuild *c, const struct rb_aws_call *c
         note_date(c, &answer, started_ms, rb_now_ms(clock));
         fate->retry_after_ms = rb_http_retry_after_ms(&answer, rb_aws_now_ms(c->aws));
         rc = read_answer(call, &answer, ret_json, &why);
+        if (call->ret_answer != NULL) {
+            *call->ret_answer = answer;
+            answer = (struct rb_http_answer){.status = 0};
+        }
     } else {
         rc = judge_transport(rc, sent, call->operation, &why);
     }

@@ -75,6 +75,8 @@ struct rb_aws_call {
     bool changes;       /* the call has an effect: lost answers count as ambiguous */
     enum rb_code (*last_check)(void *arg, struct rb_err *err); /* may be NULL */
     void *arg;
+    struct rb_http_answer *ret_answer; /* may be NULL; else any complete answer, of any status, is
+                                          moved here, and *ret_json is not made */
 };
 
 struct rb_aws_fate {

@@ -92,7 +92,7 @@ def readme_configuration_passes_check_config(build):
     folder = build / "readme-config"
     folder.mkdir(exist_ok=True)
     for name, content in (("ops.token", "t" * 32), ("eventbridge.key", "k" * 32), ("ci.url", "https://ci.example.org/hook"),
-                          ("ci.key", "whsec_" + "a" * 32)):
+                          ("ci.key", "whsec_" + "a" * 32), ("front-door.key", "f" * 40)):
         (folder / name).write_text(content + "\n", encoding="utf-8")
         (folder / name).chmod(0o600)
     problems = [] if blocks else ["the README shows no configuration"]
