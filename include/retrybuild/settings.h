@@ -58,12 +58,15 @@ struct rb_when { /* n == 0 / NULL = condition absent */
     const char *message; /* PCRE2 */
 };
 
+enum rb_how { RB_HOW_RETRY, RB_HOW_START };
+
 struct rb_rule_setting {
     const char *name;
     struct rb_when when;
     enum rb_action then;
     int64_t limit;
     struct rb_delay delay;
+    enum rb_how how;
     unsigned line;
 };
 

@@ -9,7 +9,6 @@
 
 #define REFRESH_BEFORE_EXPIRY_MS (10 * 60 * 1000)
 #define EQUAL_BELOW_MS 2000
-#define PAUSE_SLICE_MS 50 /* how soon a pause sees that it is cancelled */
 
 enum rb_code rb_aws_new(struct rb_settings *s, const struct rb_clock *clock,
                         struct rb_aws **ret_aws, struct rb_err *err)
@@ -22,8 +21,11 @@ enum rb_code rb_aws_new(struct rb_settings *s, const struct rb_clock *clock,
     aws->clock = clock;
     pthread_mutex_init(&aws->lock, NULL);
     rb_cond_init(&aws->pause);
-    rb_bucket_init(&aws->bucket, s->aws.rate_per_second, (double)s->aws.rate_burst,
-                   rb_boot_ms(clock));
+    aws->rates = rb_rates_new(s->aws.rate_per_second, (double)s->aws.rate_burst);
+    if (aws->rates == NULL) {
+        rb_aws_free(aws);
+        return rb_err_set(err, RB_E_NOMEM, "no memory for the AWS client");
+    }
     if (!rb_str_empty(s->aws.endpoint_url)) {
         aws->endpoint_url = strdup(s->aws.endpoint_url);
         if (aws->endpoint_url == NULL) {
@@ -41,6 +43,7 @@ void rb_aws_free(struct rb_aws *aws)
         return;
     }
     rb_credentials_release(&aws->cached);
+    rb_rates_free(aws->rates);
     free(aws->endpoint_url);
     pthread_cond_destroy(&aws->pause);
     pthread_mutex_destroy(&aws->lock);
@@ -139,37 +142,4 @@ void rb_aws_note_date(struct rb_aws *aws, int64_t their_ms, int64_t our_ms)
 int64_t rb_aws_now_ms(const struct rb_aws *aws)
 {
     return rb_now_ms(aws->clock) + rb_aws_offset_ms(aws);
-}
-
-/* ---- rate ---- */
-
-bool rb_aws_pause(struct rb_aws *aws, int64_t ms, const atomic_bool *cancel)
-{
-    while (ms > 0) {
-        int64_t slice_ms = ms < PAUSE_SLICE_MS ? ms : PAUSE_SLICE_MS;
-        if (cancel != NULL && atomic_load(cancel)) {
-            return false;
-        }
-        pthread_mutex_lock(&aws->lock);
-        (void)rb_cond_wait_ms(&aws->pause, &aws->lock, slice_ms);
-        pthread_mutex_unlock(&aws->lock);
-        ms -= slice_ms;
-    }
-    return cancel == NULL || !atomic_load(cancel);
-}
-
-enum rb_code rb_aws_pass(struct rb_aws *aws, int64_t max_wait_ms, const atomic_bool *cancel,
-                         struct rb_err *err)
-{
-    pthread_mutex_lock(&aws->lock);
-    int64_t wait_ms = rb_bucket_take(&aws->bucket, rb_boot_ms(aws->clock), max_wait_ms);
-    pthread_mutex_unlock(&aws->lock);
-    if (wait_ms < 0) {
-        return rb_err_set(err, RB_E_THROTTLED,
-                          "too many calls are waiting for the configured rate of CodeBuild calls");
-    }
-    if (!rb_aws_pause(aws, wait_ms, cancel)) {
-        return rb_err_set(err, RB_E_CLOSED, "stopping");
-    }
-    return RB_OK;
 }

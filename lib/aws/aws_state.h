@@ -12,7 +12,7 @@ struct rb_aws {
 
     pthread_mutex_t lock; /* guards what follows; not held over a provider's I/O */
     pthread_cond_t pause; /* never signalled: a wait with a deadline */
-    struct rb_bucket bucket;
+    struct rb_rates *rates;
     struct rb_credentials cached; /* access_key NULL = none */
     bool stale;                   /* AWS refused the cached ones */
 };

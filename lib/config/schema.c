@@ -16,6 +16,7 @@
 
 static const char *const role_words[] = {"", "viewer", "operator", NULL};
 static const char *const mode_words[] = {"auto", "ask", "shadow", NULL};
+static const char *const how_words[] = {"retry", "start", NULL};
 static const char *const then_words[] = {"", "retry", "ask", "ignore", NULL};
 
 static const struct rb_key tls_keys[] = {
@@ -170,6 +171,9 @@ static const struct rb_key rule_keys[] = {
     {"delay", RB_KEY_DELAY, "{base: 30s, cap: 15m}", true,
      "before the call: {base, cap} with full jitter, {fixed} or {list}",
      IN(rb_rule_setting, delay)},
+    {"how", RB_KEY_WORD, "retry", true,
+     "retry = RetryBuild, start = StartBuild with the original's settings",
+     IN(rb_rule_setting, how), .words = how_words},
 };
 
 static const struct rb_key budget_keys[] = {
