@@ -11,8 +11,8 @@ void rb_bucket_init(struct rb_bucket *b, double per_second, double burst, int64_
                             .threshold = per_second,
                             .tokens = burst < 1 ? 1 : burst,
                             .filled_boot_ms = boot_ms,
-                            .cut_boot_ms = INT64_MIN,
-                            .hold_boot_ms = INT64_MIN,
+                            .cut_boot_ms = boot_ms - RB_BUCKET_REACTION_MS,
+                            .hold_boot_ms = boot_ms,
                             .accepted = true};
 }
 
@@ -84,8 +84,7 @@ void rb_bucket_throttled(struct rb_bucket *b, int64_t boot_ms, int64_t retry_aft
     if (retry_after_ms > 0) {
         rb_bucket_hold(b, boot_ms, retry_after_ms);
     }
-    if (b->ceiling <= 0 ||
-        (b->cut_boot_ms != INT64_MIN && boot_ms - b->cut_boot_ms < RB_BUCKET_REACTION_MS)) {
+    if (b->ceiling <= 0 || boot_ms - b->cut_boot_ms < RB_BUCKET_REACTION_MS) {
         return;
     }
     fill(b, boot_ms);

@@ -29,7 +29,7 @@ struct rb_bucket {
     double threshold; /* a slow start ends here */
     double tokens;    /* negative: reserved by those who wait */
     int64_t filled_boot_ms;
-    int64_t cut_boot_ms;  /* of the last cut; INT64_MIN = never */
+    int64_t cut_boot_ms;  /* of the last cut; at first so long ago that it does not count */
     int64_t hold_boot_ms; /* nothing before this */
     bool accepted;        /* a call was accepted since the last cut */
 };
