@@ -51,6 +51,15 @@ void rb_codebuild_cancel_on(struct rb_codebuild *c, const atomic_bool *flag)
     c->cancel = flag;
 }
 
+void rb_codebuild_of_account(struct rb_codebuild *c, const char *account)
+{
+    size_t len = account == NULL ? 0 : strlen(account);
+
+    len = len < sizeof(c->account) ? len : 0;
+    memcpy(c->account, account == NULL ? "" : account, len);
+    c->account[len] = '\0';
+}
+
 /* ,"name":"value" - or without the comma at the start of an object. */
 static void add_member(struct rb_buf *out, const char *name, const char *value)
 {

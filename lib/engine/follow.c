@@ -213,6 +213,7 @@ static void follow_batch(struct rb_worker *w, struct rb_task **tasks, unsigned n
     for (unsigned i = 0; i < n; i++) {
         const struct rb_retry *r = tasks[i]->retry;
         fetch[i] = (struct rb_fetch){
+            .account = r->child.account == NULL ? r->build.account : r->child.account,
             .region = r->child.region == NULL ? r->build.region : r->child.region,
             .id = r->has_child ? r->child.id : r->build.id,
         };

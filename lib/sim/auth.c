@@ -11,7 +11,7 @@
 #include <retrybuild/str.h>
 #include <retrybuild/timefmt.h>
 
-#include "http.h"
+#include "identity.h"
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
 #define MAX_CANONICAL_BYTES (64 * 1024)
@@ -186,17 +186,32 @@ static const char *refuse(const char *error, char message[SIM_MESSAGE_BYTES])
     return error;
 }
 
-static const char *check_signature(const struct rb_sim *sim, const struct sim_request *r,
-                                   const struct auth *auth, char message[SIM_MESSAGE_BYTES])
+/* The secret of a configured key or of a session; NULL: *ret_error says why not. */
+static struct rb_secret *secret_of(struct rb_sim *sim, const struct sim_request *r,
+                                   const char *access_key, int64_t now_ms, const char **ret_error)
 {
-    const struct rb_secret *secret = NULL;
     for (size_t i = 0; i < sim->n_keys; i++) {
-        if (strcmp(sim->keys[i].id, auth->access_key) == 0) {
-            secret = sim->keys[i].secret;
+        if (strcmp(sim->keys[i].id, access_key) == 0) {
+            return rb_secret_ref(sim->keys[i].secret);
         }
     }
+    pthread_mutex_lock(&sim->lock);
+    const char *text = sim_session_secret(sim, access_key, r->header(r, "X-Amz-Security-Token"),
+                                          now_ms, ret_error);
+    struct rb_secret *secret = text == NULL ? NULL : rb_secret_new(text, strlen(text));
+    pthread_mutex_unlock(&sim->lock);
+    return secret;
+}
+
+static const char *check_signature(struct rb_sim *sim, const struct sim_request *r,
+                                   const struct auth *auth, int64_t now_ms,
+                                   char message[SIM_MESSAGE_BYTES])
+{
+    const char *error = "InternalFailure";
+    RB_CLEANUP(rb_secret_freep)
+    struct rb_secret *secret = secret_of(sim, r, auth->access_key, now_ms, &error);
     if (secret == NULL) {
-        return refuse("UnrecognizedClientException", message);
+        return refuse(error, message);
     }
     char hash[RB_SHA256_HEX_BYTES];
     char want[RB_SHA256_HEX_BYTES];
@@ -226,7 +241,7 @@ const char *sim_auth(struct rb_sim *sim, const struct sim_request *r, int64_t no
         error = refuse("IncompleteSignatureException", message);
     }
     if (error == NULL && sim->n_keys > 0) {
-        error = check_signature(sim, r, &auth, message);
+        error = check_signature(sim, r, &auth, now_ms, message);
     }
     if (error == NULL) {
         error = check_date(sim, &auth, now_ms, message);
