@@ -45,13 +45,13 @@ static enum rb_code own_account(struct rb_aws *aws, char ret[RB_ACCOUNT_BYTES], 
     RB_CLEANUP(rb_arena_release) struct rb_arena a;
     const char *account = NULL, *arn = NULL;
 
+    rb_arena_init(&a, 65536);
     pthread_mutex_lock(&aws->lock);
     memcpy(ret, aws->own_account, RB_ACCOUNT_BYTES);
     pthread_mutex_unlock(&aws->lock);
     if (ret[0] != '\0') {
         return RB_OK;
     }
-    rb_arena_init(&a, 65536);
     enum rb_code rc = rb_aws_caller(aws, &a, &account, &arn, err);
     if (rc == RB_OK && !is_account(account)) {
         rc = rb_err_set(err, RB_E_CREDENTIALS, "STS names no account of ours");

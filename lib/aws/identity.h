@@ -95,6 +95,8 @@ const char *rb_profile_name(const struct rb_aws *aws, bool *ret_named);
 enum rb_code rb_web_identity_of_profile(struct rb_aws *aws, const struct rb_profiles *p,
                                         const char *profile, struct rb_credentials *ret_c,
                                         struct rb_err *err);
+/* rb_environment_keys - RB_E_NOT_FOUND when AWS_ACCESS_KEY_ID is not set. */
+enum rb_code rb_environment_keys(struct rb_credentials *ret_c, struct rb_err *err);
 /* rb_process_run - "credential_process": no shell, no stdin, stderr dropped, @timeout_ms. */
 enum rb_code rb_process_run(const char *command, int64_t timeout_ms, struct rb_credentials *ret_c,
                             struct rb_err *err);

@@ -18,16 +18,12 @@ static enum rb_code load_token(struct rb_secret **ret_token, struct rb_err *err)
     return rc == RB_E_NOT_FOUND ? RB_OK : rc;
 }
 
-static enum rb_code fetch(struct rb_aws *aws, struct rb_credentials *ret_c, struct rb_err *err)
+enum rb_code rb_environment_keys(struct rb_credentials *ret_c, struct rb_err *err)
 {
     RB_CLEANUP(rb_credentials_release) struct rb_credentials c = {.access_key = NULL};
     const char *key_id = getenv("AWS_ACCESS_KEY_ID");
     const char *expires = getenv("AWS_CREDENTIAL_EXPIRATION");
 
-    if (aws->profile != NULL) {
-        return rb_err_set(err, RB_E_NOT_FOUND,
-                          "aws.profile is set, the environment is passed over");
-    }
     if (rb_str_empty(key_id)) {
         return rb_err_set(err, RB_E_NOT_FOUND, "AWS_ACCESS_KEY_ID is not set");
     }
@@ -48,6 +44,15 @@ static enum rb_code fetch(struct rb_aws *aws, struct rb_credentials *ret_c, stru
     const char *token = c.session_token == NULL ? NULL : rb_secret_data(c.session_token);
     rc = rb_credentials_make(key_id, rb_secret_data(c.secret_key), token, c.expires_ms, ret_c, err);
     return rc == RB_OK ? RB_OK : rb_err_wrap(err, rc, "AWS_ACCESS_KEY_ID and its companions");
+}
+
+static enum rb_code fetch(struct rb_aws *aws, struct rb_credentials *ret_c, struct rb_err *err)
+{
+    if (aws->profile != NULL) {
+        return rb_err_set(err, RB_E_NOT_FOUND,
+                          "aws.profile is set, the environment is passed over");
+    }
+    return rb_environment_keys(ret_c, err);
 }
 
 const struct rb_provider rb_provider_environment = {.name = "environment", .fetch = fetch};

@@ -33,10 +33,15 @@ static enum rb_code of_source(struct chain *c, const char *profile, const char *
     static const struct {
         const char *name;
         const struct rb_provider *provider;
-    } SOURCES[] = {{"Environment", &rb_provider_environment},
-                   {"Ec2InstanceMetadata", &rb_provider_instance},
+    } SOURCES[] = {{"Ec2InstanceMetadata", &rb_provider_instance},
                    {"EcsContainer", &rb_provider_container}};
 
+    if (rb_str_eq(source, "Environment")) { /* also when aws.profile passes it over otherwise */
+        enum rb_code rc = rb_environment_keys(ret_c, err);
+        return rc == RB_OK ? RB_OK
+                           : rb_err_wrap(err, RB_E_CREDENTIALS,
+                                         "profile '%s': credential_source %s", profile, source);
+    }
     for (size_t i = 0; i < RB_ARRAY_LEN(SOURCES); i++) {
         if (rb_str_eq(source, SOURCES[i].name)) {
             enum rb_code rc = SOURCES[i].provider->fetch(c->aws, ret_c, err);
