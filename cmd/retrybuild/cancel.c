@@ -9,6 +9,6 @@ static int run(int argc, char **argv)
 const struct rb_command rb_command_cancel = {
     .name = "cancel",
     .usage = "ID",
-    .summary = "cancel a retry before its build starts",
+    .summary = "cancel a retry; its new build, if it runs, is stopped",
     .run = run,
 };

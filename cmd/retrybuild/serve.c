@@ -103,7 +103,7 @@ static enum rb_code start(struct service *s, struct rb_err *err)
         rc = rb_engine_new(&deps, &s->engine, err);
     }
     if (rc == RB_OK) {
-        const struct rb_httpd_deps deps = {s->engine, s->store, clock, RB_VERSION};
+        const struct rb_httpd_deps deps = {s->engine, s->store, s->aws, clock, RB_VERSION};
         rc = rb_httpd_start(&deps, s->settings, &s->httpd, err);
     }
     if (rc == RB_OK) {

@@ -1,4 +1,5 @@
-/* codebuild.h - the CodeBuild calls: RetryBuild, BatchGetBuilds, ListBuildsForProject.
+/* codebuild.h - the CodeBuild calls: RetryBuild, StartBuild, StopBuild, BatchGetBuilds,
+ * ListBuildsForProject; and the end of a build's log.
  *
  * A client belongs to a thread (it owns its rb_httpc). Each call is signed by sigv4.h with one
  * frozen set of credentials; each answer updates the clock offset and the metrics
@@ -14,11 +15,13 @@
 #define RETRYBUILD_CODEBUILD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
 
 #include <retrybuild/aws.h>
+#include <retrybuild/httpc.h>
 #include <retrybuild/model.h>
 
 struct rb_codebuild;
@@ -39,13 +42,18 @@ struct rb_retry_call {
     const char *build_id; /* project:uuid, never an ARN */
     const char *token;
     int64_t date_ms; /* the one signature date of this issue; also X-Amz-Date */
+    bool start; /* StartBuild with what the build was started with, read anew for each call, and the
+                 * same token; else RetryBuild */
+    bool repeats; /* an earlier copy had no clear answer: costs of the quota of repetitions */
     /* last_check - called after signing, right before the first byte leaves; anything but RB_OK
      * aborts with that code, nothing sent. */
     enum rb_code (*last_check)(void *arg, struct rb_err *err);
     void *arg;
 };
 /* rb_codebuild_retry - the child lives in @a. *ret_access_key (may be NULL): the key id that
- * signed, in @a. *ret_retry_after_ms: what AWS asked for on a throttle, -1 = nothing. */
+ * signed, in @a. With @start an unreadable build is
+ * RB_E_INVALID, and nothing was sent. *ret_retry_after_ms (always set): how long AWS, our own rate,
+ * or the spent quota of repetitions asks to wait, -1 = nothing. */
 enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_call *call,
                                 struct rb_arena *a, struct rb_build *ret_child,
                                 const char **ret_access_key, int64_t *ret_retry_after_ms,
@@ -61,6 +69,25 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
 enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const char *project,
                                const char *next, struct rb_arena *a, const char ***ret_ids,
                                unsigned *ret_n, const char **ret_next, struct rb_err *err);
+/* rb_codebuild_stop - StopBuild; a build that has ended already is left as it is, so it is repeated
+ * like a look-up. *ret_build as it is then. */
+enum rb_code rb_codebuild_stop(struct rb_codebuild *c, const char *region, const char *id,
+                               struct rb_arena *a, struct rb_build *ret_build, struct rb_err *err);
+/* rb_codebuild_log_tail - the last lines of the build's log (CloudWatch Logs, GetLogEvents), at
+ * most
+ * @max_bytes of them, newest last, in @a. RB_E_NOT_FOUND: no such build, or it has no log there.
+ * The text is the user's and may hold secrets: match it, do not keep it. */
+enum rb_code rb_codebuild_log_tail(struct rb_codebuild *c, const char *region, const char *id,
+                                   size_t max_bytes, struct rb_arena *a, const char **ret_text,
+                                   struct rb_err *err);
+/* rb_codebuild_pass - send @body as it is to an @operation (static text) that has no effect, and
+ * give AWS's own answer, whatever its status. Repeated once after a refused date or refused
+ * credentials, else never. RB_E_CREDENTIALS, RB_E_CLOCK: AWS does not accept our own signature (its
+ * text may quote what we signed: the answer is not given); RB_E_THROTTLED: our own rate; others: no
+ * answer, or none that is AWS's. */
+enum rb_code rb_codebuild_pass(struct rb_codebuild *c, const char *region, const char *operation,
+                               const struct rb_buf *body, struct rb_http_answer *ret_answer,
+                               struct rb_err *err);
 /* rb_codebuild_build_from_json - a Build object of any answer into the model (pure). */
 enum rb_code rb_codebuild_build_from_json(const json_t *j, const char *region, struct rb_arena *a,
                                           struct rb_build *ret_b, struct rb_err *err);

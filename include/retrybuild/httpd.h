@@ -1,14 +1,15 @@
 /* httpd.h - the listener: one loop of our own over libmicrohttpd, the router, the handlers.
  *
  * Threads: the loop runs in one thread made by start; handlers of reads (list, get, acts) run in
- * one API thread with its own store session, so that the loop never waits. Blocks: start (until
- * listening) and stop.
+ * one API thread with its own store session, and calls of the front door to CodeBuild in four of
+ * their own, so that the loop never waits. Blocks: start (until listening) and stop.
  */
 #ifndef RETRYBUILD_HTTPD_H
 #define RETRYBUILD_HTTPD_H
 
 #include <stdint.h>
 
+#include <retrybuild/aws.h>
 #include <retrybuild/clock.h>
 #include <retrybuild/engine.h>
 #include <retrybuild/err.h>
@@ -19,6 +20,7 @@ struct rb_httpd;
 struct rb_httpd_deps {
     struct rb_engine *engine;
     struct rb_store *store;
+    struct rb_aws *aws; /* for the front door */
     const struct rb_clock *clock;
     const char *version;
 };

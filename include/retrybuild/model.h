@@ -173,6 +173,7 @@ struct rb_decision {
     const char *reason; /* one sentence for a person */
     int64_t limit;      /* of the rule, for this chain */
     struct rb_delay delay;
+    bool start;          /* how: StartBuild with the original's settings, not RetryBuild */
     enum rb_state state; /* what the retry becomes: SCHEDULED, HELD, IGNORED, REFUSED, DEFERRED */
 };
 
@@ -221,6 +222,7 @@ struct rb_retry {
     struct rb_build child;
     struct rb_delivery source; /* the first delivery */
     struct rb_decision decision;
+    const char *cancelled_by;   /* who asked to stop the child; NULL = nobody */
     const char *requested_by;   /* token name, or NULL for events */
     const char *request_reason; /* what the person said */
     const char *callback_url;

@@ -38,6 +38,12 @@ struct rb_token_setting {
     struct rb_secret *secret;
 };
 
+struct rb_access_key_setting { /* of the front door; made by the operator, unknown to AWS */
+    const char *id;
+    enum rb_role role;
+    struct rb_secret *secret;
+};
+
 struct rb_source_setting {
     const char *name; /* the path segment of /v1/hooks/{name}: [a-z0-9][a-z0-9._-]{0,62} */
     const char *type;
@@ -52,12 +58,15 @@ struct rb_when { /* n == 0 / NULL = condition absent */
     const char *message; /* PCRE2 */
 };
 
+enum rb_how { RB_HOW_RETRY, RB_HOW_START };
+
 struct rb_rule_setting {
     const char *name;
     struct rb_when when;
     enum rb_action then;
     int64_t limit;
     struct rb_delay delay;
+    enum rb_how how;
     unsigned line;
 };
 
@@ -106,6 +115,11 @@ struct rb_settings {
     } listen;
     struct rb_token_setting *tokens;
     unsigned n_tokens;
+    struct {
+        struct rb_access_key_setting *access_keys; /* none = closed */
+        unsigned n_access_keys;
+        int64_t wait_ms; /* most time until RetryBuild is answered */
+    } front_door;
     struct {
         struct rb_secret *url; /* sqlite:PATH, redis://…; may hold a password */
         struct rb_secret *password;

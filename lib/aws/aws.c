@@ -10,7 +10,6 @@
 #define EQUAL_BELOW_MS 2000
 #define PROVIDER_PAUSE_MS 1000
 #define KEPT_MAX_BYTES ((size_t)1024 * 1024)
-#define PAUSE_SLICE_MS 50 /* how soon a pause sees that it is cancelled */
 
 static bool keep(struct rb_aws *aws, const char *text, const char **ret)
 {
@@ -71,9 +70,8 @@ enum rb_code rb_aws_new(struct rb_settings *s, const struct rb_clock *clock,
     pthread_mutex_init(&aws->lock, NULL);
     rb_cond_init(&aws->pause);
     rb_cond_init(&aws->refreshed);
-    rb_bucket_init(&aws->bucket, s->aws.rate_per_second, (double)s->aws.rate_burst,
-                   rb_boot_ms(clock));
-    if (!keep_settings(aws, s)) {
+    aws->rates = rb_rates_new(s->aws.rate_per_second, (double)s->aws.rate_burst);
+    if (aws->rates == NULL || !keep_settings(aws, s)) {
         rb_aws_free(aws);
         return rb_err_set(err, RB_E_NOMEM, "no memory for the AWS client");
     }
@@ -91,6 +89,7 @@ void rb_aws_free(struct rb_aws *aws)
         rb_slot_release(&aws->accounts[i]);
     }
     free(aws->accounts);
+    rb_rates_free(aws->rates);
     rb_arena_release(&aws->kept);
     pthread_cond_destroy(&aws->refreshed);
     pthread_cond_destroy(&aws->pause);
@@ -128,37 +127,4 @@ void rb_aws_note_date(struct rb_aws *aws, int64_t their_ms, int64_t our_ms)
 int64_t rb_aws_now_ms(const struct rb_aws *aws)
 {
     return rb_now_ms(aws->clock) + rb_aws_offset_ms(aws);
-}
-
-/* ---- rate ---- */
-
-bool rb_aws_pause(struct rb_aws *aws, int64_t ms, const atomic_bool *cancel)
-{
-    while (ms > 0) {
-        int64_t slice_ms = ms < PAUSE_SLICE_MS ? ms : PAUSE_SLICE_MS;
-        if (cancel != NULL && atomic_load(cancel)) {
-            return false;
-        }
-        pthread_mutex_lock(&aws->lock);
-        (void)rb_cond_wait_ms(&aws->pause, &aws->lock, slice_ms);
-        pthread_mutex_unlock(&aws->lock);
-        ms -= slice_ms;
-    }
-    return cancel == NULL || !atomic_load(cancel);
-}
-
-enum rb_code rb_aws_pass(struct rb_aws *aws, int64_t max_wait_ms, const atomic_bool *cancel,
-                         struct rb_err *err)
-{
-    pthread_mutex_lock(&aws->lock);
-    int64_t wait_ms = rb_bucket_take(&aws->bucket, rb_boot_ms(aws->clock), max_wait_ms);
-    pthread_mutex_unlock(&aws->lock);
-    if (wait_ms < 0) {
-        return rb_err_set(err, RB_E_THROTTLED,
-                          "too many calls are waiting for the configured rate of CodeBuild calls");
-    }
-    if (!rb_aws_pause(aws, wait_ms, cancel)) {
-        return rb_err_set(err, RB_E_CLOSED, "stopping");
-    }
-    return RB_OK;
 }

@@ -29,7 +29,7 @@ struct rb_aws {
     pthread_mutex_t lock; /* guards what follows; not held over a provider's I/O */
     pthread_cond_t pause; /* never signalled: a wait with a deadline */
     pthread_cond_t refreshed;
-    struct rb_bucket bucket;
+    struct rb_rates *rates;
     struct rb_slot own;
     struct rb_slot *accounts; /* the array itself does not change */
     unsigned n_accounts;

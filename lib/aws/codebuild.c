@@ -1,5 +1,6 @@
-/* The CodeBuild calls of the product. RetryBuild is sent once and never repeated here: what follows
- * an unclear answer is the engine's decision. Look-ups have no effect and are repeated. */
+/* The CodeBuild calls of the product. RetryBuild, or StartBuild, is sent once and never repeated
+ * here: what follows an unclear answer is the engine's decision. Look-ups have no effect and are
+ * repeated. */
 #include <retrybuild/codebuild.h>
 
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 
 #include <retrybuild/cleanup.h>
 #include <retrybuild/json.h>
+#include <retrybuild/secret.h>
 
 #include "internal.h"
 
@@ -17,6 +19,7 @@
 #define BACKOFF_CAP_MS 5000
 #define IDS_MAX 100
 #define DEFAULT_TIMEOUT_MS 10000
+#define QUOTA_WAIT_MS 5000
 
 enum rb_code rb_codebuild_new(struct rb_aws *aws, const struct rb_settings *s,
                               struct rb_codebuild **ret_c, struct rb_err *err)
@@ -60,8 +63,7 @@ void rb_codebuild_of_account(struct rb_codebuild *c, const char *account)
     c->account[len] = '\0';
 }
 
-/* ,"name":"value" - or without the comma at the start of an object. */
-static void add_member(struct rb_buf *out, const char *name, const char *value)
+void rb_aws_add_member(struct rb_buf *out, const char *name, const char *value)
 {
     rb_buf_addf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
     rb_buf_add_json_string(out, value, strlen(value));
@@ -72,7 +74,12 @@ static enum rb_code no_memory(struct rb_err *err)
     return rb_err_set(err, RB_E_NOMEM, "no memory for a CodeBuild call");
 }
 
-/* ---- RetryBuild ---- */
+/* ---- RetryBuild, or StartBuild in its place ---- */
+
+static const char *operation_of(const struct rb_retry_call *call)
+{
+    return call->start ? "StartBuild" : "RetryBuild";
+}
 
 static enum rb_code read_child(const json_t *j, const struct rb_retry_call *call,
                                struct rb_arena *a, struct rb_build *ret_child, struct rb_err *err)
@@ -83,14 +90,37 @@ static enum rb_code read_child(const json_t *j, const struct rb_retry_call *call
     enum rb_code rc =
         rb_codebuild_build_from_json(json_object_get(j, "build"), call->region, a, &child, &why);
     if (rc != RB_OK) {
-        return rb_err_set(err, RB_E_AMBIGUOUS, "RetryBuild: the answer names no build: %s",
-                          why.msg);
+        return rb_err_set(err, RB_E_AMBIGUOUS, "%s: the answer names no build: %s",
+                          operation_of(call), why.msg);
     }
     if (rb_str_eq(child.id, call->build_id)) {
-        return rb_err_set(err, RB_E_AMBIGUOUS, "RetryBuild: the answer names the failed build");
+        return rb_err_set(err, RB_E_AMBIGUOUS, "%s: the answer names the failed build",
+                          operation_of(call));
     }
     *ret_child = child;
     return RB_OK;
+}
+
+static enum rb_code call_body(struct rb_codebuild *c, const struct rb_retry_call *call,
+                              struct rb_buf *body, struct rb_err *err)
+{
+    if (call->start) {
+        return rb_start_read(c, call, body, err);
+    }
+    rb_buf_addc(body, '{');
+    rb_aws_add_member(body, "id", call->build_id);
+    rb_aws_add_member(body, "idempotencyToken", call->token);
+    rb_buf_addc(body, '}');
+    return rb_buf_failed(body) ? no_memory(err) : RB_OK;
+}
+
+/* It may hold variables of a build. */
+static void wipe_body(struct rb_buf *body)
+{
+    if (body->data != NULL) {
+        rb_wipe(body->data, body->cap);
+    }
+    rb_buf_release(body);
 }
 
 enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_call *call,
@@ -98,18 +128,22 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
                                 const char **ret_access_key, int64_t *ret_retry_after_ms,
                                 struct rb_err *err)
 {
-    RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
+    RB_CLEANUP(wipe_body) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
     RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
+    const struct rb_aws_scope scope = {.region = call->region, .operation = operation_of(call)};
     struct rb_aws_fate fate;
 
-    rb_buf_addc(&body, '{');
-    add_member(&body, "id", call->build_id);
-    add_member(&body, "idempotencyToken", call->token);
-    rb_buf_addc(&body, '}');
-    if (rb_buf_failed(&body)) {
-        return no_memory(err);
+    *ret_retry_after_ms = -1;
+    enum rb_code rc = call_body(c, call, &body, err);
+    if (rc != RB_OK) {
+        return rc;
     }
-    const struct rb_aws_call send = {.operation = "RetryBuild",
+    if (call->repeats && !rb_aws_may_repeat(c->aws, &scope, RB_QUOTA_COST_SILENT)) {
+        *ret_retry_after_ms = QUOTA_WAIT_MS;
+        return rb_err_set(err, RB_E_THROTTLED,
+                          "too many calls had no clear answer: this one is repeated later");
+    }
+    const struct rb_aws_call send = {.operation = scope.operation,
                                      .region = call->region,
                                      .body = &body,
                                      .date_ms = call->date_ms,
@@ -117,9 +151,10 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
                                      .changes = true,
                                      .last_check = call->last_check,
                                      .arg = call->arg};
-    enum rb_code rc = rb_aws_send(c, &send, &fate, &j, err);
-    if (ret_retry_after_ms != NULL) {
-        *ret_retry_after_ms = fate.retry_after_ms;
+    rc = rb_aws_send(c, &send, &fate, &j, err);
+    *ret_retry_after_ms = fate.retry_after_ms;
+    if (rc == RB_OK && call->repeats) {
+        rb_aws_repeated_well(c->aws, &scope, RB_QUOTA_COST_SILENT);
     }
     if (rc == RB_OK) {
         rc = read_child(j, call, a, ret_child, err);
@@ -148,15 +183,18 @@ static int64_t pause_ms(struct rb_codebuild *c, enum rb_code rc, unsigned tries,
     return retry_after_ms > ms ? retry_after_ms : ms;
 }
 
-/* Up to three tries within the call's time. A refused date is repeated once, with the offset that
- * the refusal itself has told; refused credentials once, freshly fetched. */
-static enum rb_code look_up(struct rb_codebuild *c, const char *operation, const char *region,
-                            const struct rb_buf *body, json_t **ret_json, struct rb_err *err)
+/* Up to three tries, as long as there is quota for them, within the call's time. A refused date is
+ * repeated once, with the offset that the refusal itself has told; refused credentials once,
+ * freshly fetched. */
+enum rb_code rb_aws_look_up(struct rb_codebuild *c, const struct rb_aws_call *what,
+                            json_t **ret_json, struct rb_err *err)
 {
     const struct rb_clock *clock = rb_aws_clock(c->aws);
     int64_t deadline_boot_ms = rb_boot_ms(clock) + c->timeout_ms;
     bool clock_mended = false, credentials_renewed = false;
-    struct rb_aws_call call = {.operation = operation, .region = region, .body = body};
+    struct rb_aws_call call = *what;
+    const struct rb_aws_scope scope = {.region = what->region, .operation = what->operation};
+    int64_t paid = 0;
 
     for (unsigned tries = 0;;) {
         struct rb_aws_fate fate;
@@ -168,9 +206,17 @@ static enum rb_code look_up(struct rb_codebuild *c, const char *operation, const
         } else if (rc == RB_E_CREDENTIALS && !credentials_renewed && fate.access_key[0] != '\0') {
             credentials_renewed = true;
             rb_aws_credentials_refused(c->aws);
-        } else if (again_after_pause(rc) && tries + 1 < LOOKUP_TRIES) {
+        } else if (again_after_pause(rc) && fate.access_key[0] != '\0' &&
+                   tries + 1 < LOOKUP_TRIES) {
             wait_ms = pause_ms(c, rc, tries++, fate.retry_after_ms);
+            paid = fate.answered ? RB_QUOTA_COST : RB_QUOTA_COST_SILENT;
+            if (!rb_aws_may_repeat(c->aws, &scope, paid)) {
+                return rc;
+            }
         } else {
+            if (rc == RB_OK && paid > 0) {
+                rb_aws_repeated_well(c->aws, &scope, paid);
+            }
             return rc;
         }
         if (rb_boot_ms(clock) + wait_ms >= deadline_boot_ms ||
@@ -222,7 +268,9 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
     if (rb_buf_failed(&body)) {
         return no_memory(err);
     }
-    enum rb_code rc = look_up(c, "BatchGetBuilds", region, &body, &j, err);
+    const struct rb_aws_call call = {
+        .operation = "BatchGetBuilds", .region = region, .body = &body};
+    enum rb_code rc = rb_aws_look_up(c, &call, &j, err);
     if (rc != RB_OK) {
         return rc;
     }
@@ -266,6 +314,27 @@ static enum rb_code read_ids(const json_t *j, struct rb_arena *a, const char ***
     return RB_OK;
 }
 
+enum rb_code rb_codebuild_stop(struct rb_codebuild *c, const char *region, const char *id,
+                               struct rb_arena *a, struct rb_build *ret_build, struct rb_err *err)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
+    RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
+
+    rb_buf_addc(&body, '{');
+    rb_aws_add_member(&body, "id", id);
+    rb_buf_addc(&body, '}');
+    if (rb_buf_failed(&body)) {
+        return no_memory(err);
+    }
+    const struct rb_aws_call call = {.operation = "StopBuild", .region = region, .body = &body};
+    enum rb_code rc = rb_aws_look_up(c, &call, &j, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    rc = rb_codebuild_build_from_json(json_object_get(j, "build"), region, a, ret_build, err);
+    return rc == RB_OK || rc == RB_E_NOMEM ? rc : rb_err_wrap(err, RB_E_AMBIGUOUS, "StopBuild");
+}
+
 enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const char *project,
                                const char *next, struct rb_arena *a, const char ***ret_ids,
                                unsigned *ret_n, const char **ret_next, struct rb_err *err)
@@ -274,15 +343,17 @@ enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const
     RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
 
     rb_buf_addc(&body, '{');
-    add_member(&body, "projectName", project);
+    rb_aws_add_member(&body, "projectName", project);
     if (!rb_str_empty(next)) {
-        add_member(&body, "nextToken", next);
+        rb_aws_add_member(&body, "nextToken", next);
     }
     rb_buf_addc(&body, '}');
     if (rb_buf_failed(&body)) {
         return no_memory(err);
     }
-    enum rb_code rc = look_up(c, "ListBuildsForProject", region, &body, &j, err);
+    const struct rb_aws_call call = {
+        .operation = "ListBuildsForProject", .region = region, .body = &body};
+    enum rb_code rc = rb_aws_look_up(c, &call, &j, err);
     if (rc != RB_OK) {
         return rc;
     }

@@ -1,4 +1,4 @@
-/* One signed request to CodeBuild, sent once, and what became of it.
+/* One signed request to CodeBuild or a neighbour, sent once, and what became of it.
  *
  * Order: endpoint, a token of the process's rate, credentials, signature, the caller's last check,
  * the wire. Whatever fails before the wire has no effect; whatever fails after the request may have
@@ -15,7 +15,6 @@
 
 #include "internal.h"
 
-#define SERVICE "codebuild"
 #define CONTENT_TYPE "application/x-amz-json-1.1"
 #define ANSWER_MAX_BYTES ((size_t)8 * 1024 * 1024)
 #define ARENA_MAX_BYTES ((size_t)64 * 1024)
@@ -23,6 +22,14 @@
 #define CONNECT_TIMEOUT_MAX_MS 5000
 
 #define SIGNED_HEADERS_MAX 5
+
+static const struct rb_aws_service CODEBUILD = {.name = "codebuild",
+                                                .target = "CodeBuild_20161006"};
+
+static const struct rb_aws_service *service_of(const struct rb_aws_call *call)
+{
+    return call->service == NULL ? &CODEBUILD : call->service;
+}
 
 /* A request as text: what is signed is what is sent. */
 struct wire {
@@ -59,7 +66,8 @@ static enum rb_code find_endpoint(struct rb_codebuild *c, const struct rb_aws_ca
 {
     struct rb_aws_target t;
 
-    enum rb_code rc = rb_aws_target(c->aws, SERVICE, call->region, &w->arena, &t, err);
+    enum rb_code rc =
+        rb_aws_target(c->aws, service_of(call)->name, call->region, &w->arena, &t, err);
     if (rc == RB_OK) {
         w->url = t.url;
         w->path = t.path;
@@ -83,7 +91,7 @@ static enum rb_code sign(const struct rb_aws_call *call, int64_t date_ms,
 
     rb_time_amz(date_ms, date);
     rb_sha256_hex(rb_buf_str(call->body), call->body->len, hash);
-    w->target = rb_arena_printf(&w->arena, "CodeBuild_20161006.%s", call->operation);
+    w->target = rb_arena_printf(&w->arena, "%s.%s", service_of(call)->target, call->operation);
     signed_headers[n++] = header("content-type", CONTENT_TYPE);
     signed_headers[n++] = header("host", w->host);
     signed_headers[n++] = header("x-amz-date", date);
@@ -98,7 +106,7 @@ static enum rb_code sign(const struct rb_aws_call *call, int64_t date_ms,
                                        .n_headers = n,
                                        .payload_hash = hash,
                                        .region = call->region,
-                                       .service = SERVICE,
+                                       .service = service_of(call)->name,
                                        .date_ms = date_ms};
     rb_buf_adds(&w->authorization, "Authorization: ");
     enum rb_code rc =
@@ -171,6 +179,9 @@ static enum rb_code read_answer(const struct rb_aws_call *call, const struct rb_
     if (answer->status != 200) {
         return rb_aws_judge(call->operation, answer, err);
     }
+    if (call->ret_answer != NULL) {
+        return RB_OK;
+    }
     if (rb_json_load(rb_buf_str(&answer->body), answer->body.len, &j, NULL) != RB_OK ||
         !json_is_object(j)) {
         return rb_err_set(err, RB_E_AMBIGUOUS, "%s: the answer cannot be read", call->operation);
@@ -224,9 +235,14 @@ static enum rb_code exchange(struct rb_codebuild *c, const struct rb_aws_call *c
     int64_t started_ms = rb_now_ms(clock);
     enum rb_code rc = rb_httpc_call(c->http, &req, &answer, &sent, &why);
     if (rc == RB_OK) {
+        fate->answered = true;
         note_date(c, &answer, started_ms, rb_now_ms(clock));
         fate->retry_after_ms = rb_http_retry_after_ms(&answer, rb_aws_now_ms(c->aws));
         rc = read_answer(call, &answer, ret_json, &why);
+        if (call->ret_answer != NULL) {
+            *call->ret_answer = answer;
+            answer = (struct rb_http_answer){.status = 0};
+        }
     } else {
         rc = judge_transport(rc, sent, call->operation, &why);
     }
@@ -242,13 +258,15 @@ enum rb_code rb_aws_send(struct rb_codebuild *c, const struct rb_aws_call *call,
     RB_CLEANUP(rb_credentials_release) struct rb_credentials cred = {.access_key = NULL};
     RB_CLEANUP(wire_release) struct wire w;
     const struct rb_clock *clock = rb_aws_clock(c->aws);
+    const struct rb_aws_scope scope = {.region = call->region, .operation = call->operation};
     int64_t began_boot_ms = rb_boot_ms(clock);
 
     wire_init(&w);
     *ret_fate = (struct rb_aws_fate){.retry_after_ms = -1};
     enum rb_code rc = find_endpoint(c, call, &w, err);
     if (rc == RB_OK) { /* half of the time at most, so that the other half is left for the call */
-        rc = rb_aws_pass(c->aws, call->timeout_ms / 2, c->cancel, err);
+        rc = rb_aws_pass(c->aws, &scope, call->timeout_ms / 2, c->cancel, &ret_fate->retry_after_ms,
+                         err);
     }
     if (rc == RB_OK) {
         rc = rb_aws_credentials_for(c->aws, c->account, call->region, &cred, err);
@@ -267,5 +285,7 @@ enum rb_code rb_aws_send(struct rb_codebuild *c, const struct rb_aws_call *call,
     len = len < sizeof(ret_fate->access_key) ? len : sizeof(ret_fate->access_key) - 1;
     memcpy(ret_fate->access_key, cred.access_key, len);
     int64_t left_ms = call->timeout_ms - (rb_boot_ms(clock) - began_boot_ms);
-    return exchange(c, call, &w, left_ms > 1 ? left_ms : 1, ret_fate, ret_json, err);
+    rc = exchange(c, call, &w, left_ms > 1 ? left_ms : 1, ret_fate, ret_json, err);
+    rb_aws_told(c->aws, &scope, rc, ret_fate->retry_after_ms);
+    return rc;
 }

@@ -12,6 +12,8 @@
 #include <retrybuild/httpc.h>
 #include <retrybuild/random.h>
 
+#include "rates.h"
+
 /* ---- credential providers: one file each, one row in providers.c ---- */
 
 struct rb_provider {
@@ -28,24 +30,25 @@ extern const struct rb_provider rb_provider_environment, rb_provider_role, rb_pr
 enum rb_code rb_providers_fetch(struct rb_aws *aws, struct rb_credentials *ret_c,
                                 struct rb_err *err);
 
-/* ---- token bucket (pure) ---- */
+/* ---- pace: what the rates of rates.h are asked and told ---- */
 
-struct rb_bucket {
-    double per_second; /* <= 0: no limit */
-    double burst, tokens;
-    int64_t filled_boot_ms;
+struct rb_aws_scope {
+    const char *account; /* NULL = of the process's own credentials */
+    const char *region;
+    const char *operation;
 };
-void rb_bucket_init(struct rb_bucket *b, double per_second, double burst, int64_t boot_ms);
-/* rb_bucket_take - reserve one token; returns how long to wait for it, -1 when longer than
- * @max_wait_ms (then nothing is reserved). */
-int64_t rb_bucket_take(struct rb_bucket *b, int64_t boot_ms, int64_t max_wait_ms);
-
-/* ---- shared by all clients ---- */
-
-/* rb_aws_pass - wait for a token of the process. RB_E_THROTTLED when it would take longer than
- * @max_wait_ms, RB_E_CLOSED when *cancel becomes true. */
-enum rb_code rb_aws_pass(struct rb_aws *aws, int64_t max_wait_ms, const atomic_bool *cancel,
-                         struct rb_err *err);
+/* rb_aws_pass - wait for a token of the scope, shared by all workers. RB_E_THROTTLED when it would
+ * take longer than @max_wait_ms (*ret_wait_ms is how long), RB_E_CLOSED when *cancel becomes true.
+ */
+enum rb_code rb_aws_pass(struct rb_aws *aws, const struct rb_aws_scope *s, int64_t max_wait_ms,
+                         const atomic_bool *cancel, int64_t *ret_wait_ms, struct rb_err *err);
+/* rb_aws_told - what AWS answered; @retry_after_ms: -1 = nothing said. */
+void rb_aws_told(struct rb_aws *aws, const struct rb_aws_scope *s, enum rb_code rc,
+                 int64_t retry_after_ms);
+/* rb_aws_may_repeat - pay for a repetition; false: the quota is spent. rb_aws_repeated_well gives
+ * the price back. */
+bool rb_aws_may_repeat(struct rb_aws *aws, const struct rb_aws_scope *s, int64_t cost);
+void rb_aws_repeated_well(struct rb_aws *aws, const struct rb_aws_scope *s, int64_t cost);
 /* rb_aws_pause - wait @ms; false when *cancel (may be NULL) became true. */
 bool rb_aws_pause(struct rb_aws *aws, int64_t ms, const atomic_bool *cancel);
 const struct rb_clock *rb_aws_clock(const struct rb_aws *aws);
@@ -69,7 +72,13 @@ struct rb_codebuild {
     char account[RB_ACCOUNT_BYTES]; /* whose builds the next call is about; "" = our own */
 };
 
+struct rb_aws_service {
+    const char *name;   /* of the endpoint and of the signature */
+    const char *target; /* what stands before the operation in X-Amz-Target */
+};
+
 struct rb_aws_call {
+    const struct rb_aws_service *service; /* NULL = CodeBuild */
     const char *operation;
     const char *region;
     const struct rb_buf *body;
@@ -78,16 +87,36 @@ struct rb_aws_call {
     bool changes;       /* the call has an effect: lost answers count as ambiguous */
     enum rb_code (*last_check)(void *arg, struct rb_err *err); /* may be NULL */
     void *arg;
+    struct rb_http_answer *ret_answer; /* may be NULL; else any complete answer, of any status, is
+                                          moved here, and *ret_json is not made */
 };
 
 struct rb_aws_fate {
     char access_key[129];
-    int64_t retry_after_ms; /* -1 = nothing said */
+    int64_t retry_after_ms; /* what AWS, or our own rate, asks for; -1 = nothing said */
+    bool answered;          /* by a complete HTTP answer, whatever it said */
 };
 
 /* rb_aws_send - sign, check, send once, judge. RB_OK: *ret_json is an object, caller decrefs. */
 enum rb_code rb_aws_send(struct rb_codebuild *c, const struct rb_aws_call *call,
                          struct rb_aws_fate *ret_fate, json_t **ret_json, struct rb_err *err);
+
+/* rb_aws_look_up - for what may be done again without harm: up to three tries, as long as there is
+ * quota for them, within the client's time. @what: operation, region, body. */
+enum rb_code rb_aws_look_up(struct rb_codebuild *c, const struct rb_aws_call *what,
+                            json_t **ret_json, struct rb_err *err);
+/* rb_aws_add_member - ,"name":"value" - or without the comma at the start of an object. */
+void rb_aws_add_member(struct rb_buf *out, const char *name, const char *value);
+
+/* rb_codebuild_read - one Build as CodeBuild tells it, variables and all; caller decrefs. */
+enum rb_code rb_codebuild_read(struct rb_codebuild *c, const char *region, const char *id,
+                               json_t **ret_build, struct rb_err *err);
+/* rb_start_body - the StartBuild that repeats @build, a Build as CodeBuild tells it (pure); may
+ * hold its variables. rb_start_read - the same for the call's build, which is asked for first. */
+enum rb_code rb_start_body(const json_t *build, const char *token, struct rb_buf *out,
+                           struct rb_err *err);
+enum rb_code rb_start_read(struct rb_codebuild *c, const struct rb_retry_call *call,
+                           struct rb_buf *out, struct rb_err *err);
 
 /* rb_aws_judge - the class of an answer that is no 200 (pure). @body may be anything. */
 enum rb_code rb_aws_judge(const char *operation, const struct rb_http_answer *answer,

@@ -16,6 +16,7 @@
 
 static const char *const role_words[] = {"", "viewer", "operator", NULL};
 static const char *const mode_words[] = {"auto", "ask", "shadow", NULL};
+static const char *const how_words[] = {"retry", "start", NULL};
 static const char *const then_words[] = {"", "retry", "ask", "ignore", NULL};
 
 static const struct rb_key tls_keys[] = {
@@ -45,10 +46,32 @@ static const struct rb_key token_keys[] = {
     {"secret", RB_KEY_SECRET, NULL, true, "the bearer token", IN(rb_token_setting, secret)},
 };
 
+static const struct rb_key access_key_keys[] = {
+    {"id", RB_KEY_TEXT, NULL, true,
+     "access key id: A-Z, 0-9 and '_'; shown in requested_by, unknown to AWS",
+     IN(rb_access_key_setting, id)},
+    {"role", RB_KEY_WORD, "operator", true, "viewer (looks) or operator (RetryBuild too)",
+     IN(rb_access_key_setting, role), .words = role_words},
+    {"secret", RB_KEY_SECRET, NULL, true, "secret access key", IN(rb_access_key_setting, secret)},
+};
+
+static const struct rb_key front_door_keys[] = {
+    {"access_keys", RB_KEY_LIST, NULL, true,
+     "keys that AWS SDKs and the AWS CLI may sign with; none = the front door is closed",
+     AT(front_door.access_keys),
+     LIST_OF(rb_access_key_setting, access_key_keys,
+             offsetof(struct rb_settings, front_door.n_access_keys), SIZE_MAX)},
+    {"wait", RB_KEY_DURATION, "20s", true,
+     "most time until RetryBuild is answered; then the client is told to ask again",
+     AT(front_door.wait_ms), .min = 100, .max = 5 * MINUTE},
+};
+
 static const struct rb_key api_keys[] = {
     {"tokens", RB_KEY_LIST, NULL, true, "bearer tokens of the API; none = the API is closed",
      AT(tokens),
      LIST_OF(rb_token_setting, token_keys, offsetof(struct rb_settings, n_tokens), SIZE_MAX)},
+    {"front_door", RB_KEY_MAP, NULL, true, "POST / for AWS SDKs and the AWS CLI",
+     CHILDREN(front_door_keys)},
 };
 
 static const struct rb_key store_tls_keys[] = {
@@ -172,6 +195,9 @@ static const struct rb_key rule_keys[] = {
     {"delay", RB_KEY_DELAY, "{base: 30s, cap: 15m}", true,
      "before the call: {base, cap} with full jitter, {fixed} or {list}",
      IN(rb_rule_setting, delay)},
+    {"how", RB_KEY_WORD, "retry", true,
+     "retry = RetryBuild, start = StartBuild with the original's settings",
+     IN(rb_rule_setting, how), .words = how_words},
 };
 
 static const struct rb_key budget_keys[] = {

@@ -11,9 +11,12 @@
 
 #define NAME_MAX_BYTES 63
 #define TOKEN_MIN_BYTES 16
+#define ACCESS_KEY_MAX_BYTES 128
+#define SECRET_KEY_MAX_BYTES 256
 #define PORT_MAX 65535
 #define DEFAULT_REGION "us-east-1"
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define CAPITALS "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
 
 static const char *const statuses[] = {"FAILED", "FAULT", "TIMED_OUT", "STOPPED", "SUCCEEDED"};
@@ -198,6 +201,54 @@ static void check_tokens(struct rb_conversion *c)
     }
 }
 
+/* check_access_key_id - capitals, so that it is never the name of a token: both stand in
+ * requested_by and scope idempotency tokens. */
+static void check_access_key_id(struct rb_conversion *c, unsigned i)
+{
+    const struct rb_access_key_setting *keys = c->settings->front_door.access_keys;
+    const char *path = rb_path(c, "api.front_door.access_keys[%u].id", i);
+    const char *id = keys[i].id;
+    if (id == NULL) {
+        if (!rb_has_problem(c, path)) {
+            rb_wrong(c, path, "is missing, for example AKIAFRONTDOOR");
+        }
+        return;
+    }
+    size_t len = strlen(id);
+    if (len < 4 || len > ACCESS_KEY_MAX_BYTES || id[0] < 'A' || id[0] > 'Z' ||
+        strspn(id, CAPITALS DIGITS "_") != len) {
+        rb_wrong(c, path,
+                 "'%.70s' must be 4 to %d of A-Z, 0-9 and '_', starting with a letter, such as "
+                 "AKIAFRONTDOOR",
+                 id, ACCESS_KEY_MAX_BYTES);
+    }
+    for (unsigned k = 0; k < i; k++) {
+        if (rb_str_eq(id, keys[k].id)) {
+            rb_wrong(c, path, "'%s' is taken by api.front_door.access_keys[%u]; take another", id,
+                     k);
+        }
+    }
+}
+
+static void check_front_door(struct rb_conversion *c)
+{
+    const struct rb_settings *s = c->settings;
+    for (unsigned i = 0; i < s->front_door.n_access_keys; i++) {
+        const struct rb_access_key_setting *x = &s->front_door.access_keys[i];
+        check_access_key_id(c, i);
+        const char *path = rb_path(c, "api.front_door.access_keys[%u].secret", i);
+        if (x->secret == NULL) {
+            if (!rb_has_problem(c, path)) {
+                rb_wrong(c, path, "is missing (or secret_file, secret_env)");
+            }
+        } else if (rb_secret_len(x->secret) < TOKEN_MIN_BYTES ||
+                   rb_secret_len(x->secret) > SECRET_KEY_MAX_BYTES) {
+            rb_wrong(c, path, "must have %d to %d bytes; make one with 'openssl rand -hex 20'",
+                     TOKEN_MIN_BYTES, SECRET_KEY_MAX_BYTES);
+        }
+    }
+}
+
 static void check_timing(struct rb_conversion *c)
 {
     const struct rb_timing *t = &c->settings->timing;
@@ -330,6 +381,7 @@ void rb_validate(struct rb_conversion *c)
 {
     check_listen(c);
     check_tokens(c);
+    check_front_door(c);
     fill_store(c);
     fill_aws(c);
     check_sources(c);

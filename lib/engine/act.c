@@ -18,12 +18,14 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-    [RB_VERB_CANCEL] =
-        {.name = "cancel",
-         .done = "cancelled",
-         .from = {[RB_STATE_RECEIVED] = true, [RB_STATE_SCHEDULED] = true, [RB_STATE_HELD] = true},
-         .to = RB_STATE_CANCELLED,
-         .allowed = "received, scheduled or held"},
+    [RB_VERB_CANCEL] = {.name = "cancel",
+                        .done = "cancelled",
+                        .from = {[RB_STATE_RECEIVED] = true,
+                                 [RB_STATE_SCHEDULED] = true,
+                                 [RB_STATE_HELD] = true,
+                                 [RB_STATE_RUNNING] = true},
+                        .to = RB_STATE_CANCELLED,
+                        .allowed = "received, scheduled, held or running"},
     [RB_VERB_APPROVE] = {.name = "approve",
                          .done = "approved",
                          .from = {[RB_STATE_HELD] = true},
@@ -53,6 +55,21 @@ static int64_t fresh_call_at(struct rb_engine *e, const struct rb_runtime *rt,
     }
     int64_t left_ms = rb_plan_dead_at(&rt->windows, &state) + 1 - rb_aws_now_ms(e->aws);
     return left_ms > 0 ? now_ms + left_ms : now_ms;
+}
+
+/* The child runs: it is the follower that stops it, and ends the retry once it is stopped. */
+static bool cancel_running(struct rb_retry *r, const char *who, int64_t now_ms)
+{
+    char note[RB_ACT_NOTE_BYTES];
+
+    if (r->cancelled_by == NULL) {
+        const char *name = rb_str_empty(who) ? "a person" : who;
+        r->cancelled_by = rb_arena_strdup(&r->arena, name);
+        snprintf(note, sizeof(note), "%s by %s: the new build is to be stopped",
+                 verbs[RB_VERB_CANCEL].done, name);
+        rb_retry_note(r, now_ms, note);
+    }
+    return r->cancelled_by != NULL;
 }
 
 static void apply(struct rb_engine *e, const struct rb_runtime *rt, struct rb_retry *r,
@@ -87,14 +104,21 @@ static enum rb_code act_once(struct rb_engine *e, const struct rb_runtime *rt,
     char intent_key[RB_KEY_BYTES];
     struct rb_settle s = {.retry = r};
 
-    apply(e, rt, r, verb, who, now_ms);
+    if (r->state == RB_STATE_RUNNING) {
+        if (!cancel_running(r, who, now_ms)) {
+            return rb_err_set(err, RB_E_NOMEM, "no memory to cancel '%s'", r->id);
+        }
+        r->due_ms = now_ms;
+        s.next = RB_TASK_FOLLOW;
+    } else {
+        apply(e, rt, r, verb, who, now_ms);
+        s.next = r->state == RB_STATE_SCHEDULED ? RB_TASK_SUBMIT : RB_TASK_NONE;
+    }
     rb_intent_key(&r->build, intent_key);
     s.close_intent = intent_key;
-    if (r->state == RB_STATE_SCHEDULED) {
-        s.next = RB_TASK_SUBMIT;
-        s.next_due_ms = r->due_ms;
-    }
-    if (!rb_engine_reports(rt->settings, r, now_ms, &r->arena, &s.reports, &s.n_reports)) {
+    s.next_due_ms = s.next == RB_TASK_NONE ? 0 : r->due_ms;
+    if (s.next != RB_TASK_FOLLOW && /* its state stays: nothing to report */
+        !rb_engine_reports(rt->settings, r, now_ms, &r->arena, &s.reports, &s.n_reports)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the reports of '%s'", r->id);
     }
     enum rb_code rc = rb_store_settle(ses, &s, now_ms, err);
@@ -105,8 +129,8 @@ static enum rb_code act_once(struct rb_engine *e, const struct rb_runtime *rt,
         if (rb_state_terminal(r->state)) {
             rb_count(RB_M_RETRIES_TOTAL, rb_state_name(r->state), NULL);
         }
-        if (s.next == RB_TASK_SUBMIT) {
-            rb_engine_wake(e, RB_TASK_SUBMIT);
+        if (s.next != RB_TASK_NONE) {
+            rb_engine_wake(e, s.next);
         }
     }
     return rc;

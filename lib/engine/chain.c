@@ -63,14 +63,16 @@ enum rb_code rb_chain_join(struct rb_work *k, const char *owner, bool *ret_joine
 void rb_chain_input(const struct rb_retry *r, const struct rb_build *failed, int64_t now_ms,
                     struct rb_policy_input *ret_in)
 {
+    bool person = r->requested_by != NULL;
+    int64_t ended_ms = failed->ended_ms != 0 ? failed->ended_ms : r->source.at_ms;
     *ret_in = (struct rb_policy_input){
         .build = failed,
         .source = r->source.source,
-        .event_at_ms = failed->ended_ms != 0 ? failed->ended_ms : r->source.at_ms,
+        .event_at_ms = person ? 0 : ended_ms, /* who asks is news, however old the build is */
         .now_ms = now_ms,
         .rule_uses = r->rule_uses,
         .n_rule_uses = r->n_rule_uses,
-        .person = r->requested_by != NULL,
+        .person = person,
         .force = r->force,
     };
 }

@@ -155,13 +155,86 @@ static bool take_child(struct rb_retry *r, const struct rb_build *seen)
     return true;
 }
 
-static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct rb_err *err)
+/* A person wants the child stopped. Asked again at every look until it has ended: a repetition does
+ * no harm, and a worker that dies in between leaves nothing undone. */
+static enum rb_code stop_child(struct rb_work *k, struct rb_build *ret_seen, struct rb_err *err)
+{
+    const struct rb_build *child = &k->r->child;
+    struct rb_err why = {.code = RB_OK};
+    char note[RB_FOLLOW_NOTE_BYTES];
+
+    enum rb_code rc =
+        rb_work_keep(k, k->rt->settings->timing.call_timeout_ms + k->lease_ms / 6, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    rb_codebuild_of_account(k->w->codebuild,
+                            child->account == NULL ? k->r->build.account : child->account);
+    rc = rb_codebuild_stop(k->w->codebuild, child->region, child->id, &k->arena, ret_seen, &why);
+    RB_FAULT_POINT("follow.after_stop");
+    if (rc == RB_OK || rc == RB_E_CLOSED) {
+        return rc == RB_OK ? RB_OK : rb_err_set(err, rc, "stopping");
+    }
+    rb_log(RB_LOG_WARN, "follow.stop_failed", RB_F("retry", k->r->id), RB_F("child", child->id),
+           RB_F("error", why.msg));
+    snprintf(note, sizeof(note), "the new build could not be stopped: %s", why.msg);
+    if (rc == RB_E_REFUSED || rc == RB_E_NOT_FOUND || rc == RB_E_INVALID) {
+        k->r->cancelled_by = NULL; /* a definite no: who asked reads it, and may ask again */
+    }
+    if (strcmp(note, rb_work_last_note(k->r) == NULL ? "" : rb_work_last_note(k->r)) != 0) {
+        rb_retry_note(k->r, rb_engine_now_ms(k->e), note);
+    }
+    return RB_OK;
+}
+
+static enum rb_code still_running(struct rb_work *k, struct rb_err *err)
+{
+    const struct rb_timing *t = &k->rt->settings->timing;
+    bool soon = ask_soon(k->w, k->task) || k->r->cancelled_by != NULL;
+    int64_t wait_ms =
+        soon && RB_WOKEN_AGAIN_MS < t->follow_poll_ms ? RB_WOKEN_AGAIN_MS : t->follow_poll_ms;
+
+    k->r->due_ms = rb_engine_now_ms(k->e) + wait_ms;
+    struct rb_settle s = {.next = RB_TASK_FOLLOW, .next_due_ms = k->r->due_ms};
+    return rb_work_settle(k, &s, true, err);
+}
+
+/* The child has ended, and somebody had asked for that: whatever it ended as, it was the last. */
+static enum rb_code judge_cancelled(struct rb_work *k, struct rb_err *err)
 {
     struct rb_retry *r = k->r;
     char note[RB_FOLLOW_NOTE_BYTES];
 
+    if (rb_str_eq(r->child.status, "STOPPED")) {
+        snprintf(note, sizeof(note), "the new build was stopped for %s", r->cancelled_by);
+        return finish(k, RB_STATE_CANCELLED, note, NULL, err);
+    }
+    snprintf(note, sizeof(note),
+             "the new build ended as %s before it could be stopped; no further attempt, %s has "
+             "cancelled",
+             r->child.status, r->cancelled_by);
+    return finish(k, rb_build_failed(&r->child) ? RB_STATE_FAILED_AGAIN : RB_STATE_RECOVERED, note,
+                  NULL, err);
+}
+
+static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct rb_err *err)
+{
+    struct rb_retry *r = k->r;
+    struct rb_build stopped = RB_BUILD_INIT;
+    char note[RB_FOLLOW_NOTE_BYTES];
+
     if (seen == NULL) {
         return child_gone(k, err);
+    }
+    if (!rb_build_ended(seen) && r->cancelled_by != NULL) {
+        enum rb_code rc = stop_child(k, &stopped, err);
+        if (rc != RB_OK) {
+            return rc;
+        }
+        if (!rb_build_ended(&stopped)) {
+            return still_running(k, err);
+        }
+        seen = &stopped;
     }
     if (!rb_build_ended(seen)) {
         bool soon = ask_soon(k->w, k->task);
@@ -170,6 +243,9 @@ static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct
     }
     if (!take_child(r, seen)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the end of '%s'", r->id);
+    }
+    if (r->cancelled_by != NULL) {
+        return judge_cancelled(k, err);
     }
     if (rb_build_failed(&r->child)) {
         return failed_again(k, err);

@@ -86,7 +86,7 @@ static int64_t again_wait_ms(const struct rb_work *k, enum rb_code rc, int64_t r
     uint64_t random64 = rb_engine_random(k->e);
     int64_t n = k->r->intent.issue;
 
-    if (retry_after_ms > 0) {
+    if (retry_after_ms > 0 && rc != RB_E_LATER) {
         return retry_after_ms < RB_RETRY_AFTER_MAX_MS ? retry_after_ms : RB_RETRY_AFTER_MAX_MS;
     }
     switch ((int)rc) {
@@ -117,15 +117,17 @@ static const char *again_why(enum rb_code rc)
 }
 
 /* A definite "not now" to the only copy: nothing happened, the issue ends here. */
-static enum rb_code answer_again(struct rb_work *k, enum rb_code rc, int64_t retry_after_ms,
-                                 struct rb_err *err)
+static enum rb_code answer_again(struct rb_work *k, enum rb_code rc, const struct rb_err *why,
+                                 int64_t retry_after_ms, struct rb_err *err)
 {
     int64_t now_ms = rb_engine_now_ms(k->e);
     int64_t wait_ms = again_wait_ms(k, rc, retry_after_ms);
-    char note[160];
+    bool says_more = rc == RB_E_LATER; /* which limit, and how high it is */
+    char note[RB_ERR_MESSAGE_BYTES + 160];
 
-    snprintf(note, sizeof(note), "%s; nothing was started, again in %lld.%lld s", again_why(rc),
-             (long long)(wait_ms / 1000), (long long)(wait_ms % 1000 / 100));
+    snprintf(note, sizeof(note), "%s; nothing was started, again in %lld.%lld s%s%s", again_why(rc),
+             (long long)(wait_ms / 1000), (long long)(wait_ms % 1000 / 100), says_more ? ": " : "",
+             says_more ? why->msg : "");
     k->r->intent.ambiguous = false;
     k->r->intent.sends = 0;
     rb_retry_enter(k->r, RB_STATE_SCHEDULED, now_ms, note);
@@ -155,7 +157,7 @@ static enum rb_code answer_alarm(struct rb_work *k, const struct rb_err *why, st
 
 /* No byte left us: the record says again what it said before this send. */
 static enum rb_code answer_unsent(struct send_context *c, enum rb_code rc, const struct rb_err *why,
-                                  struct rb_err *err)
+                                  int64_t retry_after_ms, struct rb_err *err)
 {
     struct rb_work *k = c->k;
     char note[RB_ERR_MESSAGE_BYTES + 64];
@@ -169,6 +171,12 @@ static enum rb_code answer_unsent(struct send_context *c, enum rb_code rc, const
         return answer_refused(k, why, err);
     }
     int64_t wait_ms = rc == RB_E_CLOSED ? 0 : rb_plan_ambiguous_wait_ms(intent_age_ms(k));
+    if (rc == RB_E_THROTTLED && retry_after_ms > wait_ms) {
+        /* Our own rate: some later than others, so that they do not all come back at once. */
+        int64_t most_ms =
+            retry_after_ms < RB_RETRY_AFTER_MAX_MS ? retry_after_ms : RB_RETRY_AFTER_MAX_MS;
+        wait_ms = rb_engine_jitter_ms(k->e, most_ms, most_ms + most_ms / 4 + 1);
+    }
     snprintf(note, sizeof(note), "the call could not be sent: %s", why->msg);
     if (rc == RB_E_CREDENTIALS) {
         rb_aws_credentials_refused(k->e->aws);
@@ -203,7 +211,8 @@ static enum rb_code answer_running(struct rb_work *k, const struct rb_build *chi
     enum rb_code rc;
 
     rb_engine_learn_initiator(k->e, access_key, child->initiator);
-    snprintf(note, sizeof(note), "CodeBuild started %s", child->id);
+    snprintf(note, sizeof(note), "CodeBuild started %s%s", child->id,
+             k->r->decision.start ? " anew, with the settings of the original" : "");
     rc = rb_submit_running(k, child, note, err);
     if (rc == RB_E_CONFLICT) {
         /* Somebody took our build for theirs; it runs, so the failure is being retried. */
@@ -292,7 +301,11 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
     int64_t retry_after_ms = -1;
     char token[65];
 
-    enum rb_code rc = rb_work_keep(k, t->call_timeout_ms + k->lease_ms / 6, err);
+    bool start = k->r->decision.start;
+
+    /* StartBuild reads the build first. */
+    int64_t need_ms = (start ? 2 : 1) * t->call_timeout_ms + k->lease_ms / 6;
+    enum rb_code rc = rb_work_keep(k, need_ms, err);
     if (rc != RB_OK) {
         return rc;
     }
@@ -309,6 +322,8 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
         .build_id = k->r->build.id,
         .token = token,
         .date_ms = k->r->intent.date_ms,
+        .start = start,
+        .repeats = k->r->intent.sends > 0,
         .last_check = last_check,
         .arg = &c,
     };
@@ -329,13 +344,13 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
         if (rc == RB_E_CREDENTIALS) {
             rb_aws_credentials_refused(k->e->aws);
         }
-        return answer_again(k, rc, retry_after_ms, err);
+        return answer_again(k, rc, &why, retry_after_ms, err);
     case RB_ANSWER_REFUSED:
         return answer_refused(k, &why, err);
     case RB_ANSWER_ALARM:
         return answer_alarm(k, &why, err);
     case RB_ANSWER_UNSENT:
-        return answer_unsent(&c, rc, &why, err);
+        return answer_unsent(&c, rc, &why, retry_after_ms, err);
     case RB_ANSWER_AMBIGUOUS:
     default:
         return answer_ambiguous(k, &why, err);

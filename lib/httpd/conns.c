@@ -34,6 +34,14 @@ void rb_conn_extend(struct rb_httpd *h, struct rb_conn *c)
     link_tail(h, c);
 }
 
+void rb_conn_hold(struct rb_conn *c)
+{
+    if (c != NULL && !c->cut) {
+        unlink_conn(c);
+        c->prev = c->next = c;
+    }
+}
+
 void rb_conn_notify(void *cls, struct MHD_Connection *mhd, void **conn_cls,
                     enum MHD_ConnectionNotificationCode code)
 {

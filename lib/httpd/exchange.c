@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "door.h"
 #include "private.h"
 
 struct rb_exchange *rb_exchange_new(struct rb_httpd *h, struct MHD_Connection *mhd)
@@ -57,6 +58,7 @@ void rb_exchange_free(struct rb_exchange *ex)
     for (unsigned i = 0; i < ex->n_events; i++) {
         rb_engine_admission_free(ex->admissions[i]);
     }
+    rb_door_end(ex);
     rb_view_unref(ex->view);
     h->n_exchanges--;
     give_room(ex);
@@ -82,6 +84,10 @@ void rb_exchange_free(struct rb_exchange *ex)
     ex->close = false;
     ex->job = NULL;
     ex->retry_id[0] = '\0';
+    ex->aws_form = false;
+    ex->door = NULL;
+    ex->next_step = RB_NEXT_ANSWER;
+    ex->call = NULL;
     ex->discarded = 0;
     ex->crowded = false;
     ex->next = h->spare;
@@ -117,6 +123,22 @@ void rb_exchange_job(struct rb_exchange *ex,
     *h->jobs_tail = ex;
     h->jobs_tail = &ex->next;
     pthread_cond_signal(&h->jobs_cond);
+    pthread_mutex_unlock(&h->lock);
+}
+
+void rb_exchange_call(struct rb_exchange *ex,
+                      void (*call)(struct rb_exchange *ex, struct rb_codebuild *c))
+{
+    struct rb_httpd *h = ex->httpd;
+    if (ex->phase != RB_EX_WAITING) {
+        suspend(ex);
+    }
+    ex->call = call;
+    ex->next = NULL;
+    pthread_mutex_lock(&h->lock);
+    *h->calls_tail = ex;
+    h->calls_tail = &ex->next;
+    pthread_cond_signal(&h->calls_cond);
     pthread_mutex_unlock(&h->lock);
 }
 
@@ -182,6 +204,7 @@ static enum MHD_Result begin(struct rb_httpd *h, struct MHD_Connection *mhd, con
     rb_conn_extend(h, ex->conn);
     ex->method = method;
     ex->path = url;
+    bool closed = rb_door_begin(ex);
     const char *why = NULL;
     unsigned status =
         rb_check_request(mhd, method, version, url, ex->view->settings->listen.max_body, &why);
@@ -191,7 +214,7 @@ static enum MHD_Result begin(struct rb_httpd *h, struct MHD_Connection *mhd, con
     }
     const char *allow = NULL;
     ex->route = rb_route_find(method, url, &ex->param, &allow);
-    if (ex->route == NULL && allow == NULL) {
+    if ((ex->route == NULL && allow == NULL) || closed) {
         rb_answer_problem(ex, 404, "there is nothing at this path");
         return refuse(ex);
     }
@@ -251,6 +274,10 @@ enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const cha
                                 size_t *data_len, void **req_cls)
 {
     struct rb_exchange *ex = *req_cls;
+    const struct rb_httpd *h = cls;
+    if (h->admitter == NULL && (ex == NULL || ex->phase == RB_EX_BODY)) {
+        return MHD_NO; /* the last turn of all: answers go out, nothing new comes in */
+    }
     if (ex == NULL) {
         return begin(cls, mhd, url, method, version, req_cls);
     }
@@ -267,7 +294,8 @@ enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const cha
             rb_answer_problem(ex, 503, "too many large bodies at once; send this one again later");
             ex->close = true;
         } else if (ex->discarded > 0) {
-            rb_answer_problem(ex, 413, "the body is larger than listen.max_body");
+            rb_answer_problem(ex, 413, "the body is larger than %zu bytes (%s)", ex->body.max_bytes,
+                              ex->aws_form ? "at most 256 KiB here" : "listen.max_body");
             ex->close = true;
         } else {
             ex->route->handle(ex);

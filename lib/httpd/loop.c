@@ -17,6 +17,7 @@
 #include <retrybuild/log.h>
 #include <retrybuild/thread.h>
 
+#include "door.h"
 #include "listen.h"
 #include "private.h"
 #include "tls.h"
@@ -59,7 +60,11 @@ static void collect(struct rb_httpd *h)
     while (done != NULL) {
         struct rb_exchange *ex = done;
         done = ex->next;
-        rb_exchange_resume(ex);
+        if (ex->next_step == RB_NEXT_ANSWER) {
+            rb_exchange_resume(ex);
+        } else {
+            rb_door_go_on(ex);
+        }
     }
     if (view != NULL) {
         rb_view_unref(h->view);
@@ -74,6 +79,10 @@ static int next_timeout_ms(struct rb_httpd *h, int64_t until_cut_ms)
     MHD_UNSIGNED_LONG_LONG mhd_ms = 0;
     if (MHD_get_timeout(h->mhd, &mhd_ms) == MHD_YES && (int64_t)mhd_ms < best) {
         best = (int64_t)mhd_ms;
+    }
+    int64_t door_ms = rb_door_timeout_ms(h);
+    if (door_ms >= 0 && door_ms < best) {
+        best = door_ms;
     }
     int admitter_ms = rb_admitter_timeout_ms(h->admitter);
     if (admitter_ms >= 0 && admitter_ms < best) {
@@ -99,6 +108,7 @@ static void turn(struct rb_httpd *h)
             collect(h);
         }
     }
+    rb_door_turn(h);
     rb_admitter_pump(h->admitter, rb_now_ms(h->deps.clock));
     do {
         h->resumed = false;
@@ -111,7 +121,9 @@ static void turn(struct rb_httpd *h)
 static void let_go(struct rb_httpd *h)
 {
     rb_api_stop(h);
+    rb_door_stop(h);
     collect(h);
+    rb_door_turn(h);
     rb_admitter_close(
         h->admitter); /* completes what is under way with RB_E_CLOSED, which resumes it */
     h->admitter = NULL;
@@ -233,6 +245,7 @@ static enum rb_code start_parts(struct rb_httpd *h, struct rb_settings *s, struc
 static void release(struct rb_httpd *h)
 {
     rb_api_stop(h);
+    rb_door_stop(h);
     if (h->admitter != NULL) {
         rb_admitter_close(h->admitter);
     }
@@ -254,6 +267,7 @@ static void release(struct rb_httpd *h)
     rb_view_unref(h->next_view);
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->jobs_cond);
+    pthread_cond_destroy(&h->calls_cond);
     free(h);
 }
 
@@ -269,9 +283,12 @@ enum rb_code rb_httpd_start(const struct rb_httpd_deps *deps, struct rb_settings
     h->conns.next = h->conns.prev = &h->conns;
     h->request_timeout_ms = s->listen.request_timeout_ms;
     h->jobs_tail = &h->jobs;
+    h->calls_tail = &h->calls;
+    h->door_due_ms = INT64_MAX;
     h->duration = rb_metric_cell(RB_M_DELIVERY_DURATION, NULL, NULL);
     pthread_mutex_init(&h->lock, NULL);
     rb_cond_init(&h->jobs_cond);
+    rb_cond_init(&h->calls_cond);
     enum rb_code rc = start_parts(h, s, err);
     if (rc != RB_OK) {
         release(h);

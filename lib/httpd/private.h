@@ -32,6 +32,8 @@
 #define RB_SPARE_EXCHANGES 512
 #define RB_DISCARD_MAX_BYTES (16 * 1024 * 1024)
 #define RB_RETRY_AFTER_SECONDS "5"
+#define RB_DOOR_THREADS 4
+#define RB_ACCOUNT_BYTES 13
 
 /* ---- results of a delivery, as in deliveries_total{result} ---- */
 enum rb_delivery_result {
@@ -79,7 +81,7 @@ struct rb_extra_header {
     const char *name;
     const char *value; /* static, or in the exchange's arena */
 };
-#define RB_EXTRA_HEADERS_MAX 4
+#define RB_EXTRA_HEADERS_MAX 6
 
 enum rb_exchange_phase {
     RB_EX_BODY,    /* reading */
@@ -87,6 +89,18 @@ enum rb_exchange_phase {
     RB_EX_READY,   /* answer is set; queue it */
     RB_EX_ANSWERED,
 };
+
+/* What the loop does with an exchange that comes back from another thread. */
+enum rb_next_step {
+    RB_NEXT_ANSWER,
+    RB_NEXT_LOOK, /* after a pause, the API thread looks again (door.h) */
+    RB_NEXT_CALL, /* a front-door thread asks CodeBuild */
+};
+
+struct rb_codebuild;
+struct rb_door;
+
+#define RB_REQUEST_ID_BYTES 37 /* a UUID + NUL */
 
 /* One request from its headers to its answer. */
 struct rb_exchange {
@@ -125,6 +139,13 @@ struct rb_exchange {
     void (*finish)(struct rb_exchange *ex); /* when every admission has its outcome */
     void (*job)(struct rb_exchange *ex, struct rb_store_session *ses); /* for the API thread */
     char retry_id[RB_ID_BYTES];
+
+    /* POST / alone */
+    bool aws_form; /* answers and errors are those of AWS */
+    char request_id[RB_REQUEST_ID_BYTES];
+    struct rb_door *door; /* in the arena; set when the caller has proved who it is */
+    enum rb_next_step next_step;
+    void (*call)(struct rb_exchange *ex, struct rb_codebuild *c); /* for a front-door thread */
 };
 
 struct rb_httpd {
@@ -149,6 +170,12 @@ struct rb_httpd {
     size_t large_bytes;   /* held by bodies beyond RB_BODY_KEEP_BYTES */
     bool resumed;
     struct rb_metric_cell *duration;
+    struct rb_exchange *door_waiting; /* between two looks */
+    int64_t door_due_ms;              /* boot clock: the first of those looks; INT64_MAX = none */
+    char door_account[RB_ACCOUNT_BYTES]; /* that of our credentials, once CodeBuild has told it */
+    unsigned n_door;                     /* front-door requests that wait for something */
+    pthread_t door_threads[RB_DOOR_THREADS];
+    unsigned n_door_threads; /* started by the first request that needs one */
 
     /* guarded by lock */
     pthread_mutex_t lock;
@@ -157,9 +184,13 @@ struct rb_httpd {
     struct rb_exchange *done;
     struct rb_view *next_view;
     bool jobs_stop;
+    pthread_cond_t calls_cond;
+    struct rb_exchange *calls, **calls_tail;
+    bool calls_stop;
 
     pthread_t api_thread;
     bool api_running;
+    atomic_bool calls_cancel; /* calls to CodeBuild end soon */
     atomic_bool draining;
     atomic_bool stopping;
     atomic_int_least64_t stop_by_ms; /* boot clock */
@@ -215,6 +246,9 @@ void rb_exchange_admit(struct rb_exchange *ex, void (*finish)(struct rb_exchange
 /* rb_exchange_job - let the API thread run @job and suspend (or stay suspended). */
 void rb_exchange_job(struct rb_exchange *ex,
                      void (*job)(struct rb_exchange *ex, struct rb_store_session *ses));
+/* rb_exchange_call - let a front-door thread run @call and suspend (or stay suspended). */
+void rb_exchange_call(struct rb_exchange *ex,
+                      void (*call)(struct rb_exchange *ex, struct rb_codebuild *c));
 void rb_exchange_resume(struct rb_exchange *ex);
 enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const char *url,
                                 const char *method, const char *version, const char *data,
@@ -227,6 +261,9 @@ void rb_conn_notify(void *cls, struct MHD_Connection *mhd, void **conn_cls,
                     enum MHD_ConnectionNotificationCode code);
 /* rb_conn_extend - a new deadline from now. */
 void rb_conn_extend(struct rb_httpd *h, struct rb_conn *c);
+/* rb_conn_hold - no deadline until the next rb_conn_extend: what the request waits for has its own.
+ */
+void rb_conn_hold(struct rb_conn *c);
 /* rb_conns_cut - shut down what is past its deadline; returns ms until the next one, -1 = no
  * connection. */
 int64_t rb_conns_cut(struct rb_httpd *h, int64_t boot_ms);
@@ -234,6 +271,9 @@ int64_t rb_conns_cut(struct rb_httpd *h, int64_t boot_ms);
 /* ---- view.c ---- */
 struct rb_view *rb_view_new(struct rb_settings *s); /* NULL without memory */
 void rb_view_unref(struct rb_view *v);
+/* rb_view_api, rb_view_front_door - the two ways in that no source row describes. */
+const struct rb_source_view *rb_view_api(const struct rb_view *v);
+const struct rb_source_view *rb_view_front_door(const struct rb_view *v);
 const struct rb_source_view *rb_view_source(const struct rb_view *v, struct rb_slice name);
 
 /* ---- api_thread.c ---- */
@@ -254,6 +294,7 @@ void rb_handle_deny(struct rb_exchange *ex);
 void rb_handle_requeue(struct rb_exchange *ex);
 void rb_handle_pause(struct rb_exchange *ex);
 void rb_handle_resume(struct rb_exchange *ex);
+void rb_handle_front_door(struct rb_exchange *ex);
 void rb_handle_livez(struct rb_exchange *ex);
 void rb_handle_readyz(struct rb_exchange *ex);
 void rb_handle_metrics(struct rb_exchange *ex);

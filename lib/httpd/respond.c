@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "door.h"
 #include "private.h"
 
 void rb_answer_header(struct rb_exchange *ex, const char *name, const char *value)
@@ -60,6 +61,11 @@ void rb_answer_problem(struct rb_exchange *ex, unsigned status, const char *fmt,
     va_start(ap, fmt);
     rb_buf_addvf(&detail, fmt, ap);
     va_end(ap);
+    if (ex->aws_form) {
+        rb_door_problem(ex, status, rb_buf_str(&detail));
+        rb_buf_release(&detail);
+        return;
+    }
     rb_buf_clear(&ex->answer);
     rb_buf_addf(&ex->answer, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,\"detail\":",
                 status_title(status), status);
@@ -141,6 +147,9 @@ enum MHD_Result rb_answer_send(struct rb_exchange *ex)
     enum MHD_Result ok = MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, ex->content_type);
     for (unsigned i = 0; i < ex->n_headers && ok == MHD_YES; i++) {
         ok = MHD_add_response_header(r, ex->headers[i].name, ex->headers[i].value);
+    }
+    if (ok == MHD_YES && ex->aws_form) {
+        ok = MHD_add_response_header(r, "x-amzn-RequestId", ex->request_id);
     }
     if (ok == MHD_YES &&
         (ex->close || atomic_load_explicit(&ex->httpd->stopping, memory_order_relaxed))) {

@@ -271,7 +271,7 @@ static void after_callback(struct rb_exchange *ex)
 
 void rb_handle_retries_post(struct rb_exchange *ex)
 {
-    ex->source = &ex->view->sources[ex->view->n_sources];
+    ex->source = rb_view_api(ex->view);
     RB_CLEANUP(rb_json_decrefp) json_t *body = NULL;
     struct ask ask = {.id = NULL};
     if (read_body(ex, &body, &ask) && ask.callback_url != NULL) {

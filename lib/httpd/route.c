@@ -14,6 +14,7 @@ static const struct rb_route routes[] = {
     {"POST", "/v1/retries/*/requeue", RB_ROLE_OPERATOR, true, rb_handle_requeue},
     {"POST", "/v1/pause", RB_ROLE_OPERATOR, true, rb_handle_pause},
     {"POST", "/v1/resume", RB_ROLE_OPERATOR, true, rb_handle_resume},
+    {"POST", "/", RB_ROLE_NONE, true, rb_handle_front_door},
     {"GET", "/livez", RB_ROLE_NONE, false, rb_handle_livez},
     {"GET", "/readyz", RB_ROLE_NONE, false, rb_handle_readyz},
     {"GET", "/metrics", RB_ROLE_NONE, false, rb_handle_metrics},

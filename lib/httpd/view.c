@@ -25,12 +25,14 @@ static void fill_source(struct rb_source_view *v, const struct rb_source_setting
 struct rb_view *rb_view_new(struct rb_settings *s)
 {
     static const struct rb_source_setting api = {.name = "api", .type = "api"};
+    static const struct rb_source_setting door = {.name = "front-door", .type = "front-door"};
     struct rb_view *v = calloc(1, sizeof *v);
     if (v == NULL) {
         return NULL;
     }
-    /* the last one is the REST call itself; it has no adapter and no path below /v1/hooks */
-    v->sources = calloc(s->n_sources + 1, sizeof *v->sources);
+    /* the last two are the REST call and the front door; they have no adapter and no path below
+     * /v1/hooks */
+    v->sources = calloc(s->n_sources + 2, sizeof *v->sources);
     if (v->sources == NULL) {
         free(v);
         return NULL;
@@ -40,6 +42,7 @@ struct rb_view *rb_view_new(struct rb_settings *s)
         fill_source(&v->sources[i], &s->sources[i]);
     }
     fill_source(&v->sources[s->n_sources], &api);
+    fill_source(&v->sources[s->n_sources + 1], &door);
     v->settings = rb_settings_ref(s);
     v->refs = 1;
     return v;
@@ -53,6 +56,16 @@ void rb_view_unref(struct rb_view *v)
     rb_settings_unref(v->settings);
     free(v->sources);
     free(v);
+}
+
+const struct rb_source_view *rb_view_api(const struct rb_view *v)
+{
+    return &v->sources[v->n_sources];
+}
+
+const struct rb_source_view *rb_view_front_door(const struct rb_view *v)
+{
+    return &v->sources[v->n_sources + 1];
 }
 
 const struct rb_source_view *rb_view_source(const struct rb_view *v, struct rb_slice name)

@@ -82,6 +82,8 @@ const struct record_field rb_record_retry_fields[] = {
     R(33, BOOL, 0, intent.ambiguous),
     R(34, INT64, 0, intent.sends),
     R(35, TEXT, 0, intent.access_key),
+    R(36, TEXT, 0, cancelled_by),
+    R(37, BOOL, 0, decision.start),
 };
 
 const struct record_field rb_record_use_fields[] = {

@@ -27,6 +27,9 @@ void rb_settings_unref(struct rb_settings *s)
     for (unsigned i = 0; i < s->n_tokens; i++) {
         rb_secret_freep(&s->tokens[i].secret);
     }
+    for (unsigned i = 0; i < s->front_door.n_access_keys; i++) {
+        rb_secret_freep(&s->front_door.access_keys[i].secret);
+    }
     for (unsigned i = 0; i < s->n_sources; i++) {
         free_secrets(&s->sources[i].secrets);
     }

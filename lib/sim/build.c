@@ -10,7 +10,19 @@
 struct sim_build *sim_build_find(struct rb_sim *sim, const char *id)
 {
     json_t *at = json_object_get(sim->build_index, id);
-    return at == NULL ? NULL : sim->builds[json_integer_value(at)];
+    struct sim_build *b = at == NULL ? NULL : sim->builds[json_integer_value(at)];
+    return b == NULL || sim_build_gone(sim, b) ? NULL : b;
+}
+
+bool sim_build_gone(struct rb_sim *sim, const struct sim_build *b)
+{
+    return b->complete && sim_now_locked(sim) - b->start_ms >= sim->script->history_ms;
+}
+
+const char *sim_id_of(const char *id, const char *mark)
+{
+    const char *there = rb_str_starts(id, "arn:") ? strstr(id, mark) : NULL;
+    return there == NULL ? id : there + strlen(mark);
 }
 
 void sim_build_free(struct sim_build *b)
@@ -36,7 +48,7 @@ static char *text(const char *a, const char *b, const char *c, const char *d)
     return rb_buf_detach(&out);
 }
 
-static char *initiator_of(const struct rb_sim *sim, const char *access_key)
+char *sim_initiator(const struct rb_sim *sim, const char *access_key)
 {
     const char *caller = access_key == NULL ? "anonymous" : access_key;
     const char *named = json_string_value(json_object_get(sim->script->initiators, caller));
@@ -51,6 +63,13 @@ static char *initiator_of(const struct rb_sim *sim, const char *access_key)
     char *all = text(head, caller, mark + strlen("{access_key}"), NULL);
     free(head);
     return all;
+}
+
+char *sim_service_initiator(json_t *base, const char *uuid)
+{
+    const char *role = json_string_value(json_object_get(base, "serviceRole"));
+    const char *slash = role == NULL ? NULL : strrchr(role, '/');
+    return text(slash == NULL ? "codebuild" : slash + 1, "/AWSCodeBuild-", uuid, NULL);
 }
 
 static bool file_build(struct rb_sim *sim, struct sim_project *p, struct sim_build *b)
@@ -68,52 +87,49 @@ static bool file_build(struct rb_sim *sim, struct sim_project *p, struct sim_bui
     return true;
 }
 
-struct sim_build *sim_build_start(struct rb_sim *sim, struct sim_project *p, json_t *take_base,
-                                  json_t *logs_config, const struct sim_build *parent,
-                                  char *take_initiator, int64_t now_ms)
+struct sim_build *sim_build_start(struct rb_sim *sim, const struct sim_start *s)
 {
     struct sim_build *b = calloc(1, sizeof *b);
     if (b == NULL) {
-        json_decref(take_base);
-        free(take_initiator);
+        json_decref(s->take_base);
+        free(s->take_initiator);
         return NULL;
     }
+    struct sim_project *p = s->project;
     char uuid[SIM_UUID_BYTES];
     sim_uuid(uuid);
     RB_CLEANUP(rb_freep) char *scope = text("arn:", sim->partition, ":codebuild:", sim->region);
     RB_CLEANUP(rb_freep) char *scoped = text(scope, ":", sim->account, ":build/");
     b->id = text(p->name, ":", uuid, NULL);
     b->arn = text(scoped, b->id, NULL, NULL);
-    b->initiator = take_initiator;
-    b->base = take_base;
-    b->logs_config = json_incref(logs_config);
+    b->initiator = s->take_initiator;
+    b->base = s->take_base;
+    b->logs_config = json_incref(s->logs_config);
     b->project = p;
-    b->parent = parent;
-    b->depth = parent == NULL ? 0 : parent->depth + 1;
-    b->start_ms = now_ms;
-    b->visible_ms = now_ms + sim->script->lag_ms;
+    b->parent = s->parent;
+    b->batch = s->batch;
+    b->depth = s->parent == NULL ? 0 : s->parent->depth + 1;
+    b->start_ms = s->now_ms;
+    b->visible_ms = s->now_ms + sim->script->lag_ms;
     b->status = "IN_PROGRESS";
-    b->outcome = sim_script_outcome(sim->script, p->name, b->depth);
+    b->outcome =
+        s->outcome != NULL ? s->outcome : sim_script_outcome(sim->script, p->name, b->depth);
     if (!file_build(sim, p, b)) {
         sim_build_free(b);
         return NULL;
     }
     b->uuid = b->id + strlen(p->name) + 1;
     b->number = ++p->last_number;
-    sim_phase_begin(sim, b, now_ms);
+    sim_phase_begin(sim, b, s->now_ms);
     pthread_cond_broadcast(&sim->changed);
     return b;
 }
 
-static bool over_limit(struct sim_call *c)
+void sim_missing_project(struct sim_call *c, const char *name)
 {
-    int64_t limit = c->sim->script->account_limit;
-    if (limit == 0 || c->sim->n_running < (size_t)limit) {
-        return false;
-    }
-    sim_fail(c, "AccountLimitExceededException",
-             "Cannot have more than %lld builds in queue for the account", (long long)limit);
-    return true;
+    sim_fail(c, "ResourceNotFoundException",
+             "Project cannot be found: arn:%s:codebuild:%s:%s:project/%s", c->sim->partition,
+             c->sim->region, c->sim->account, name);
 }
 
 /* The reply, the token, the ledger: once the build is there. */
@@ -123,7 +139,7 @@ static void answer(struct sim_call *c, const struct sim_build *b)
         sim_fail(c, "InternalFailure", "out of memory");
         return;
     }
-    sim_token_keep(c, b);
+    sim_token_keep(c, b->id);
     sim_ledger_add(c->sim, b, c->operation,
                    json_string_value(json_object_get(c->in, "idempotencyToken")), c->access_key,
                    c->now_ms);
@@ -138,17 +154,19 @@ void sim_start_build(struct sim_call *c)
     }
     struct sim_project *p = sim_project_find(c->sim, name);
     if (p == NULL) {
-        sim_fail(c, "ResourceNotFoundException",
-                 "Project cannot be found: arn:%s:codebuild:%s:%s:project/%s", c->sim->partition,
-                 c->sim->region, c->sim->account, name);
+        sim_missing_project(c, name);
         return;
     }
-    if (over_limit(c)) {
+    if (sim_queue_refuses(c, p)) {
         return;
     }
     json_t *logs = sim_build_logs_config(p, c->in);
-    struct sim_build *b = sim_build_start(c->sim, p, sim_build_base(c->sim, p, c->in), logs, NULL,
-                                          initiator_of(c->sim, c->access_key), c->now_ms);
+    const struct sim_start start = {.project = p,
+                                    .take_base = sim_build_base(c->sim, p, c->in),
+                                    .logs_config = logs,
+                                    .take_initiator = sim_initiator(c->sim, c->access_key),
+                                    .now_ms = c->now_ms};
+    struct sim_build *b = sim_build_start(c->sim, &start);
     json_decref(logs);
     if (b != NULL) {
         json_t *limit = json_object_get(c->in, "autoRetryLimitOverride");
@@ -159,15 +177,35 @@ void sim_start_build(struct sim_call *c)
     answer(c, b);
 }
 
+/* What keeps AWS, by the script, from retrying a build in this state; NULL: nothing. */
+static const char *unfit(const struct sim_script *s, const struct sim_build *b)
+{
+    const char *source =
+        json_string_value(json_object_get(json_object_get(b->base, "source"), "type"));
+    if (!b->complete && !s->retry_running) {
+        return "its status is IN_PROGRESS";
+    }
+    if (strcmp(b->status, "SUCCEEDED") == 0 && !s->retry_succeeded) {
+        return "its status is SUCCEEDED";
+    }
+    if (strcmp(b->status, "STOPPED") == 0 && !s->retry_stopped) {
+        return "its status is STOPPED";
+    }
+    if (b->batch != NULL && !s->retry_batch_member) {
+        return "it belongs to a batch build";
+    }
+    if (rb_str_eq(source, "CODEPIPELINE") && !s->retry_codepipeline) {
+        return "its source is CODEPIPELINE";
+    }
+    return NULL;
+}
+
 /* The build to retry, or NULL with the call's error set. */
 static struct sim_build *retried(struct sim_call *c)
 {
     const char *id = json_string_value(json_object_get(c->in, "id"));
     const struct sim_script *s = c->sim->script;
-    if (rb_str_starts(id, "arn:") && s->retry_arn) {
-        const char *mark = strstr(id, ":build/");
-        id = mark == NULL ? id : mark + strlen(":build/");
-    }
+    id = s->retry_arn ? sim_id_of(id, ":build/") : id;
     if (rb_str_starts(id, "arn:") || strchr(id, ':') == NULL) {
         sim_fail(c, "InvalidInputException", "Invalid build ID provided");
         return NULL;
@@ -178,15 +216,12 @@ static struct sim_build *retried(struct sim_call *c)
         return NULL;
     }
     if (b->project->deleted) {
-        sim_fail(c, "ResourceNotFoundException",
-                 "Project cannot be found: arn:%s:codebuild:%s:%s:project/%s", c->sim->partition,
-                 c->sim->region, c->sim->account, b->project->name);
+        sim_missing_project(c, b->project->name);
         return NULL;
     }
-    if ((!b->complete && !s->retry_running) ||
-        (strcmp(b->status, "SUCCEEDED") == 0 && !s->retry_succeeded)) {
-        sim_fail(c, "InvalidInputException", "Build %s cannot be retried: its status is %s", id,
-                 b->status);
+    const char *why = unfit(s, b);
+    if (why != NULL) {
+        sim_fail(c, "InvalidInputException", "Build %s cannot be retried: %s", id, why);
         return NULL;
     }
     return b;
@@ -202,15 +237,21 @@ void sim_retry_build(struct sim_call *c)
         return;
     }
     const struct sim_build *parent = retried(c);
-    if (parent == NULL || over_limit(c)) {
+    if (parent == NULL || sim_queue_refuses(c, parent->project)) {
         return;
     }
     struct sim_project *p = parent->project;
-    json_t *base = c->sim->script->retry_keeps_source ? sim_build_retry_base(parent->base)
-                                                      : sim_build_base(c->sim, p, NULL);
-    struct sim_build *b = sim_build_start(c->sim, p, base, parent->logs_config, parent,
-                                          initiator_of(c->sim, c->access_key), c->now_ms);
-    if (b != NULL) {
+    const struct sim_script *s = c->sim->script;
+    const struct sim_start start = {.project = p,
+                                    .take_base = s->retry_keeps_source
+                                                     ? sim_build_retry_base(parent->base)
+                                                     : sim_build_base(c->sim, p, NULL),
+                                    .logs_config = parent->logs_config,
+                                    .parent = parent,
+                                    .take_initiator = sim_initiator(c->sim, c->access_key),
+                                    .now_ms = c->now_ms};
+    struct sim_build *b = sim_build_start(c->sim, &start);
+    if (b != NULL && s->retry_keeps_auto_retry) {
         b->auto_limit = parent->auto_limit;
     }
     answer(c, b);

@@ -6,6 +6,7 @@
 #include <retrybuild/digest.h>
 #include <retrybuild/str.h>
 
+#include "batch.h"
 #include "core.h"
 
 static json_t *phase_json(const struct sim_build *b, const struct sim_phase_run *run)
@@ -129,6 +130,9 @@ json_t *sim_build_json(const struct rb_sim *sim, const struct sim_build *b)
     if (b->debug_session) {
         json_object_set_new(out, "debugSession",
                             json_pack("{s:b, s:s}", "sessionEnabled", 1, "sessionTarget", ""));
+    }
+    if (b->batch != NULL) {
+        json_object_set_new(out, "buildBatchArn", json_string(b->batch->arn));
     }
     set_auto_retry(b, out);
     return out;

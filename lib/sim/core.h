@@ -28,12 +28,14 @@
 
 struct sim_sender;
 struct sim_build;
+struct sim_batch;
 
 struct sim_project {
     char *name;
     json_t *body; /* the members of Project, times excepted; replaced as a whole, never changed */
     int64_t created_ms, modified_ms;
     int64_t last_number; /* of its newest build; goes on after a deletion */
+    int64_t last_batch_number;
     bool deleted;
     struct sim_build **builds; /* by number, from 1 on; borrowed from the core */
     size_t n_builds, cap_builds;
@@ -52,6 +54,7 @@ struct sim_build {
     const struct sim_build *parent; /* what RetryBuild restarted; NULL for a first build */
     struct sim_build *auto_next;    /* what CodeBuild's own auto-retry started, or NULL */
     bool automatic;                 /* started by auto-retry: parent is previousAutoRetry */
+    const struct sim_batch *batch;  /* it is a member of, or NULL */
     size_t depth;                   /* retries deep */
     int64_t number, start_ms, end_ms, visible_ms, auto_limit, auto_number;
     char *initiator;
@@ -62,6 +65,8 @@ struct sim_build {
     struct sim_phase_run phases[SIM_PHASE_COUNT];
     size_t n_phases;
     int64_t due_ms;     /* when the running phase ends */
+    bool held;          /* waits for a slot: due_ms is when it gives up */
+    bool active;        /* holds a slot: past QUEUED and not complete */
     const char *status; /* StatusType */
     bool complete;
 };
@@ -119,6 +124,12 @@ struct rb_sim {
     json_t *build_index; /* id -> position */
     struct sim_build **running;
     size_t n_running, cap_running;
+    size_t n_active; /* of those running, how many hold a slot */
+    struct sim_batch **batches;
+    size_t n_batches, cap_batches;
+    json_t *batch_index; /* id -> position */
+    struct sim_batch **open_batches;
+    size_t n_open_batches, cap_open_batches;
     json_t *tokens; /* hash of operation, caller, token -> {build, params, at} */
     json_t *effects;
     struct sim_fault *faults;
@@ -168,10 +179,28 @@ void sim_project_free(struct sim_project *p);
 
 /* build.c */
 struct sim_build *sim_build_find(struct rb_sim *sim, const char *id);
-/* sim_build_start - a build of @p, from @base (stolen); @parent NULL for a first one. */
-struct sim_build *sim_build_start(struct rb_sim *sim, struct sim_project *p, json_t *take_base,
-                                  json_t *logs_config, const struct sim_build *parent,
-                                  char *take_initiator, int64_t now_ms);
+/* What a new build is made of. */
+struct sim_start {
+    struct sim_project *project;
+    json_t *take_base;
+    json_t *logs_config;
+    const struct sim_build *parent; /* NULL for a first one */
+    char *take_initiator;
+    const struct sim_batch *batch;     /* NULL: of none */
+    const struct sim_outcome *outcome; /* NULL: the script's for the project and position */
+    int64_t now_ms;
+};
+struct sim_build *sim_build_start(struct rb_sim *sim, const struct sim_start *s);
+/* sim_build_gone - older than the history that is kept: no operation sees it any more. */
+bool sim_build_gone(struct rb_sim *sim, const struct sim_build *b);
+/* sim_initiator - of what this caller starts; sim_service_initiator: of what CodeBuild itself
+ * starts with the role of @base. Owned by the caller (free). */
+char *sim_initiator(const struct rb_sim *sim, const char *access_key);
+char *sim_service_initiator(json_t *base, const char *uuid);
+/* sim_id_of - @id, or what follows @mark in it when it is an ARN. */
+const char *sim_id_of(const char *id, const char *mark);
+/* sim_missing_project - the call's error: there is no such project. */
+void sim_missing_project(struct sim_call *c, const char *name);
 void sim_build_free(struct sim_build *b);
 json_t *sim_build_base(struct rb_sim *sim, const struct sim_project *p, json_t *overrides);
 json_t *sim_build_logs_config(const struct sim_project *p, json_t *overrides);
@@ -183,6 +212,15 @@ int64_t sim_next_due_locked(const struct rb_sim *sim); /* -1: nothing runs */
 void sim_phase_begin(struct rb_sim *sim, struct sim_build *b, int64_t at_ms);
 void sim_build_stop(struct rb_sim *sim, struct sim_build *b, int64_t now_ms);
 
+/* queue.c: slots of the account and of projects */
+/* sim_queue_refuses - no room for one more build of @p; the call has its error. */
+bool sim_queue_refuses(struct sim_call *c, const struct sim_project *p);
+/* sim_queue_holds - @b, whose time in QUEUED is over, has to wait on for a slot. */
+bool sim_queue_holds(struct rb_sim *sim, struct sim_build *b);
+void sim_queue_enter(struct rb_sim *sim, struct sim_build *b);
+/* sim_queue_leave - @b is complete; the one that waited longest may have its slot. */
+void sim_queue_leave(struct rb_sim *sim, struct sim_build *b, int64_t at_ms);
+
 /* build_json.c */
 json_t *sim_build_json(const struct rb_sim *sim, const struct sim_build *b);
 /* sim_log_lines - what the build's log says, an array of lines. */
@@ -190,11 +228,14 @@ json_t *sim_log_lines(const struct sim_build *b);
 
 /* tokens.c: true = answered (a replay or a mismatch) */
 bool sim_token_replay(struct sim_call *c);
-void sim_token_keep(struct sim_call *c, const struct sim_build *b);
+void sim_token_keep(struct sim_call *c, const char *id); /* of the build or batch it made */
 
 /* ledger.c */
 enum rb_code sim_ledger_open(struct rb_sim *sim, const char *path, struct rb_err *err);
 void sim_ledger_add(struct rb_sim *sim, const struct sim_build *b, const char *operation,
+                    const char *token, const char *access_key, int64_t now_ms);
+/* sim_ledger_row - the same of anything with an id; @parent may be NULL. */
+void sim_ledger_row(struct rb_sim *sim, const char *id, const char *parent, const char *operation,
                     const char *token, const char *access_key, int64_t now_ms);
 /* sim_ledger_sync - every effect so far is on the disk when it returns. Lock not held. */
 enum rb_code sim_ledger_sync(struct rb_sim *sim, struct rb_err *err);
@@ -229,5 +270,11 @@ void sim_batch_get_builds(struct sim_call *c);
 void sim_list_builds(struct sim_call *c);
 void sim_list_builds_for_project(struct sim_call *c);
 void sim_get_log_events(struct sim_call *c);
+void sim_start_build_batch(struct sim_call *c);
+void sim_retry_build_batch(struct sim_call *c);
+void sim_stop_build_batch(struct sim_call *c);
+void sim_batch_get_build_batches(struct sim_call *c);
+void sim_list_build_batches(struct sim_call *c);
+void sim_list_build_batches_for_project(struct sim_call *c);
 
 #endif

@@ -41,8 +41,7 @@ static const char *project_of(json_t *in, char *buf, size_t len)
         }
     }
     const char *id = json_string_value(json_object_get(in, "id"));
-    const char *mark = id == NULL ? NULL : strstr(id, ":build/");
-    id = mark == NULL ? id : mark + strlen(":build/");
+    id = id == NULL ? NULL : sim_id_of(sim_id_of(id, ":build/"), ":build-batch/");
     snprintf(buf, len, "%.*s", id == NULL ? 0 : (int)strcspn(id, ":"), id == NULL ? "" : id);
     return buf;
 }

@@ -182,7 +182,9 @@ json_t *sim_event_state_json(struct rb_sim *sim, const struct sim_build *b, int6
 {
     json_t *detail = detail_of(sim, b);
     const char *phase = sim_phase_name(b->phases[b->n_phases - 1].phase);
-    json_object_set_new(detail, "build-status", json_string(b->status));
+    bool plain = sim->script->events.plain_failed &&
+                 (strcmp(b->status, "TIMED_OUT") == 0 || strcmp(b->status, "FAULT") == 0);
+    json_object_set_new(detail, "build-status", json_string(plain ? "FAILED" : b->status));
     json_object_set_new(detail, "current-phase", json_string(phase));
     json_object_set_new(detail, "current-phase-context", json_string(b->complete ? "[: ]" : "[]"));
     return envelope(sim, b, "CodeBuild Build State Change", detail, at_ms);

@@ -3,6 +3,8 @@
 #ifndef RB_SIM_IDENTITY_H
 #define RB_SIM_IDENTITY_H
 
+#include <retrybuild/str.h>
+
 #include "http.h"
 
 void sim_identity_init(struct sim_identity *i);
@@ -11,10 +13,10 @@ void sim_identity_release(struct sim_identity *i);
 bool sim_session_new(struct rb_sim *sim, const char *role_arn, const char *name, int64_t now_ms,
                      struct sim_session *ret_s);
 /* sim_session_secret - the secret of a live session; NULL: @ret_error says why not. Lock held. */
-const char *sim_session_secret(struct rb_sim *sim, const char *key, const char *token,
+const char *sim_session_secret(struct rb_sim *sim, struct rb_slice key, const char *token,
                                int64_t now_ms, const char **ret_error);
 /* sim_session_find - by key; NULL: none. Lock held. */
-const struct sim_session *sim_session_find(const struct rb_sim *sim, const char *key);
+const struct sim_session *sim_session_find(const struct rb_sim *sim, struct rb_slice key);
 
 /* sim_sts - POST / with a form body. */
 void sim_sts(struct rb_sim *sim, const struct sim_request *r, struct sim_reply *reply);

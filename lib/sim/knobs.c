@@ -54,9 +54,9 @@ static enum rb_code parse_dates(const struct sim_in *in, enum sim_dates *ret_dat
 
 static enum rb_code parse_events(struct sim_script *s, struct rb_err *err)
 {
-    static const char *const known[] = {"phase_changes", "duplicate", "drop",
-                                        "delay",         "timeout",   "retry_base",
-                                        "retry_cap",     "max_age",   "max_attempts"};
+    static const char *const known[] = {"phase_changes", "duplicate",   "drop",      "delay",
+                                        "timeout",       "retry_base",  "retry_cap", "max_age",
+                                        "max_attempts",  "plain_failed"};
     struct sim_event_knobs *e = &s->events;
     *e = (struct sim_event_knobs){.phase_changes = true,
                                   .timeout_ms = 5000,
@@ -71,6 +71,7 @@ static enum rb_code parse_events(struct sim_script *s, struct rb_err *err)
     struct sim_in in = {.obj = obj, .where = "events", .err = err};
     enum rb_code rc = sim_in_keys(&in, known, RB_ARRAY_LEN(known));
     if (rc != RB_OK || (rc = sim_in_bool(&in, "phase_changes", &e->phase_changes)) != RB_OK ||
+        (rc = sim_in_bool(&in, "plain_failed", &e->plain_failed)) != RB_OK ||
         (rc = sim_in_probability(&in, "duplicate", &e->duplicate)) != RB_OK ||
         (rc = sim_in_probability(&in, "drop", &e->drop)) != RB_OK ||
         (rc = sim_in_duration(&in, "delay", false, &e->delay_ms)) != RB_OK ||
@@ -85,11 +86,32 @@ static enum rb_code parse_events(struct sim_script *s, struct rb_err *err)
 
 enum rb_code sim_knobs_parse(struct sim_script *s, struct rb_err *err)
 {
-    static const char *const known[] = {
-        "projects",      "faults",           "durations",       "initiator", "token_window",
-        "token_replay",  "signature_window", "signature_dates", "lag",       "clock_offset",
-        "account_limit", "retry_running",    "retry_succeeded", "retry_arn", "retry_keeps_source",
-        "events"};
+    static const char *const known[] = {"projects",
+                                        "faults",
+                                        "durations",
+                                        "initiator",
+                                        "token_window",
+                                        "token_replay",
+                                        "signature_window",
+                                        "signature_dates",
+                                        "lag",
+                                        "clock_offset",
+                                        "account_limit",
+                                        "retry_running",
+                                        "retry_succeeded",
+                                        "retry_arn",
+                                        "retry_keeps_source",
+                                        "events",
+                                        "mismatch_error",
+                                        "mismatch_message",
+                                        "history",
+                                        "concurrent_builds",
+                                        "queue_limit",
+                                        "retry_stopped",
+                                        "retry_batch_member",
+                                        "retry_codepipeline",
+                                        "retry_keeps_auto_retry",
+                                        "retry_succeeded_batch"};
     struct sim_in in = {.obj = s->doc, .where = "script", .err = err};
     s->token_window_ms = 5 * 60 * 1000;
     s->signature_window_ms = 5 * 60 * 1000;
@@ -97,6 +119,16 @@ enum rb_code sim_knobs_parse(struct sim_script *s, struct rb_err *err)
     s->retry_succeeded = true;
     s->retry_arn = true;
     s->retry_keeps_source = true;
+    s->retry_stopped = true;
+    s->retry_batch_member = true;
+    s->retry_codepipeline = true;
+    s->retry_keeps_auto_retry = true;
+    s->history_ms = 365 * DAY_MS;
+    s->concurrent_builds = -1;
+    s->queue_limit = -1;
+    s->mismatch_error = "InvalidInputException";
+    s->mismatch_message =
+        "Parameter mismatch: the idempotency token was used with other parameters before";
     enum rb_code rc = sim_in_keys(&in, known, RB_ARRAY_LEN(known));
     if (rc != RB_OK || (rc = sim_in_duration(&in, "token_window", false, &s->token_window_ms)) ||
         (rc = sim_in_duration(&in, "signature_window", false, &s->signature_window_ms)) ||
@@ -108,6 +140,16 @@ enum rb_code sim_knobs_parse(struct sim_script *s, struct rb_err *err)
         (rc = sim_in_bool(&in, "retry_succeeded", &s->retry_succeeded)) ||
         (rc = sim_in_bool(&in, "retry_arn", &s->retry_arn)) ||
         (rc = sim_in_bool(&in, "retry_keeps_source", &s->retry_keeps_source)) ||
+        (rc = sim_in_bool(&in, "retry_stopped", &s->retry_stopped)) ||
+        (rc = sim_in_bool(&in, "retry_batch_member", &s->retry_batch_member)) ||
+        (rc = sim_in_bool(&in, "retry_codepipeline", &s->retry_codepipeline)) ||
+        (rc = sim_in_bool(&in, "retry_keeps_auto_retry", &s->retry_keeps_auto_retry)) ||
+        (rc = sim_in_bool(&in, "retry_succeeded_batch", &s->retry_succeeded_batch)) ||
+        (rc = sim_in_duration(&in, "history", false, &s->history_ms)) ||
+        (rc = sim_in_int(&in, "concurrent_builds", -1, 100000, &s->concurrent_builds)) ||
+        (rc = sim_in_int(&in, "queue_limit", -1, 1000000, &s->queue_limit)) ||
+        (rc = sim_in_str(&in, "mismatch_error", &s->mismatch_error)) ||
+        (rc = sim_in_str(&in, "mismatch_message", &s->mismatch_message)) ||
         (rc = parse_dates(&in, &s->signature_dates)) || (rc = parse_initiator(s, err))) {
         return rc;
     }

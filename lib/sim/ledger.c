@@ -23,15 +23,21 @@ enum rb_code sim_ledger_open(struct rb_sim *sim, const char *path, struct rb_err
     return RB_OK;
 }
 
-void sim_ledger_add(struct rb_sim *sim, const struct sim_build *b, const char *operation,
+void sim_ledger_row(struct rb_sim *sim, const char *id, const char *parent, const char *operation,
                     const char *token, const char *access_key, int64_t now_ms)
 {
     char time[RB_TIME_ISO_BYTES];
     rb_time_iso(now_ms, time);
-    json_array_append_new(sim->effects, json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s}", "build",
-                                                  b->id, "operation", operation, "parent",
-                                                  b->parent == NULL ? NULL : b->parent->id, "token",
+    json_array_append_new(sim->effects, json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s}", "build", id,
+                                                  "operation", operation, "parent", parent, "token",
                                                   token, "access_key", access_key, "time", time));
+}
+
+void sim_ledger_add(struct rb_sim *sim, const struct sim_build *b, const char *operation,
+                    const char *token, const char *access_key, int64_t now_ms)
+{
+    sim_ledger_row(sim, b->id, b->parent == NULL ? NULL : b->parent->id, operation, token,
+                   access_key, now_ms);
 }
 
 static enum rb_code write_all(int fd, const char *data, size_t len, struct rb_err *err)

@@ -17,9 +17,7 @@ void sim_batch_get_builds(struct sim_call *c)
     json_array_foreach(json_object_get(c->in, "ids"), i, one)
     {
         const char *id = json_string_value(one);
-        const char *mark = rb_str_starts(id, "arn:") ? strstr(id, ":build/") : NULL;
-        const struct sim_build *b =
-            sim_build_find(c->sim, mark == NULL ? id : mark + strlen(":build/"));
+        const struct sim_build *b = sim_build_find(c->sim, sim_id_of(id, ":build/"));
         if (b != NULL) {
             json_array_append_new(found, sim_build_json(c->sim, b));
         } else {
@@ -45,7 +43,8 @@ static void list(struct sim_call *c, struct sim_build *const *builds, size_t n, 
     }
     for (size_t i = 0; i < n; i++) {
         const struct sim_build *b = builds[page.descending ? n - 1 - i : i];
-        if (b->visible_ms <= c->now_ms && !sim_page_add(&page, b->id)) {
+        if (b->visible_ms <= c->now_ms && !sim_build_gone(c->sim, b) &&
+            !sim_page_add(&page, b->id)) {
             break;
         }
     }

@@ -78,6 +78,12 @@ extern const struct sim_shape sim_retry_build_input;
 extern const struct sim_shape sim_batch_get_builds_input;
 extern const struct sim_shape sim_list_builds_input;
 extern const struct sim_shape sim_list_builds_for_project_input;
+extern const struct sim_shape sim_start_build_batch_input;
+extern const struct sim_shape sim_retry_build_batch_input;
+extern const struct sim_shape sim_stop_build_batch_input;
+extern const struct sim_shape sim_batch_get_build_batches_input;
+extern const struct sim_shape sim_list_build_batches_input;
+extern const struct sim_shape sim_list_build_batches_for_project_input;
 
 /* sim_model_check - @value against @shape; unknown members are ignored, null counts as absent.
  * RB_E_INVALID: a constraint; RB_E_CORRUPT: a wrong JSON type (AWS calls these two differently). */

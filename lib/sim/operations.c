@@ -13,17 +13,24 @@ static const struct {
     const struct sim_shape *input; /* NULL: the handler checks */
     void (*handler)(struct sim_call *c);
 } operations[] = {
+    {"BatchGetBuildBatches", &sim_batch_get_build_batches_input, sim_batch_get_build_batches},
     {"BatchGetBuilds", &sim_batch_get_builds_input, sim_batch_get_builds},
     {"BatchGetProjects", &sim_batch_get_projects_input, sim_batch_get_projects},
     {"CreateProject", &sim_create_project_input, sim_create_project},
     {"DeleteProject", &sim_delete_project_input, sim_delete_project},
     {"GetLogEvents", NULL, sim_get_log_events},
+    {"ListBuildBatches", &sim_list_build_batches_input, sim_list_build_batches},
+    {"ListBuildBatchesForProject", &sim_list_build_batches_for_project_input,
+     sim_list_build_batches_for_project},
     {"ListBuilds", &sim_list_builds_input, sim_list_builds},
     {"ListBuildsForProject", &sim_list_builds_for_project_input, sim_list_builds_for_project},
     {"ListProjects", &sim_list_projects_input, sim_list_projects},
     {"RetryBuild", &sim_retry_build_input, sim_retry_build},
+    {"RetryBuildBatch", &sim_retry_build_batch_input, sim_retry_build_batch},
     {"StartBuild", &sim_start_build_input, sim_start_build},
+    {"StartBuildBatch", &sim_start_build_batch_input, sim_start_build_batch},
     {"StopBuild", &sim_stop_build_input, sim_stop_build},
+    {"StopBuildBatch", &sim_stop_build_batch_input, sim_stop_build_batch},
 };
 
 const char *sim_operation_name(const char *target)

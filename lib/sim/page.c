@@ -30,6 +30,8 @@ bool sim_page_open(struct sim_call *c, const char *list, bool default_descending
         snprintf(p.after, sizeof p.after, "%s", s + len + 1);
         p.skipping = true;
     }
+    json_t *limit = json_object_get(c->in, "maxResults");
+    p.limit = json_is_integer(limit) ? (size_t)json_integer_value(limit) : SIM_PAGE;
     p.items = json_array();
     *ret_page = p;
     return true;
@@ -41,7 +43,7 @@ bool sim_page_add(struct sim_page *page, const char *item)
         page->skipping = strcmp(item, page->after) != 0;
         return true;
     }
-    if (json_array_size(page->items) == SIM_PAGE) {
+    if (json_array_size(page->items) == page->limit) {
         page->more = true;
         return false;
     }

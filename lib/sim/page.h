@@ -14,6 +14,7 @@ struct sim_page {
     char list[SIM_CURSOR_BYTES];  /* which list and order */
     char after[SIM_CURSOR_BYTES]; /* the last item of the page before; "" on the first */
     char last[SIM_CURSOR_BYTES];
+    size_t limit; /* items on a page */
     json_t *items;
 };
 

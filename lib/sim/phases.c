@@ -2,9 +2,9 @@
  * ticks the running builds up to now, and each phase ends at its own due time, not at that of the
  * tick. So a reader always sees the state that belongs to its moment, and an advanced clock skips
  * nothing. */
-#include <stdlib.h>
 #include <string.h>
 
+#include "batch.h"
 #include "core.h"
 
 /* What follows a phase that did not succeed. Source: the user guide's order of phases. */
@@ -39,6 +39,9 @@ static void open_phase(struct rb_sim *sim, struct sim_build *b, enum sim_phase p
     struct sim_phase_run *run = &b->phases[b->n_phases++];
     *run = (struct sim_phase_run){.phase = phase, .start_ms = at_ms};
     b->due_ms = at_ms + (int64_t)((double)b->outcome->durations_ms[phase] / sim->speed);
+    if (phase == SIM_PROVISIONING) {
+        sim_queue_enter(sim, b);
+    }
 }
 
 /* CodeBuild's own retry of a project with autoRetryLimit, by the project's service role. */
@@ -48,12 +51,13 @@ static void auto_retry(struct rb_sim *sim, struct sim_build *b, int64_t at_ms)
     if (!failed || b->auto_number >= b->auto_limit || b->project->deleted) {
         return;
     }
-    const char *role = json_string_value(json_object_get(b->base, "serviceRole"));
-    const char *slash = role == NULL ? NULL : strrchr(role, '/');
-    struct rb_buf initiator = RB_BUF_INIT(1024);
-    rb_buf_addf(&initiator, "%s/AWSCodeBuild-%s", slash == NULL ? "codebuild" : slash + 1, b->uuid);
-    struct sim_build *next = sim_build_start(sim, b->project, sim_build_retry_base(b->base),
-                                             b->logs_config, b, rb_buf_detach(&initiator), at_ms);
+    const struct sim_start start = {.project = b->project,
+                                    .take_base = sim_build_retry_base(b->base),
+                                    .logs_config = b->logs_config,
+                                    .parent = b,
+                                    .take_initiator = sim_service_initiator(b->base, b->uuid),
+                                    .now_ms = at_ms};
+    struct sim_build *next = sim_build_start(sim, &start);
     if (next != NULL) {
         next->automatic = true;
         next->auto_limit = b->auto_limit;
@@ -69,6 +73,7 @@ static void complete(struct rb_sim *sim, struct sim_build *b, const char *status
     b->status = status;
     b->end_ms = at_ms;
     sim_event_state(sim, b, at_ms);
+    sim_queue_leave(sim, b, at_ms);
     auto_retry(sim, b, at_ms);
 }
 
@@ -106,15 +111,50 @@ void sim_build_stop(struct rb_sim *sim, struct sim_build *b, int64_t now_ms)
     complete(sim, b, "STOPPED", now_ms);
 }
 
-void sim_tick_locked(struct rb_sim *sim, int64_t now_ms)
+/* Without a limit no build waits for another: each goes its own way up to now. */
+static void tick_apart(struct rb_sim *sim, int64_t now_ms)
 {
-    size_t i = 0;
-    while (i < sim->n_running) { /* auto_retry may add builds at the end meanwhile */
+    for (size_t i = 0; i < sim->n_running;
+         i++) { /* auto_retry may add builds at the end meanwhile */
         struct sim_build *b = sim->running[i];
         while (!b->complete && b->due_ms <= now_ms) {
             end_phase(sim, b);
         }
-        if (b->complete) {
+    }
+}
+
+/* With one, a slot that comes free decides when another starts: the earliest change first. */
+static void tick_in_order(struct rb_sim *sim, int64_t now_ms)
+{
+    for (;;) {
+        struct sim_build *first = NULL;
+        for (size_t i = 0; i < sim->n_running; i++) {
+            struct sim_build *b = sim->running[i];
+            if (!b->complete && b->due_ms <= now_ms &&
+                (first == NULL || b->due_ms < first->due_ms)) {
+                first = b;
+            }
+        }
+        if (first == NULL) {
+            return;
+        }
+        if (!sim_queue_holds(sim, first)) {
+            end_phase(sim, first);
+        }
+    }
+}
+
+void sim_tick_locked(struct rb_sim *sim, int64_t now_ms)
+{
+    do {
+        if (sim->script->concurrent_builds < 0) {
+            tick_apart(sim, now_ms);
+        } else {
+            tick_in_order(sim, now_ms);
+        }
+    } while (sim_batches_tick(sim, now_ms)); /* a batch's step may start builds in the past */
+    for (size_t i = 0; i < sim->n_running;) {
+        if (sim->running[i]->complete) {
             sim->running[i] = sim->running[--sim->n_running];
         } else {
             i++;
@@ -124,7 +164,7 @@ void sim_tick_locked(struct rb_sim *sim, int64_t now_ms)
 
 int64_t sim_next_due_locked(const struct rb_sim *sim)
 {
-    int64_t due_ms = -1;
+    int64_t due_ms = sim_batches_next_due(sim);
     for (size_t i = 0; i < sim->n_running; i++) {
         int64_t one_ms = sim->running[i]->complete ? 0 : sim->running[i]->due_ms;
         due_ms = due_ms < 0 || one_ms < due_ms ? one_ms : due_ms;

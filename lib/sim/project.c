@@ -136,6 +136,14 @@ static bool sensible(struct sim_call *c)
                  "Invalid artifacts: artifact type NO_ARTIFACTS should have null location");
         return false;
     }
+    int64_t slots = c->sim->script->concurrent_builds;
+    if (slots >= 0 && json_integer_value(json_object_get(c->in, "concurrentBuildLimit")) > slots) {
+        sim_fail(c, "InvalidInputException",
+                 "Project-level concurrent build limit cannot exceed the account-level concurrent "
+                 "build limit of %lld.",
+                 (long long)slots);
+        return false;
+    }
     return true;
 }
 

@@ -12,6 +12,7 @@
 
 #define WHERE_BYTES 96
 #define MAX_ROWS 10000
+#define MAX_BATCH 100
 
 static const struct {
     const char *name;
@@ -169,10 +170,70 @@ static enum rb_code parse_outcome(json_t *obj, const char *where, const int64_t 
     return parse_durations(json_object_get(obj, "durations"), deeper, o->durations_ms, err);
 }
 
+/* Room for one more than the list has, which the caller may fill. */
+static enum rb_code parse_outcomes(json_t *obj, const char *where, const struct sim_script *s,
+                                   struct sim_outcome **ret_outcomes, size_t *n, struct rb_err *err)
+{
+    json_t *outcomes = json_object_get(obj, "outcomes");
+    if (outcomes != NULL && !json_is_array(outcomes)) {
+        return rb_err_set(err, RB_E_INVALID, "%s.outcomes: must be a list", where);
+    }
+    size_t want = json_array_size(outcomes);
+    *ret_outcomes = calloc(want + 1, sizeof **ret_outcomes);
+    if (*ret_outcomes == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for the outcomes of a project");
+    }
+    enum rb_code rc = RB_OK;
+    for (; rc == RB_OK && *n < want; (*n)++) {
+        char deeper[WHERE_BYTES];
+        snprintf(deeper, sizeof deeper, "%.64s.outcomes[%zu]", where, *n);
+        rc = parse_outcome(json_array_get(outcomes, *n), deeper, s->durations_ms,
+                           &(*ret_outcomes)[*n], err);
+    }
+    return rc;
+}
+
+/* The builds of a batch, which real ones have in the buildspec. */
+static enum rb_code parse_batch(json_t *obj, const char *where, const struct sim_script *s,
+                                struct sim_rule *r, struct rb_err *err)
+{
+    static const char *const known[] = {"identifier", "ignore_failure", "outcomes"};
+    json_t *rows = json_object_get(obj, "batch");
+    size_t n = json_array_size(rows);
+    if (rows != NULL && (n == 0 || n > MAX_BATCH)) {
+        return rb_err_set(err, RB_E_INVALID, "%s.batch: must be a list of 1 to %d builds", where,
+                          MAX_BATCH);
+    }
+    r->batch = calloc(n + 1, sizeof *r->batch);
+    if (r->batch == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for the builds of a batch");
+    }
+    enum rb_code rc = RB_OK;
+    while (rc == RB_OK && r->n_batch < n) {
+        char deeper[WHERE_BYTES];
+        snprintf(deeper, sizeof deeper, "%.32s.batch[%zu]", where, r->n_batch);
+        struct sim_member_rule *m = &r->batch[r->n_batch];
+        struct sim_in in = {.obj = json_array_get(rows, r->n_batch++), .where = deeper, .err = err};
+        rc = sim_in_keys(&in, known, RB_ARRAY_LEN(known));
+        if (rc != RB_OK || (rc = sim_in_str(&in, "identifier", &m->identifier)) != RB_OK ||
+            (rc = sim_in_bool(&in, "ignore_failure", &m->ignore_failure)) != RB_OK) {
+            return rc;
+        }
+        if (rb_str_empty(m->identifier)) {
+            return rb_err_set(err, RB_E_INVALID, "%s.identifier: is required", deeper);
+        }
+        rc = parse_outcomes(in.obj, deeper, s, &m->outcomes, &m->n_outcomes, err);
+    }
+    if (n == 0) {
+        r->batch[r->n_batch++].identifier = "build";
+    }
+    return rc;
+}
+
 static enum rb_code parse_rule(json_t *obj, size_t index, const struct sim_script *s,
                                struct sim_rule *r, struct rb_err *err)
 {
-    static const char *const known[] = {"name", "outcomes", "settings"};
+    static const char *const known[] = {"name", "outcomes", "settings", "batch"};
     char where[WHERE_BYTES];
     snprintf(where, sizeof where, "projects[%zu]", index);
     struct sim_in in = {.obj = obj, .where = where, .err = err};
@@ -190,27 +251,14 @@ static enum rb_code parse_rule(json_t *obj, size_t index, const struct sim_scrip
     if (r->settings != NULL && !json_is_object(r->settings)) {
         return rb_err_set(err, RB_E_INVALID, "%s.settings: must be a mapping", where);
     }
-    json_t *outcomes = json_object_get(obj, "outcomes");
-    if (outcomes != NULL && !json_is_array(outcomes)) {
-        return rb_err_set(err, RB_E_INVALID, "%s.outcomes: must be a list", where);
-    }
-    size_t n = json_array_size(outcomes);
-    r->outcomes = calloc(n + 1, sizeof *r->outcomes);
-    if (r->outcomes == NULL) {
-        return rb_err_set(err, RB_E_NOMEM, "no memory for the outcomes of a project");
-    }
-    for (; rc == RB_OK && r->n_outcomes < n; r->n_outcomes++) {
-        snprintf(where, sizeof where, "projects[%zu].outcomes[%zu]", index, r->n_outcomes);
-        rc = parse_outcome(json_array_get(outcomes, r->n_outcomes), where, s->durations_ms,
-                           &r->outcomes[r->n_outcomes], err);
-    }
-    if (n == 0) { /* a project without outcomes succeeds */
+    rc = parse_outcomes(obj, where, s, &r->outcomes, &r->n_outcomes, err);
+    if (rc == RB_OK && r->n_outcomes == 0) { /* a project without outcomes succeeds */
         r->outcomes[0] =
             (struct sim_outcome){.status = "SUCCEEDED", .phase = SIM_COMPLETED, .exit_code = -1};
         memcpy(r->outcomes[0].durations_ms, s->durations_ms, sizeof s->durations_ms);
         r->n_outcomes = 1;
     }
-    return rc;
+    return rc == RB_OK ? parse_batch(obj, where, s, r, err) : rc;
 }
 
 static enum rb_code parse_rules(struct sim_script *s, struct rb_err *err)
@@ -291,16 +339,26 @@ enum rb_code sim_script_load(const char *path, const char *text, struct sim_scri
     return RB_OK;
 }
 
+static void free_outcomes(struct sim_outcome *outcomes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(outcomes[i].own_message);
+    }
+    free(outcomes);
+}
+
 void sim_script_free(struct sim_script *s)
 {
     if (s == NULL) {
         return;
     }
     for (size_t i = 0; i < s->n_rules; i++) {
-        for (size_t k = 0; k < s->rules[i].n_outcomes; k++) {
-            free(s->rules[i].outcomes[k].own_message);
+        struct sim_rule *r = &s->rules[i];
+        for (size_t k = 0; k < r->n_batch; k++) {
+            free_outcomes(r->batch[k].outcomes, r->batch[k].n_outcomes);
         }
-        free(s->rules[i].outcomes);
+        free(r->batch);
+        free_outcomes(r->outcomes, r->n_outcomes);
     }
     free(s->rules);
     free(s->faults);
@@ -313,8 +371,7 @@ void sim_script_freep(struct sim_script **s)
     sim_script_free(*s);
 }
 
-const struct sim_outcome *sim_script_outcome(const struct sim_script *s, const char *project,
-                                             size_t depth)
+const struct sim_rule *sim_script_rule(const struct sim_script *s, const char *project)
 {
     const struct sim_rule *r = &s->rules[s->n_rules - 1];
     for (size_t i = 0; i < s->n_rules; i++) {
@@ -323,5 +380,12 @@ const struct sim_outcome *sim_script_outcome(const struct sim_script *s, const c
             break;
         }
     }
+    return r;
+}
+
+const struct sim_outcome *sim_script_outcome(const struct sim_script *s, const char *project,
+                                             size_t depth)
+{
+    const struct sim_rule *r = sim_script_rule(s, project);
     return &r->outcomes[depth < r->n_outcomes ? depth : r->n_outcomes - 1];
 }

@@ -42,11 +42,21 @@ struct sim_outcome {
     int64_t durations_ms[SIM_PHASE_COUNT];
 };
 
+/* One build of a batch. */
+struct sim_member_rule {
+    const char *identifier;
+    bool ignore_failure;
+    struct sim_outcome *outcomes; /* by attempt; none: the project's */
+    size_t n_outcomes;
+};
+
 struct sim_rule {
     const char *name; /* glob */
     json_t *settings; /* members of CreateProject for a project made from this rule; or NULL */
     struct sim_outcome *outcomes;
     size_t n_outcomes;
+    struct sim_member_rule *batch; /* never empty: "build" when the script names none */
+    size_t n_batch;
 };
 
 enum sim_fault_action {
@@ -83,6 +93,7 @@ enum sim_dates { SIM_DATES_KEYED, SIM_DATES_ALWAYS, SIM_DATES_NEVER };
 
 struct sim_event_knobs {
     bool phase_changes;
+    bool plain_failed;      /* events call TIMED_OUT and FAULT builds FAILED */
     double duplicate, drop; /* probabilities */
     int64_t delay_ms, timeout_ms, retry_base_ms, retry_cap_ms, max_age_ms;
     int64_t max_attempts;
@@ -98,8 +109,14 @@ struct sim_script {
     const char *initiator; /* template; {access_key} is replaced */
     json_t *initiators;    /* access key -> initiator, or NULL */
     int64_t token_window_ms, signature_window_ms, lag_ms, clock_offset_ms, account_limit;
+    int64_t history_ms;
+    int64_t concurrent_builds; /* -1: no limit */
+    int64_t queue_limit;       /* -1: five times that */
+    const char *mismatch_error, *mismatch_message;
     enum sim_dates signature_dates;
     bool token_replay, retry_running, retry_succeeded, retry_arn, retry_keeps_source;
+    bool retry_stopped, retry_batch_member, retry_codepipeline, retry_keeps_auto_retry;
+    bool retry_succeeded_batch;
     struct sim_event_knobs events;
 };
 
@@ -112,6 +129,9 @@ void sim_script_freep(struct sim_script **s);
  */
 const struct sim_outcome *sim_script_outcome(const struct sim_script *s, const char *project,
                                              size_t depth);
+
+/* sim_script_rule - the first rule that fits; never NULL. */
+const struct sim_rule *sim_script_rule(const struct sim_script *s, const char *project);
 
 /* sim_yaml_to_json - one YAML document; plain true, false, null and numbers keep their type. */
 enum rb_code sim_yaml_to_json(const char *text, size_t len, json_t **ret_json, struct rb_err *err);

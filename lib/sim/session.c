@@ -75,17 +75,17 @@ bool sim_session_new(struct rb_sim *sim, const char *role_arn, const char *name,
     return true;
 }
 
-const struct sim_session *sim_session_find(const struct rb_sim *sim, const char *key)
+const struct sim_session *sim_session_find(const struct rb_sim *sim, struct rb_slice key)
 {
     for (size_t i = 0; i < sim->identity.n; i++) {
-        if (strcmp(sim->identity.sessions[i].key, key) == 0) {
+        if (rb_slice_eq(key, sim->identity.sessions[i].key)) {
             return &sim->identity.sessions[i];
         }
     }
     return NULL;
 }
 
-const char *sim_session_secret(struct rb_sim *sim, const char *key, const char *token,
+const char *sim_session_secret(struct rb_sim *sim, struct rb_slice key, const char *token,
                                int64_t now_ms, const char **ret_error)
 {
     const struct sim_session *s = sim_session_find(sim, key);

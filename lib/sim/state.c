@@ -4,6 +4,7 @@
 
 #include <retrybuild/cleanup.h>
 
+#include "batch.h"
 #include "core.h"
 
 void sim_state_release(struct rb_sim *sim)
@@ -14,6 +15,17 @@ void sim_state_release(struct rb_sim *sim)
     for (size_t i = 0; i < sim->n_builds; i++) {
         sim_build_free(sim->builds[i]);
     }
+    for (size_t i = 0; i < sim->n_batches; i++) {
+        sim_batch_free(sim->batches[i]);
+    }
+    free(sim->batches);
+    free(sim->open_batches);
+    sim->batches = sim->open_batches = NULL;
+    sim->n_batches = sim->cap_batches = 0;
+    sim->n_open_batches = sim->cap_open_batches = 0;
+    sim->n_active = 0;
+    json_decref(sim->batch_index);
+    sim->batch_index = NULL;
     free(sim->projects);
     free(sim->builds);
     free(sim->running);
@@ -39,6 +51,7 @@ enum rb_code sim_state_init(struct rb_sim *sim, struct rb_err *err)
 {
     sim->project_index = json_object();
     sim->build_index = json_object();
+    sim->batch_index = json_object();
     sim->tokens = json_object();
     sim->effects = json_array();
     sim->fault_rows = json_array();
@@ -46,8 +59,9 @@ enum rb_code sim_state_init(struct rb_sim *sim, struct rb_err *err)
     sim->random_state = sim->seed;
     size_t bytes = sim->script->n_faults * sizeof *sim->faults;
     sim->faults = malloc(bytes + 1);
-    if (sim->project_index == NULL || sim->build_index == NULL || sim->tokens == NULL ||
-        sim->effects == NULL || sim->fault_rows == NULL || sim->faults == NULL) {
+    if (sim->project_index == NULL || sim->build_index == NULL || sim->batch_index == NULL ||
+        sim->tokens == NULL || sim->effects == NULL || sim->fault_rows == NULL ||
+        sim->faults == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the simulator's state");
     }
     if (bytes > 0) {

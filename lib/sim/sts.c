@@ -185,7 +185,8 @@ static void caller_identity(struct sts *s)
     rb_buf_addf(&arn, "arn:%s:iam::%s:user/%.128s", s->sim->partition, s->sim->account,
                 key == NULL ? "anonymous" : key);
     pthread_mutex_lock(&s->sim->lock);
-    const struct sim_session *session = key == NULL ? NULL : sim_session_find(s->sim, key);
+    const struct sim_session *session =
+        key == NULL ? NULL : sim_session_find(s->sim, rb_slice_str(key));
     if (session != NULL) {
         snprintf(account, sizeof account, "%s", session->account);
         rb_buf_clear(&arn);

@@ -7,6 +7,7 @@
 #include <retrybuild/digest.h>
 #include <retrybuild/json.h>
 
+#include "batch.h"
 #include "core.h"
 
 #define PURGE_ABOVE 1024
@@ -55,16 +56,20 @@ bool sim_token_replay(struct sim_call *c)
     }
     params_hash(c, params);
     if (strcmp(json_string_value(json_object_get(entry, "params")), params) != 0) {
-        sim_fail(c, "InvalidInputException",
-                 "Parameter mismatch: the idempotency token was used with other parameters before");
+        sim_fail(c, c->sim->script->mismatch_error, "%s", c->sim->script->mismatch_message);
         return true;
     }
     if (!c->sim->script->token_replay) {
         return false;
     }
-    const struct sim_build *b =
-        sim_build_find(c->sim, json_string_value(json_object_get(entry, "build")));
-    c->out = json_pack("{s:o}", "build", sim_build_json(c->sim, b));
+    const char *id = json_string_value(json_object_get(entry, "build"));
+    const struct sim_build *b = sim_build_find(c->sim, id);
+    const struct sim_batch *batch = b == NULL ? sim_batch_find(c->sim, id) : NULL;
+    if (b == NULL && batch == NULL) {
+        return false; /* the window is longer than the history */
+    }
+    c->out = b != NULL ? json_pack("{s:o}", "build", sim_build_json(c->sim, b))
+                       : json_pack("{s:o}", "buildBatch", sim_batch_json(c->sim, batch));
     return true;
 }
 
@@ -81,7 +86,7 @@ static void purge(struct sim_call *c)
     }
 }
 
-void sim_token_keep(struct sim_call *c, const struct sim_build *b)
+void sim_token_keep(struct sim_call *c, const char *id)
 {
     if (token_of(c) == NULL) {
         return;
@@ -94,7 +99,7 @@ void sim_token_keep(struct sim_call *c, const struct sim_build *b)
     }
     token_key(c, key);
     params_hash(c, params);
-    json_object_set_new(c->sim->tokens, key,
-                        json_pack("{s:s, s:s, s:I}", "build", b->id, "params", params, "at",
-                                  (json_int_t)c->now_ms));
+    json_object_set_new(
+        c->sim->tokens, key,
+        json_pack("{s:s, s:s, s:I}", "build", id, "params", params, "at", (json_int_t)c->now_ms));
 }

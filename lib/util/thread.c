@@ -53,6 +53,11 @@ enum rb_code rb_thread_start(pthread_t *ret_t, const char *name, void *(*fn)(voi
     sigset_t all;
     sigset_t before;
     (void)sigfillset(&all);
+    /* a fault of the thread's own must reach whoever reports it */
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        (void)sigdelset(&all, own[i]);
+    }
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t t;
     int failed = pthread_create(&t, &attr, fn, arg);

@@ -51,8 +51,34 @@ def man_page_names_every_option_and_no_other(build):
 
 def simulator_page_names_every_option_and_no_other(build):
     there = options(output(build / "cmd/codebuild-sim/codebuild-sim", "-h"))
-    told = options(read("deploy/man/codebuild-sim.1.scd")) - {"--endpoint-url"}
+    told = options(read("deploy/man/codebuild-sim.1.scd")) - {"--endpoint-url", "--project-name"}  # these two are the AWS CLI's
     return compare(there, told, "not in the man page") + compare(told, there, "no option of the program")
+
+
+def simulator_script_documents_every_key(_build):
+    told = read("configs/sim.yaml")
+    keys = set()
+    for name in ("faults", "knobs", "script"):
+        for table in re.findall(r"known\[\] = \{(.*?)\}", read(f"lib/sim/{name}.c"), re.S):
+            keys |= set(re.findall(r'"([a-z_]+)"', table))
+    missing = sorted(k for k in keys if not re.search(rf"(?<![a-z_]){k}(?![a-z_])", told))
+    problems = [f"not in configs/sim.yaml: {', '.join(missing)}"] if missing else []
+    return problems + ([] if len(keys) >= 60 else [f"only {len(keys)} keys were found"])
+
+
+def simulator_starts_with_every_shown_default(build):
+    """The keys that stand there as comments, taken out of them, are real ones with values that fit."""
+    text = read("configs/sim.yaml")
+    shown = re.findall(r"^# ([a-z_]+: [^#\n]*)", text.split("What is not known for certain")[1].split("Who starts a build")[0], re.M)
+    path = build / "shown-defaults.yaml"
+    path.write_text("\n".join(shown) + "\n", encoding="utf-8")
+    program = subprocess.Popen([build / "cmd/codebuild-sim/codebuild-sim", "--listen", "127.0.0.1:0", "--script", path],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ready = program.stdout.readline()
+    program.terminate()
+    _, said = program.communicate(timeout=60)
+    problems = [] if ready.startswith("listening on ") else [said]
+    return problems + ([] if len(shown) >= 15 else [f"only {len(shown)} keys are shown"])
 
 
 def readme_shows_commands_that_are_there(build):
@@ -66,7 +92,7 @@ def readme_configuration_passes_check_config(build):
     folder = build / "readme-config"
     folder.mkdir(exist_ok=True)
     for name, content in (("ops.token", "t" * 32), ("eventbridge.key", "k" * 32), ("ci.url", "https://ci.example.org/hook"),
-                          ("ci.key", "whsec_" + "a" * 32)):
+                          ("ci.key", "whsec_" + "a" * 32), ("front-door.key", "f" * 40)):
         (folder / name).write_text(content + "\n", encoding="utf-8")
         (folder / name).chmod(0o600)
     problems = [] if blocks else ["the README shows no configuration"]
@@ -84,6 +110,8 @@ TESTS = [
     man_page_names_every_command,
     man_page_names_every_option_and_no_other,
     simulator_page_names_every_option_and_no_other,
+    simulator_script_documents_every_key,
+    simulator_starts_with_every_shown_default,
     readme_shows_commands_that_are_there,
     readme_configuration_passes_check_config,
 ]

@@ -113,7 +113,7 @@ def an_account_limit_means_later(world):
 
         def waiting():
             r = s.api("GET", f"/v1/retries/{answer['retry']}")[1]
-            return r if r["state"] == "scheduled" and any("limit" in (h["note"] or "").lower() for h in r["history"]) else None
+            return r if r["state"] == "scheduled" and any("Cannot have more than 5 builds" in (h["note"] or "") for h in r["history"]) else None
         service.wait_until("it waits for the limit to clear", waiting)
         equal(world.effects_of(build["id"]), [])
 

@@ -109,6 +109,7 @@ struct match {
     enum rb_action then;
     int64_t limit;
     struct rb_delay delay;
+    bool start;
     const char *reason;
 };
 
@@ -120,6 +121,7 @@ static void apply(const struct match *m, const struct rb_policy_input *in, struc
                               .reason = m->reason,
                               .limit = m->limit,
                               .delay = m->delay,
+                              .start = m->start,
                               .state = RB_STATE_IGNORED};
     if (m->then == RB_ACTION_IGNORE || m->then == RB_ACTION_NONE) {
         d->action = RB_ACTION_IGNORE;
@@ -145,7 +147,9 @@ static const char *user_reason(const struct rb_rule_setting *r, const struct rb_
         return or_else(rb_arena_printf(a, "Rule '%s' ignores this failure.", r->name),
                        "A rule ignores this failure.");
     }
-    const char *what = r->then == RB_ACTION_ASK ? "asks a person about" : "retries";
+    const char *what = r->then == RB_ACTION_ASK ? "asks a person about"
+                       : r->how == RB_HOW_START ? "starts the build anew for"
+                                                : "retries";
     return or_else(rb_arena_printf(a, "Rule '%s' %s this failure (%lld of %lld in this chain).",
                                    r->name, what, (long long)uses_of(in, r->name) + 1,
                                    (long long)r->limit),
@@ -177,7 +181,11 @@ static void try_user_rule(const struct rb_policy *p, unsigned i, const struct rb
     const char *failed = rb_when_failed(p, i, in);
     trace(w, r->name, failed == NULL ? 1 : 0, failed);
     if (failed == NULL) {
-        struct match m = {.name = r->name, .then = r->then, .limit = r->limit, .delay = r->delay};
+        struct match m = {.name = r->name,
+                          .then = r->then,
+                          .limit = r->limit,
+                          .delay = r->delay,
+                          .start = r->how == RB_HOW_START};
         m.reason = user_reason(r, in, a);
         apply(&m, in, a, d);
         w->decided = true;

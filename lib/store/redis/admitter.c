@@ -17,6 +17,7 @@
 #include "batch.h"
 
 #define MAX_BATCHES 3
+#define REPEATS_MAX 8 /* somebody may empty the server's script cache again and again */
 #define EARLY_LEAST \
     16 /* items of an early batch: a quarter of what is usually here, within these */
 #define EARLY_MOST RCHUNK
@@ -167,7 +168,7 @@ static enum rb_code start_batch(struct redis_admitter *m, int64_t now_ms, unsign
     rb_metric_observe(m->batch_size, b->n);
     unsigned here = redis_admitter_in_flight(&m->base) + b->n;
     m->usual = here > m->usual ? here : m->usual - m->usual / 16;
-    b->repeated = false;
+    b->repeats = 0;
     b->deadline_ms = rb_boot_ms(m->store->clock) + RDEADLINE_MS;
     b->state = RBATCH_FORGOTTEN; /* until it is sent, so that its items are never lost */
     return send_batch(m, b, now_ms, &err) == RB_OK ? RB_OK : RB_E_UNAVAIL;
@@ -182,11 +183,11 @@ static unsigned enough(const struct redis_admitter *m)
 /* The last answer of @b has come: tell the outcomes, keep what needs its second half. */
 static enum rb_code end_batch(struct redis_admitter *m, struct rbatch *b, struct rb_err *err)
 {
-    if (b->forgotten && b->repeated) {
+    if (b->forgotten && b->repeats >= REPEATS_MAX) {
         return rb_err_set(err, RB_E_UNAVAIL, "the server forgets our scripts");
     }
     if (b->forgotten) {
-        b->repeated = true;
+        b->repeats++;
         b->state = RBATCH_FORGOTTEN;
     } else if (!b->confirmed) {
         return rb_err_set(err, RB_E_UNAVAIL, "no replica has confirmed the batch in time");

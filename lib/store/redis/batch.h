@@ -22,7 +22,8 @@ struct rbatch {
     struct ritem *order[RB_ADMIT_BATCH_MAX];
     struct rbatch_call calls[RBATCH_CALLS];
     unsigned n_calls, n_answered;
-    bool waits, forgotten, repeated, confirmed;
+    bool waits, forgotten, confirmed;
+    unsigned repeats;    /* because the scripts were forgotten */
     int64_t deadline_ms; /* boot clock */
 };
 

@@ -76,6 +76,8 @@ struct retried world_retry(struct world *w)
                                        .build_id = PARENT,
                                        .token = "token-1",
                                        .date_ms = DATE_MS - 60000,
+                                       .repeats = w->repeats,
+                                       .start = w->start,
                                        .last_check = last_check,
                                        .arg = w};
     struct retried r = {.rc = RB_OK};

@@ -30,6 +30,7 @@ struct world {
     struct rb_err err;
     unsigned checks;
     enum rb_code check_says;
+    bool repeats, start; /* of world_retry */
 };
 
 struct retried {

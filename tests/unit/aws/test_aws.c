@@ -267,52 +267,62 @@ static void the_offset_of_the_clock_is_unknown_until_an_answer_came(void **state
     assert_int_equal(rb_aws_now_ms(aws), fake_unix_ms - 90000);
 }
 
-static void the_rate_lets_a_burst_pass_and_then_spreads_the_rest(void **state)
-{
-    struct rb_bucket b;
-
-    (void)state;
-    rb_bucket_init(&b, 5, 3, 0);
-    assert_int_equal(rb_bucket_take(&b, 0, 1000), 0);
-    assert_int_equal(rb_bucket_take(&b, 0, 1000), 0);
-    assert_int_equal(rb_bucket_take(&b, 0, 1000), 0);
-    assert_in_range(rb_bucket_take(&b, 0, 1000), 200, 201);
-    assert_in_range(rb_bucket_take(&b, 0, 1000), 400, 401);
-    assert_int_equal(rb_bucket_take(&b, 0, 500), -1);
-    assert_in_range(rb_bucket_take(&b, 0, 1000), 600, 601);
-    assert_int_equal(rb_bucket_take(&b, 1000, 0), 0);
-    assert_int_equal(rb_bucket_take(&b, 1000, 0), 0);
-    assert_int_equal(rb_bucket_take(&b, 1000, 0), -1);
-    for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(rb_bucket_take(&b, 100000, 0), 0); /* never more than the burst */
-    }
-    assert_int_equal(rb_bucket_take(&b, 100000, 0), -1);
-    assert_int_equal(rb_bucket_take(&b, 0, 0), -1); /* a clock that stands still is no credit */
-}
-
-static void no_rate_is_no_limit(void **state)
-{
-    struct rb_bucket b;
-
-    (void)state;
-    rb_bucket_init(&b, 0, 0, 0);
-    for (unsigned i = 0; i < 1000; i++) {
-        assert_int_equal(rb_bucket_take(&b, 0, 0), 0);
-    }
-}
+static const struct rb_aws_scope RETRY_HERE = {.region = "us-east-1", .operation = "RetryBuild"};
 
 static void a_wait_for_the_rate_that_would_be_too_long_is_throttled(void **state)
 {
     struct rb_settings s = {.aws = {.rate_per_second = 0.1, .rate_burst = 1}};
     RB_CLEANUP(freep) struct rb_aws *aws = NULL;
     struct rb_err err;
+    int64_t wait_ms = -1;
 
     (void)state;
     assert_int_equal(rb_aws_new(&s, &CLOCK, &aws, &err), RB_OK);
-    assert_int_equal(rb_aws_pass(aws, 1000, NULL, &err), RB_OK);
-    assert_int_equal(rb_aws_pass(aws, 1000, NULL, &err), RB_E_THROTTLED);
+    assert_int_equal(rb_aws_pass(aws, &RETRY_HERE, 1000, NULL, &wait_ms, &err), RB_OK);
+    assert_int_equal(wait_ms, -1);
+    assert_int_equal(rb_aws_pass(aws, &RETRY_HERE, 1000, NULL, &wait_ms, &err), RB_E_THROTTLED);
+    assert_int_equal(wait_ms, 10000);
     atomic_bool cancel = true;
-    assert_int_equal(rb_aws_pass(aws, 60000, &cancel, &err), RB_E_CLOSED);
+    assert_int_equal(rb_aws_pass(aws, &RETRY_HERE, 60000, &cancel, &wait_ms, &err), RB_E_CLOSED);
+}
+
+static void each_operation_and_region_has_a_rate_of_its_own(void **state)
+{
+    struct rb_settings s = {.aws = {.rate_per_second = 0.1, .rate_burst = 1}};
+    static const struct rb_aws_scope others[] = {
+        {.region = "us-east-1", .operation = "BatchGetBuilds"},
+        {.region = "eu-west-1", .operation = "RetryBuild"},
+        {.account = "111122223333", .region = "us-east-1", .operation = "RetryBuild"},
+    };
+    RB_CLEANUP(freep) struct rb_aws *aws = NULL;
+    struct rb_err err;
+    int64_t wait_ms = -1;
+
+    (void)state;
+    assert_int_equal(rb_aws_new(&s, &CLOCK, &aws, &err), RB_OK);
+    assert_int_equal(rb_aws_pass(aws, &RETRY_HERE, 0, NULL, &wait_ms, &err), RB_OK);
+    rb_aws_told(aws, &RETRY_HERE, RB_E_THROTTLED, 5000);
+    assert_int_equal(rb_aws_pass(aws, &RETRY_HERE, 0, NULL, &wait_ms, &err), RB_E_THROTTLED);
+    assert_true(wait_ms >= 5000 + 10000);
+    for (size_t i = 0; i < RB_ARRAY_LEN(others); i++) {
+        assert_int_equal(rb_aws_pass(aws, &others[i], 0, NULL, &wait_ms, &err), RB_OK);
+    }
+}
+
+static void a_server_error_that_says_when_holds_its_operation(void **state)
+{
+    struct rb_settings s = {.aws = {.rate_per_second = 5, .rate_burst = 10}};
+    RB_CLEANUP(freep) struct rb_aws *aws = NULL;
+    struct rb_err err;
+    int64_t wait_ms = -1;
+
+    (void)state;
+    assert_int_equal(rb_aws_new(&s, &CLOCK, &aws, &err), RB_OK);
+    rb_aws_told(aws, &RETRY_HERE, RB_E_AMBIGUOUS, -1);
+    assert_int_equal(rb_aws_pass(aws, &RETRY_HERE, 0, NULL, &wait_ms, &err), RB_OK);
+    rb_aws_told(aws, &RETRY_HERE, RB_E_AMBIGUOUS, 7000);
+    assert_int_equal(rb_aws_pass(aws, &RETRY_HERE, 0, NULL, &wait_ms, &err), RB_E_THROTTLED);
+    assert_int_equal(wait_ms, 7000);
 }
 
 #define ROW(name) cmocka_unit_test_setup_teardown(name, clean_environment, clean_environment)
@@ -328,9 +338,9 @@ int main(void)
         ROW(missing_or_broken_credentials_are_explained_without_showing_any),
         ROW(credentials_are_fetched_again_before_they_expire),
         ROW(the_offset_of_the_clock_is_unknown_until_an_answer_came),
-        ROW(the_rate_lets_a_burst_pass_and_then_spreads_the_rest),
-        ROW(no_rate_is_no_limit),
+        ROW(each_operation_and_region_has_a_rate_of_its_own),
         ROW(a_wait_for_the_rate_that_would_be_too_long_is_throttled),
+        ROW(a_server_error_that_says_when_holds_its_operation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

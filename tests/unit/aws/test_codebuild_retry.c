@@ -157,6 +157,36 @@ static void no_credentials_is_no_call(void **state)
     assert_int_equal(script_server_connections(w->server), 0);
 }
 
+/* A broken AWS is not hammered: what had no clear answer is repeated as long as there is quota. */
+static void repetitions_end_with_the_quota_and_come_back_with_answers(void **state)
+{
+    struct world *w = *state;
+    unsigned sent = 0;
+
+    w->repeats = true;
+    for (; sent < 100; sent++) {
+        script_server_push_json(w->server, 500, "", "");
+        struct retried r = world_retry(w);
+        if (r.rc != RB_E_AMBIGUOUS) {
+            assert_int_equal(r.rc, RB_E_THROTTLED);
+            assert_true(r.retry_after_ms > 0);
+            break;
+        }
+    }
+    assert_int_equal(sent, 50);
+    assert_int_equal(script_server_requests(w->server), sent);
+    assert_int_equal(w->checks, sent);
+    w->repeats = false; /* what is new is always tried */
+    assert_int_equal(world_retry(w).rc, RB_E_AMBIGUOUS);
+    for (int i = 0; i < 10; i++) {
+        script_server_push_json(w->server, 200, "", CHILD_ANSWER);
+        assert_int_equal(world_retry(w).rc, RB_OK);
+    }
+    w->repeats = true;
+    script_server_push_json(w->server, 200, "", CHILD_ANSWER);
+    assert_int_equal(world_retry(w).rc, RB_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +198,7 @@ int main(void)
         ROW(what_breaks_on_the_wire_is_ambiguous_and_sent_once),
         ROW(a_server_that_cannot_be_reached_is_unavailable),
         ROW(no_credentials_is_no_call),
+        ROW(repetitions_end_with_the_quota_and_come_back_with_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

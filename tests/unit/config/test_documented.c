@@ -292,7 +292,7 @@ static void the_examples_of_the_file_are_good(void **state)
     static const char *const files[] = {"eventbridge.key", "ops.token",      "ci.url",
                                         "ci.key",          "redis.password", "server.pem",
                                         "server.key",      "redis-ca.pem",   "client.pem",
-                                        "client.key",      "company-ca.pem"};
+                                        "client.key",      "company-ca.pem", "front-door.key"};
     assert_non_null(mkdtemp(dir));
     for (unsigned i = 0; i < RB_ARRAY_LEN(files); i++) {
         RB_CLEANUP(rb_freep) char *path = NULL;
@@ -310,6 +310,8 @@ static void the_examples_of_the_file_are_good(void **state)
     assert_int_equal(s->n_sources, 1);
     assert_int_equal(s->sources[0].secrets.n, 3);
     assert_int_equal(s->n_tokens, 1);
+    assert_int_equal(s->front_door.n_access_keys, 1);
+    assert_int_equal(s->front_door.access_keys[0].role, RB_ROLE_OPERATOR);
     assert_int_equal(s->n_rules, 1);
     assert_int_equal(s->n_destinations, 1);
     assert_int_equal(s->destinations[0].n_schedule, 4);

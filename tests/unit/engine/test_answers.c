@@ -139,10 +139,46 @@ static void an_account_at_its_limit_is_asked_again_after_minutes(void **state)
     world_answer_next(w, RB_E_LATER, false);
     assert_true(world_round(&w->submit));
     world_expect(w, id, RB_STATE_SCHEDULED);
+    assert_true(world_noted(w, id, "the account's limit of builds is reached"));
+    assert_true(world_noted(w, id, "s: the answer was")); /* and what AWS said about it */
     world_work(w, &w->submit, 59000);
     assert_int_equal(w->n_calls, 1);
     world_work(w, &w->submit, 250000);
     world_expect(w, id, RB_STATE_RUNNING);
+}
+
+static void a_call_that_our_own_rate_held_back_waits_as_long_as_it_says(void **state)
+{
+    struct world *w = *state;
+
+    (void)world_deliver(w, world_failed(w, "web", "main"), "d1", id);
+    w->answers[0] =
+        (struct world_answer){.rc = RB_E_THROTTLED, .unchecked = true, .retry_after_ms = 20000};
+    w->n_answers = 1;
+    assert_true(world_round(&w->submit));
+    world_work(w, &w->submit, 19000);
+    assert_int_equal(w->n_calls, 0);
+    world_work(w, &w->submit, 8000);
+    world_expect(w, id, RB_STATE_RUNNING);
+    assert_int_equal(w->n_calls, 1);
+}
+
+static void a_rule_that_starts_anew_does_so_in_every_copy(void **state)
+{
+    struct world *w = *state;
+
+    w->decision.start = true;
+    (void)world_deliver(w, world_failed(w, "web", "main"), "d1", id);
+    world_answer_next(w, RB_E_AMBIGUOUS, false);
+    assert_true(world_round(&w->submit));
+    world_restart(w); /* the record says it, not the worker */
+    w->decision.start = false;
+    world_work(w, &w->submit, 10000);
+    world_expect(w, id, RB_STATE_RUNNING);
+    assert_int_equal(w->n_calls, 2);
+    assert_int_equal(w->n_starts, 2);
+    assert_string_equal(w->calls[0].token, w->calls[1].token);
+    assert_true(w->calls[0].date_ms == w->calls[1].date_ms);
 }
 
 static void stale_credentials_are_refreshed_and_asked_again_soon(void **state)
@@ -341,6 +377,8 @@ int main(void)
         T(a_throttled_call_is_made_anew_later),
         T(a_throttle_that_names_a_time_is_obeyed),
         T(an_account_at_its_limit_is_asked_again_after_minutes),
+        T(a_call_that_our_own_rate_held_back_waits_as_long_as_it_says),
+        T(a_rule_that_starts_anew_does_so_in_every_copy),
         T(stale_credentials_are_refreshed_and_asked_again_soon),
         T(a_refusal_of_the_only_copy_ends_it),
         T(a_refusal_of_a_resend_does_not_speak_for_the_first_copy),

@@ -287,8 +287,13 @@ static void verbs_are_refused_where_the_state_does_not_allow_them(void **state)
     assert_int_equal(rb_engine_act(w->engine, w->ses, id, RB_VERB_REQUEUE, "ann", &r, &err),
                      RB_E_CONFLICT);
     assert_true(world_round(&w->submit));
+    assert_int_equal(rb_engine_act(w->engine, w->ses, id, RB_VERB_APPROVE, "ann", &r, &err),
+                     RB_E_CONFLICT);
+    world_end(w, world_child_of(w, id), "SUCCEEDED");
+    world_work(w, &w->follow, 60000);
     assert_int_equal(rb_engine_act(w->engine, w->ses, id, RB_VERB_CANCEL, "ann", &r, &err),
                      RB_E_CONFLICT);
+    assert_non_null(strstr(err.msg, "held or running"));
     assert_int_equal(rb_engine_act(w->engine, w->ses, "rty_01M3252NK02632RV3AT1JH32WD",
                                    RB_VERB_CANCEL, "ann", &r, &err),
                      RB_E_NOT_FOUND);

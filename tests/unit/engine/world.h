@@ -53,6 +53,9 @@ struct world {
     struct world_effect calls[WORLD_BUILDS]; /* every copy that reached last_check and passed */
     unsigned n_calls, n_effects, n_gets, n_lists, n_refused_credentials;
     enum rb_code get_rc, list_rc; /* of every look-up, while not RB_OK */
+    enum rb_code stop_rc;         /* of every StopBuild, while not RB_OK */
+    bool slow_stop;               /* a build goes on for a while after StopBuild */
+    unsigned n_stops, n_starts;
     const char *initiator;
     void (*in_list)(struct world *w); /* called inside a look-up, once */
     void (*in_call)(struct world *w); /* called after last_check, before the effect, once */

@@ -225,6 +225,7 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
     }
     once(w, &w->in_call);
     pthread_mutex_lock(&w->lock);
+    w->n_starts += call->start ? 1 : 0;
     const struct world_build *child = take_effect(w, call, answer.effect);
     if (answer.rc == RB_OK) {
         assert_non_null(child);
@@ -235,6 +236,26 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
     return answer.rc == RB_OK
                ? RB_OK
                : rb_err_set(err, answer.rc, "the answer was %s", rb_code_name(answer.rc));
+}
+
+enum rb_code rb_codebuild_stop(struct rb_codebuild *c, const char *region, const char *id,
+                               struct rb_arena *a, struct rb_build *ret_build, struct rb_err *err)
+{
+    struct world *w = the_world;
+
+    (void)c;
+    assert_string_equal(region, WORLD_REGION);
+    w->n_stops++;
+    if (w->stop_rc != RB_OK) {
+        return rb_err_set(err, w->stop_rc, "no stop today");
+    }
+    struct world_build *b = world_find(w, id);
+    assert_non_null(b);
+    if (!rb_build_ended(&b->b) && !w->slow_stop) {
+        world_end(w, b, "STOPPED");
+    }
+    assert_true(rb_build_copy(ret_build, &b->b, a));
+    return RB_OK;
 }
 
 enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const char *const *ids,

@@ -63,6 +63,7 @@ static void fill_rule(struct rb_rule_setting *r, const json_t *o, struct rb_aren
     r->name = text(o, "name");
     assert_true(rb_action_parse(text(o, "then"), &r->then));
     r->limit = whole(o, "limit", 1);
+    r->how = rb_str_eq(text(o, "how"), "start") ? RB_HOW_START : RB_HOW_RETRY;
     r->when = (struct rb_when){
         .project = strings(when, "project", a),
         .repository = strings(when, "repository", a),
@@ -147,7 +148,7 @@ static bool same(const struct rb_decision *a, const struct rb_decision *b)
 {
     return a->action == b->action && a->state == b->state && a->limit == b->limit &&
            rb_str_eq(a->rule, b->rule) && rb_str_eq(a->reason, b->reason) &&
-           a->delay.kind == b->delay.kind;
+           a->delay.kind == b->delay.kind && a->start == b->start;
 }
 
 /* trace_holds - exactly the rule that decided is marked, all before it failed by a condition. */
@@ -171,6 +172,7 @@ static bool as_expected(const struct rb_decision *d, const json_t *expect)
     return rb_str_eq(rb_action_name(d->action), text(expect, "action")) &&
            rb_str_eq(d->rule, text(expect, "rule")) &&
            rb_str_eq(rb_state_name(d->state), text(expect, "state")) &&
+           d->start == rb_str_eq(text(expect, "how"), "start") &&
            d->limit == whole(expect, "limit", d->limit) && !rb_str_empty(d->reason) &&
            (reason == NULL || rb_str_eq(d->reason, reason));
 }

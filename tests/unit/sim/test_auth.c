@@ -21,6 +21,10 @@ static const char *const key[] = {"AKIATEST:test/secret+key"};
     "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target;x-extra, " \
     "Signature=ffeb6ae1127e14dd320884396f6e90f6139ed017150c36896591d5845c5e0e54"
 
+#define SIGNED_BY_NOBODY              \
+    "SignedHeaders=host;x-amz-date, " \
+    "Signature=0000000000000000000000000000000000000000000000000000000000000000"
+
 static const char *const plain[] = {
     "Host",       "127.0.0.1:4570",   "Content-Type",  "application/x-amz-json-1.1",
     "X-Amz-Date", "20261103T140511Z", "Authorization", SIGNED_PLAIN,
@@ -97,17 +101,16 @@ static void proofs_that_are_missing_broken_or_of_nobody_are_told_apart(void **st
     static const struct {
         const char *authorization, *error;
     } cases[] = {
-        {"AWS4-HMAC-SHA256 Credential=AKIAOTHER/20261103/us-east-1/codebuild/aws4_request, "
-         "SignedHeaders=host, Signature=00",
+        {"AWS4-HMAC-SHA256 "
+         "Credential=AKIAOTHER/20261103/us-east-1/codebuild/aws4_request, " SIGNED_BY_NOBODY,
          "UnrecognizedClientException"},
-        {"AWS4-HMAC-SHA256 Credential=AKIATEST/20261103/us-east-1/codebuild/aws4_request, "
-         "SignedHeaders=host, Signature=00",
+        {"AWS4-HMAC-SHA256 "
+         "Credential=AKIATEST/20261103/us-east-1/codebuild/aws4_request, " SIGNED_BY_NOBODY,
          "InvalidSignatureException"},
-        {"AWS4-HMAC-SHA256 Credential=AKIATEST/20261104/us-east-1/codebuild/aws4_request, "
-         "SignedHeaders=host, Signature=00",
+        {"AWS4-HMAC-SHA256 "
+         "Credential=AKIATEST/20261104/us-east-1/codebuild/aws4_request, " SIGNED_BY_NOBODY,
          "IncompleteSignatureException"},
-        {"AWS4-HMAC-SHA256 Credential=AKIATEST/20261103/us-east-1/codebuild, SignedHeaders=host, "
-         "Signature=00",
+        {"AWS4-HMAC-SHA256 Credential=AKIATEST/20261103/us-east-1/codebuild, " SIGNED_BY_NOBODY,
          "IncompleteSignatureException"},
         {"AWS4-HMAC-SHA256 Credential=, SignedHeaders=, Signature=",
          "IncompleteSignatureException"},

@@ -216,6 +216,28 @@ static void a_refused_event_is_sent_again_with_its_id_until_it_is_taken(void **s
     receiver_stop(&r);
 }
 
+static void timeouts_can_be_called_failed_in_events(void **state)
+{
+    (void)state;
+    static const char *const knobs[] = {"false", "true"};
+    static const char *const want[] = {"TIMED_OUT", "FAILED"};
+    for (size_t i = 0; i < RB_ARRAY_LEN(knobs); i++) {
+        char script[256];
+        snprintf(script, sizeof script,
+                 "projects: [{name: web, outcomes: [{status: TIMED_OUT}]}]\n"
+                 "events: {plain_failed: %s}",
+                 knobs[i]);
+        RB_CLEANUP(rb_sim_stopp) struct rb_sim *sim = test_sim(script);
+        RB_CLEANUP(rb_freep) char *id = start_build(sim, "{\"projectName\":\"web\"}");
+        rb_sim_advance(sim, 3600000);
+        const struct sim_build *b = sim_build_find(sim, id);
+        RB_CLEANUP(rb_json_decrefp) json_t *event = sim_event_state_json(sim, b, b->end_ms);
+        assert_string_equal(text_at(json_object_get(event, "detail"), "build-status"), want[i]);
+        RB_CLEANUP(rb_json_decrefp) json_t *build = read_build(sim, id);
+        assert_string_equal(text_at(build, "buildStatus"), "TIMED_OUT");
+    }
+}
+
 static void duplicates_carry_one_id(void **state)
 {
     (void)state;
@@ -242,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_phase_change_has_exactly_the_members_of_a_real_one),
         cmocka_unit_test(the_first_event_of_a_build_knows_no_log_yet),
         cmocka_unit_test(a_refused_event_is_sent_again_with_its_id_until_it_is_taken),
+        cmocka_unit_test(timeouts_can_be_called_failed_in_events),
         cmocka_unit_test(duplicates_carry_one_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,13 @@ static void bad_scripts_are_refused_with_their_place(void **state)
         {"initiator: {key: {}}", "initiator.key: unknown key"},
         {"initiator: {keys: {A: 1}}", "initiator.keys.A"},
         {"events: {drop: 2}", "events.drop: must be a number from 0 to 1"},
+        {"projects: [{name: web, batch: []}]", "projects[0].batch: must be a list of 1 to 100"},
+        {"projects: [{name: web, batch: [{}]}]", "projects[0].batch[0].identifier: is required"},
+        {"projects: [{name: web, batch: [{identifier: a, outcomes: [{status: X}]}]}]",
+         "projects[0].batch[0].outcomes[0].status"},
+        {"projects: [{name: web, batch: [{idenitfier: a}]}]", "did you mean 'identifier'"},
+        {"concurrent_builds: -2", "script.concurrent_builds"},
+        {"history: 1", "script.history: must be a duration"},
         {"faults: [{nth: 1}]", "faults[0]: says when, but not what"},
         {"a: &a [1]\nb: *a\nc: {? [x] : y}", "a key must be plain text"},
     };
