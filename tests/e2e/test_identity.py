@@ -6,13 +6,15 @@ import tempfile
 
 import cases
 from cases import case
-from service import ACCOUNT, AWS_KEY, AWS_SECRET, REGION, TERMINAL, Service, failure_event, wait_until
+from service import ACCOUNT, AWS_KEY, AWS_SECRET, FAST, REGION, TERMINAL, Service, failure_event, wait_until
 from sim_harness import Sim, equal
 
 OTHER = "210987654321"
 FAILS_ONCE = "projects: [{name: app, outcomes: [{status: FAILED, phase: PROVISIONING, message: no capacity}, {status: SUCCEEDED}]}]"
 NOTHING = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
 NOW = "rules: [{name: now, when: {phase: [PROVISIONING]}, then: retry, delay: {fixed: 0s}}]"
+# The simulator is one account: a sweep for another one would find the same builds as that one's.
+NO_SWEEP = FAST.replace("sweep_every: 3s", "sweep_every: 1h")
 BINARIES = {}
 
 
@@ -34,7 +36,7 @@ class World:
         fixed = {"AWS_SHARED_CREDENTIALS_FILE": f"{self.folder.name}/credentials", "AWS_CONFIG_FILE": f"{self.folder.name}/config",
                  "AWS_ENDPOINT_URL_STS": self.sim.url}
         own = {k: v.format(**places) for k, v in (env or {}).items()}
-        self.service = Service(BINARIES["service"], f"sqlite:{self.folder.name}/rb.db", self.sim.url, NOW, folder=self.folder, aws_env={**NOTHING, **fixed, **own})
+        self.service = Service(BINARIES["service"], f"sqlite:{self.folder.name}/rb.db", self.sim.url, NOW, timing=NO_SWEEP, folder=self.folder, aws_env={**NOTHING, **fixed, **own})
         if aws:
             text = self.service.config.read_text()
             self.service.config.write_text(text.replace(f"aws: {{region: {REGION},", f"aws: {{region: {REGION}, {aws},"))
