@@ -114,6 +114,11 @@ void rb_exchange_job(struct rb_exchange *ex,
                      void (*job)(struct rb_exchange *ex, struct rb_store_session *ses))
 {
     struct rb_httpd *h = ex->httpd;
+    if (h->jobs_stop) { /* set by this very thread: nobody would run it any more */
+        rb_answer_problem(ex, 503, "the service is stopping; send it again");
+        ex->phase = RB_EX_READY;
+        return;
+    }
     if (ex->phase != RB_EX_WAITING) {
         suspend(ex);
     }
