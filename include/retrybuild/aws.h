@@ -1,7 +1,9 @@
 /* aws.h - credentials and what is shared by all calls of a process: provider chain, clock offset to
  * AWS.
  *
- * Threads: any. Blocks: a provider may do I/O (files, HTTP); the environment provider does not.
+ * Threads: any. Blocks: a provider may do I/O (files, a process, HTTP), each with a short
+ * limit. A set is refreshed from 15 minutes before its expiry by one thread while the others go on
+ * with it, and from 10 minutes before by one thread while the others wait.
  */
 #ifndef RETRYBUILD_AWS_H
 #define RETRYBUILD_AWS_H
@@ -20,6 +22,7 @@ struct rb_credentials {
     struct rb_secret *session_token; /* NULL = long-term key */
     int64_t expires_ms;              /* 0 = never */
     const char *provider;            /* static name: "environment" */
+    bool outlives; /* may be used past its expiry while its provider is away (instance metadata) */
 };
 void rb_credentials_release(struct rb_credentials *c);
 
@@ -32,6 +35,16 @@ void rb_aws_free(struct rb_aws *aws);
  * gave any. */
 enum rb_code rb_aws_credentials(struct rb_aws *aws, struct rb_credentials *ret_c,
                                 struct rb_err *err);
+/* rb_aws_credentials_for - the set for calls about @account (NULL or "" = our own) in @region.
+ * Without aws.accounts, and for our own account, the same as rb_aws_credentials; else a session of
+ * the account's role, cached and refreshed as all sets are. RB_E_REFUSED: not configured, the
+ * message says what to add. */
+#define RB_ACCOUNT_BYTES 13
+enum rb_code rb_aws_credentials_for(struct rb_aws *aws, const char *account, const char *region,
+                                    struct rb_credentials *ret_c, struct rb_err *err);
+/* rb_aws_caller - who our own credentials are, by STS; strings in @a. */
+enum rb_code rb_aws_caller(struct rb_aws *aws, struct rb_arena *a, const char **ret_account,
+                           const char **ret_arn, struct rb_err *err);
 /* rb_aws_credentials_refused - AWS did not accept them: refresh before the next use. */
 void rb_aws_credentials_refused(struct rb_aws *aws);
 /* Clock offset: AWS's Date minus ours, measured on every answer; 0 until one came, and where the

@@ -86,6 +86,13 @@ struct rb_destination_setting {
     unsigned line;
 };
 
+struct rb_account_setting { /* builds of another account, by a role there */
+    const char *id, *role_arn;
+    const char *external_id;   /* NULL = none */
+    struct rb_strings regions; /* n == 0 = all */
+    unsigned line;
+};
+
 struct rb_timing {
     int64_t lease_ms, resend_window_ms, token_window_ms, signature_window_ms, visibility_grace_ms,
         quarantine_ms, follow_poll_ms, sweep_every_ms, max_event_age_ms, double_click_ms,
@@ -123,6 +130,10 @@ struct rb_settings {
     } store;
     struct {
         const char *region, *endpoint_url, *account;
+        const char *profile; /* NULL = AWS_PROFILE, else default */
+        bool imds_v1;
+        struct rb_account_setting *accounts;
+        unsigned n_accounts;
         double rate_per_second;
         int64_t rate_burst;
     } aws;

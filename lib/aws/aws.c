@@ -1,4 +1,4 @@
-/* What all AWS calls of a process share: credentials, the offset of AWS's clock, the rate. */
+/* What all AWS calls of a process share: the settings, the offset of AWS's clock, the rate. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,8 +7,54 @@
 
 #include "aws_state.h"
 
-#define REFRESH_BEFORE_EXPIRY_MS (10 * 60 * 1000)
 #define EQUAL_BELOW_MS 2000
+#define PROVIDER_PAUSE_MS 1000
+#define KEPT_MAX_BYTES ((size_t)1024 * 1024)
+
+static bool keep(struct rb_aws *aws, const char *text, const char **ret)
+{
+    *ret = rb_str_empty(text) ? NULL : rb_arena_strdup(&aws->kept, text);
+    return rb_str_empty(text) || *ret != NULL;
+}
+
+static bool keep_account(struct rb_aws *aws, const struct rb_account_setting *from)
+{
+    struct rb_account_setting *to = rb_arena_alloc(&aws->kept, sizeof(*to));
+    const char **regions = rb_arena_alloc(&aws->kept, (from->regions.n + 1) * sizeof(*regions));
+    bool ok = to != NULL && regions != NULL && keep(aws, from->id, &to->id) &&
+              keep(aws, from->role_arn, &to->role_arn) &&
+              keep(aws, from->external_id, &to->external_id);
+
+    for (unsigned i = 0; ok && i < from->regions.n; i++) {
+        ok = keep(aws, from->regions.items[i], &regions[i]);
+    }
+    if (ok) {
+        to->regions = (struct rb_strings){.items = regions, .n = from->regions.n};
+        aws->accounts[aws->n_accounts++].account = to;
+    }
+    return ok;
+}
+
+/* What is needed of the settings is copied: they may be replaced while the clients live on. */
+static bool keep_settings(struct rb_aws *aws, const struct rb_settings *s)
+{
+    const char *account = NULL;
+    bool ok = keep(aws, s->aws.endpoint_url, &aws->endpoint_url) &&
+              keep(aws, s->aws.region, &aws->region) && keep(aws, s->aws.profile, &aws->profile) &&
+              keep(aws, s->network.proxy, &aws->proxy) &&
+              keep(aws, s->network.ca_file, &aws->ca_file) && keep(aws, s->aws.account, &account);
+
+    if (account != NULL && strlen(account) == RB_ACCOUNT_BYTES - 1) {
+        memcpy(aws->own_account, account, RB_ACCOUNT_BYTES);
+    }
+    aws->imds_v1 = s->aws.imds_v1;
+    aws->accounts = calloc(s->aws.n_accounts + 1, sizeof(*aws->accounts));
+    ok = ok && aws->accounts != NULL;
+    for (unsigned i = 0; ok && i < s->aws.n_accounts; i++) {
+        ok = keep_account(aws, &s->aws.accounts[i]);
+    }
+    return ok;
+}
 
 enum rb_code rb_aws_new(struct rb_settings *s, const struct rb_clock *clock,
                         struct rb_aws **ret_aws, struct rb_err *err)
@@ -19,19 +65,15 @@ enum rb_code rb_aws_new(struct rb_settings *s, const struct rb_clock *clock,
         return rb_err_set(err, RB_E_NOMEM, "no memory for the AWS client");
     }
     aws->clock = clock;
+    aws->provider_pause_ms = PROVIDER_PAUSE_MS;
+    rb_arena_init(&aws->kept, KEPT_MAX_BYTES);
     pthread_mutex_init(&aws->lock, NULL);
     rb_cond_init(&aws->pause);
+    rb_cond_init(&aws->refreshed);
     aws->rates = rb_rates_new(s->aws.rate_per_second, (double)s->aws.rate_burst);
-    if (aws->rates == NULL) {
+    if (aws->rates == NULL || !keep_settings(aws, s)) {
         rb_aws_free(aws);
         return rb_err_set(err, RB_E_NOMEM, "no memory for the AWS client");
-    }
-    if (!rb_str_empty(s->aws.endpoint_url)) {
-        aws->endpoint_url = strdup(s->aws.endpoint_url);
-        if (aws->endpoint_url == NULL) {
-            rb_aws_free(aws);
-            return rb_err_set(err, RB_E_NOMEM, "no memory for the AWS client");
-        }
     }
     *ret_aws = aws;
     return RB_OK;
@@ -42,9 +84,14 @@ void rb_aws_free(struct rb_aws *aws)
     if (aws == NULL) {
         return;
     }
-    rb_credentials_release(&aws->cached);
+    rb_slot_release(&aws->own);
+    for (unsigned i = 0; i < aws->n_accounts; i++) {
+        rb_slot_release(&aws->accounts[i]);
+    }
+    free(aws->accounts);
     rb_rates_free(aws->rates);
-    free(aws->endpoint_url);
+    rb_arena_release(&aws->kept);
+    pthread_cond_destroy(&aws->refreshed);
     pthread_cond_destroy(&aws->pause);
     pthread_mutex_destroy(&aws->lock);
     free(aws);
@@ -53,68 +100,6 @@ void rb_aws_free(struct rb_aws *aws)
 const struct rb_clock *rb_aws_clock(const struct rb_aws *aws)
 {
     return aws->clock;
-}
-
-/* ---- credentials ---- */
-
-static bool copy_credentials(const struct rb_credentials *from, struct rb_credentials *ret_c)
-{
-    char *key = strdup(from->access_key);
-
-    if (key == NULL) {
-        return false;
-    }
-    *ret_c = (struct rb_credentials){.access_key = key,
-                                     .secret_key = rb_secret_ref(from->secret_key),
-                                     .session_token = rb_secret_ref(from->session_token),
-                                     .expires_ms = from->expires_ms,
-                                     .provider = from->provider};
-    return true;
-}
-
-static bool fresh(const struct rb_aws *aws, int64_t now_ms)
-{
-    const struct rb_credentials *c = &aws->cached;
-
-    return c->access_key != NULL && !aws->stale &&
-           (c->expires_ms == 0 || c->expires_ms - now_ms > REFRESH_BEFORE_EXPIRY_MS);
-}
-
-enum rb_code rb_aws_credentials(struct rb_aws *aws, struct rb_credentials *ret_c,
-                                struct rb_err *err)
-{
-    RB_CLEANUP(rb_credentials_release) struct rb_credentials got = {.access_key = NULL};
-    int64_t now_ms = rb_aws_now_ms(aws);
-
-    pthread_mutex_lock(&aws->lock);
-    bool have = fresh(aws, now_ms);
-    bool copied = have && copy_credentials(&aws->cached, ret_c);
-    pthread_mutex_unlock(&aws->lock);
-    if (!have) {
-        enum rb_code rc = rb_providers_fetch(&got, err);
-        if (rc != RB_OK) {
-            return rc;
-        }
-        if (got.expires_ms != 0 && got.expires_ms <= now_ms) {
-            return rb_err_set(err, RB_E_CREDENTIALS, "the AWS credentials by %s have expired",
-                              got.provider);
-        }
-        copied = copy_credentials(&got, ret_c);
-        pthread_mutex_lock(&aws->lock);
-        struct rb_credentials old = aws->cached;
-        aws->cached = got;
-        aws->stale = false;
-        pthread_mutex_unlock(&aws->lock);
-        got = old; /* released at the end of the scope */
-    }
-    return copied ? RB_OK : rb_err_set(err, RB_E_NOMEM, "no memory for credentials");
-}
-
-void rb_aws_credentials_refused(struct rb_aws *aws)
-{
-    pthread_mutex_lock(&aws->lock);
-    aws->stale = true;
-    pthread_mutex_unlock(&aws->lock);
 }
 
 /* ---- AWS's clock ---- */

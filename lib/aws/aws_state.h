@@ -4,17 +4,43 @@
 
 #include "internal.h"
 
+/* One set of credentials that is kept fresh. All members but account: guarded by the lock. */
+struct rb_slot {
+    const struct rb_account_setting *account; /* NULL: our own; set before the first use */
+    struct rb_credentials cached;             /* access_key NULL = none */
+    bool stale;                               /* AWS refused the cached ones */
+    bool refreshing;                          /* by one thread, which does not hold the lock */
+    uint64_t rounds;                          /* refreshes that ended */
+    int64_t pause_until_ms;                   /* no early refresh before; after a failed one */
+    enum rb_code last_rc;                     /* how the last refresh ended */
+    struct rb_err last_err;
+};
+
 struct rb_aws {
     const struct rb_clock *clock;
-    char *endpoint_url; /* NULL = by the rules */
+    struct rb_arena kept;     /* owns the texts that follow; none changes after start */
+    const char *endpoint_url; /* NULL = by the rules */
+    const char *region, *profile, *proxy, *ca_file; /* NULL = none */
+    bool imds_v1;
+    int64_t provider_pause_ms; /* between the tries of a provider */
     _Atomic int64_t offset_ms;
     atomic_bool offset_known;
 
     pthread_mutex_t lock; /* guards what follows; not held over a provider's I/O */
     pthread_cond_t pause; /* never signalled: a wait with a deadline */
+    pthread_cond_t refreshed;
     struct rb_rates *rates;
-    struct rb_credentials cached; /* access_key NULL = none */
-    bool stale;                   /* AWS refused the cached ones */
+    struct rb_slot own;
+    struct rb_slot *accounts; /* the array itself does not change */
+    unsigned n_accounts;
+    char own_account[RB_ACCOUNT_BYTES]; /* "" = not known yet */
 };
+
+enum rb_code rb_slot_get(struct rb_aws *aws, struct rb_slot *s, struct rb_credentials *ret_c,
+                         struct rb_err *err);
+void rb_slot_release(struct rb_slot *s);
+/* rb_account_fetch - a new session of the slot's account. */
+enum rb_code rb_account_fetch(struct rb_aws *aws, const struct rb_slot *s,
+                              struct rb_credentials *ret_c, struct rb_err *err);
 
 #endif

@@ -54,6 +54,15 @@ void rb_codebuild_cancel_on(struct rb_codebuild *c, const atomic_bool *flag)
     c->cancel = flag;
 }
 
+void rb_codebuild_of_account(struct rb_codebuild *c, const char *account)
+{
+    size_t len = account == NULL ? 0 : strlen(account);
+
+    len = len < sizeof(c->account) ? len : 0;
+    memcpy(c->account, account == NULL ? "" : account, len);
+    c->account[len] = '\0';
+}
+
 void rb_aws_add_member(struct rb_buf *out, const char *name, const char *value)
 {
     rb_buf_addf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);

@@ -12,7 +12,6 @@
 #include <retrybuild/json.h>
 #include <retrybuild/sigv4.h>
 #include <retrybuild/timefmt.h>
-#include <retrybuild/url.h>
 
 #include "internal.h"
 
@@ -62,33 +61,19 @@ static void wire_init(struct wire *w)
     rb_buf_init(&w->authorization, 4096);
 }
 
-/* Host as the request line's neighbour wants it: the port only when it is not the scheme's own. */
 static enum rb_code find_endpoint(struct rb_codebuild *c, const struct rb_aws_call *call,
                                   struct wire *w, struct rb_err *err)
 {
-    struct rb_url u;
-    const char *url = NULL;
+    struct rb_aws_target t;
 
     enum rb_code rc =
-        rb_aws_endpoint(c->aws, service_of(call)->name, call->region, &w->arena, &url, err);
+        rb_aws_target(c->aws, service_of(call)->name, call->region, &w->arena, &t, err);
     if (rc == RB_OK) {
-        rc = rb_url_parse(url, strlen(url), &w->arena, &u, err);
+        w->url = t.url;
+        w->path = t.path;
+        w->host = t.host;
     }
-    if (rc != RB_OK) {
-        return rb_err_wrap(err, rc, "CodeBuild endpoint");
-    }
-    if ((!rb_str_eq(u.scheme, "https") && !rb_str_eq(u.scheme, "http")) || u.query != NULL) {
-        return rb_err_set(err, RB_E_INVALID, "the CodeBuild endpoint is not a plain http(s) URL");
-    }
-    bool v6 = strchr(u.host, ':') != NULL;
-    bool own_port = u.port != 0 && u.port != rb_url_default_port(u.scheme);
-    const char *name = rb_arena_printf(&w->arena, v6 ? "[%s]" : "%s", u.host);
-    w->host = own_port ? rb_arena_printf(&w->arena, "%s:%u", name, (unsigned)u.port) : name;
-    w->path = u.path;
-    w->url = rb_arena_printf(&w->arena, "%s://%s%s", u.scheme, w->host, u.path);
-    return w->url != NULL && w->host != NULL
-               ? RB_OK
-               : rb_err_set(err, RB_E_NOMEM, "no memory for a request");
+    return rc;
 }
 
 static struct rb_header header(const char *name, const char *value)
@@ -284,7 +269,7 @@ enum rb_code rb_aws_send(struct rb_codebuild *c, const struct rb_aws_call *call,
                          err);
     }
     if (rc == RB_OK) {
-        rc = rb_aws_credentials(c->aws, &cred, err);
+        rc = rb_aws_credentials_for(c->aws, c->account, call->region, &cred, err);
     }
     if (rc == RB_OK) {
         int64_t date_ms = call->date_ms != 0 ? call->date_ms : rb_aws_now_ms(c->aws);

@@ -5,6 +5,7 @@
 
 #include <retrybuild/cleanup.h>
 #include <retrybuild/str.h>
+#include <retrybuild/url.h>
 
 #include "aws_state.h"
 
@@ -73,12 +74,13 @@ static bool env_true(const char *name)
     return rb_str_ieq(getenv(name), "true");
 }
 
-/* The settings' endpoint, else the environment's for this service, else for all; NULL = none. */
+/* The settings' endpoint (CodeBuild's, which knows nothing of STS), else the environment's for this
+ * service, else for all; NULL = none. */
 static const char *override_of(const struct rb_aws *aws, const char *service)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf name = RB_BUF_INIT(128);
 
-    if (!rb_str_empty(aws->endpoint_url)) {
+    if (!rb_str_empty(aws->endpoint_url) && !rb_str_eq(service, "sts")) {
         return aws->endpoint_url;
     }
     if (env_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
@@ -119,4 +121,33 @@ enum rb_code rb_aws_endpoint(const struct rb_aws *aws, const char *service, cons
     }
     *ret_url = url;
     return RB_OK;
+}
+
+/* Host as the request line's neighbour wants it: the port only when it is not the scheme's own. */
+enum rb_code rb_aws_target(const struct rb_aws *aws, const char *service, const char *region,
+                           struct rb_arena *a, struct rb_aws_target *ret_t, struct rb_err *err)
+{
+    struct rb_url u;
+    const char *url = NULL;
+
+    enum rb_code rc = rb_aws_endpoint(aws, service, region, a, &url, err);
+    if (rc == RB_OK) {
+        rc = rb_url_parse(url, strlen(url), a, &u, err);
+    }
+    if (rc != RB_OK) {
+        return rb_err_wrap(err, rc, "endpoint of %s", service);
+    }
+    if ((!rb_str_eq(u.scheme, "https") && !rb_str_eq(u.scheme, "http")) || u.query != NULL) {
+        return rb_err_set(err, RB_E_INVALID, "the endpoint of %s is not a plain http(s) URL",
+                          service);
+    }
+    bool v6 = strchr(u.host, ':') != NULL;
+    bool own_port = u.port != 0 && u.port != rb_url_default_port(u.scheme);
+    const char *name = rb_arena_printf(a, v6 ? "[%s]" : "%s", u.host);
+    ret_t->host = own_port ? rb_arena_printf(a, "%s:%u", name, (unsigned)u.port) : name;
+    ret_t->path = u.path;
+    ret_t->url = rb_arena_printf(a, "%s://%s%s", u.scheme, ret_t->host, u.path);
+    return name != NULL && ret_t->url != NULL && ret_t->host != NULL
+               ? RB_OK
+               : rb_err_set(err, RB_E_NOMEM, "no memory for a request");
 }

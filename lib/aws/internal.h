@@ -20,12 +20,15 @@ struct rb_provider {
     const char *name;
     /* RB_E_NOT_FOUND: not configured, the next one is asked; any other failure ends the search,
      * because a provider that was configured and fails must not be replaced in silence. */
-    enum rb_code (*fetch)(struct rb_credentials *ret_c, struct rb_err *err);
+    enum rb_code (*fetch)(struct rb_aws *aws, struct rb_credentials *ret_c, struct rb_err *err);
 };
-extern const struct rb_provider rb_provider_environment;
+extern const struct rb_provider rb_provider_environment, rb_provider_role, rb_provider_web_identity,
+    rb_provider_shared_file, rb_provider_process, rb_provider_config_file, rb_provider_container,
+    rb_provider_instance;
 
 /* rb_providers_fetch - ask the providers in their order. RB_E_CREDENTIALS names them. */
-enum rb_code rb_providers_fetch(struct rb_credentials *ret_c, struct rb_err *err);
+enum rb_code rb_providers_fetch(struct rb_aws *aws, struct rb_credentials *ret_c,
+                                struct rb_err *err);
 
 /* ---- pace: what the rates of rates.h are asked and told ---- */
 
@@ -50,6 +53,14 @@ void rb_aws_repeated_well(struct rb_aws *aws, const struct rb_aws_scope *s, int6
 bool rb_aws_pause(struct rb_aws *aws, int64_t ms, const atomic_bool *cancel);
 const struct rb_clock *rb_aws_clock(const struct rb_aws *aws);
 
+/* Where a request goes, as it is signed and as it is sent. */
+struct rb_aws_target {
+    const char *url, *path, *host; /* host with its port when that is not the scheme's own */
+};
+/* rb_aws_target - the endpoint of a service taken apart; a base path is kept. Strings in @a. */
+enum rb_code rb_aws_target(const struct rb_aws *aws, const char *service, const char *region,
+                           struct rb_arena *a, struct rb_aws_target *ret_t, struct rb_err *err);
+
 /* ---- one signed request ---- */
 
 struct rb_codebuild {
@@ -58,6 +69,7 @@ struct rb_codebuild {
     int64_t timeout_ms;
     const atomic_bool *cancel; /* may be NULL */
     const struct rb_random *random;
+    char account[RB_ACCOUNT_BYTES]; /* whose builds the next call is about; "" = our own */
 };
 
 struct rb_aws_service {

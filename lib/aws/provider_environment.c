@@ -6,20 +6,7 @@
 #include <retrybuild/cleanup.h>
 #include <retrybuild/timefmt.h>
 
-#include "internal.h"
-
-#define ACCESS_KEY_MAX_BYTES 128
-
-/* The key id is put into a header and into records: visible ASCII only. */
-static bool usable_key_id(const char *s)
-{
-    for (const char *p = s; *p != '\0'; p++) {
-        if (*p <= ' ' || *p >= 127 || *p == '/' || *p == ',') {
-            return false;
-        }
-    }
-    return strlen(s) <= ACCESS_KEY_MAX_BYTES;
-}
+#include "identity.h"
 
 static enum rb_code load_token(struct rb_secret **ret_token, struct rb_err *err)
 {
@@ -31,7 +18,7 @@ static enum rb_code load_token(struct rb_secret **ret_token, struct rb_err *err)
     return rc == RB_E_NOT_FOUND ? RB_OK : rc;
 }
 
-static enum rb_code fetch(struct rb_credentials *ret_c, struct rb_err *err)
+enum rb_code rb_environment_keys(struct rb_credentials *ret_c, struct rb_err *err)
 {
     RB_CLEANUP(rb_credentials_release) struct rb_credentials c = {.access_key = NULL};
     const char *key_id = getenv("AWS_ACCESS_KEY_ID");
@@ -39,9 +26,6 @@ static enum rb_code fetch(struct rb_credentials *ret_c, struct rb_err *err)
 
     if (rb_str_empty(key_id)) {
         return rb_err_set(err, RB_E_NOT_FOUND, "AWS_ACCESS_KEY_ID is not set");
-    }
-    if (!usable_key_id(key_id)) {
-        return rb_err_set(err, RB_E_CREDENTIALS, "AWS_ACCESS_KEY_ID is not a key id");
     }
     enum rb_code rc = rb_secret_load_env("AWS_SECRET_ACCESS_KEY", &c.secret_key, err);
     if (rc == RB_E_NOT_FOUND) {
@@ -57,13 +41,18 @@ static enum rb_code fetch(struct rb_credentials *ret_c, struct rb_err *err)
     if (!rb_str_empty(expires) && !rb_time_parse_iso(rb_slice_str(expires), &c.expires_ms)) {
         return rb_err_set(err, RB_E_CREDENTIALS, "AWS_CREDENTIAL_EXPIRATION is not a time");
     }
-    c.access_key = strdup(key_id);
-    if (c.access_key == NULL) {
-        return rb_err_set(err, RB_E_NOMEM, "no memory for credentials");
+    const char *token = c.session_token == NULL ? NULL : rb_secret_data(c.session_token);
+    rc = rb_credentials_make(key_id, rb_secret_data(c.secret_key), token, c.expires_ms, ret_c, err);
+    return rc == RB_OK ? RB_OK : rb_err_wrap(err, rc, "AWS_ACCESS_KEY_ID and its companions");
+}
+
+static enum rb_code fetch(struct rb_aws *aws, struct rb_credentials *ret_c, struct rb_err *err)
+{
+    if (aws->profile != NULL) {
+        return rb_err_set(err, RB_E_NOT_FOUND,
+                          "aws.profile is set, the environment is passed over");
     }
-    *ret_c = c;
-    c = (struct rb_credentials){.access_key = NULL};
-    return RB_OK;
+    return rb_environment_keys(ret_c, err);
 }
 
 const struct rb_provider rb_provider_environment = {.name = "environment", .fetch = fetch};

@@ -100,6 +100,16 @@ static const struct rb_key rate_keys[] = {
      .max = 10000},
 };
 
+static const struct rb_key account_keys[] = {
+    {"id", RB_KEY_TEXT, NULL, false, "12 digits", IN(rb_account_setting, id)},
+    {"role_arn", RB_KEY_TEXT, NULL, false, "the role there that our credentials may assume",
+     IN(rb_account_setting, role_arn)},
+    {"external_id", RB_KEY_TEXT, NULL, false, "what the role's trust policy asks for, if it does",
+     IN(rb_account_setting, external_id)},
+    {"regions", RB_KEY_TEXTS, NULL, false, "only these; absent = all",
+     IN(rb_account_setting, regions)},
+};
+
 static const struct rb_key aws_keys[] = {
     {"region", RB_KEY_TEXT, NULL, false,
      "region of builds that do not say one; absent = AWS_REGION, AWS_DEFAULT_REGION, us-east-1",
@@ -109,7 +119,21 @@ static const struct rb_key aws_keys[] = {
      "AWS_ENDPOINT_URL_CODEBUILD, AWS_ENDPOINT_URL, AWS's own",
      AT(aws.endpoint_url)},
     {"account", RB_KEY_TEXT, NULL, true,
-     "our account id; builds of another one are refused; absent = not judged", AT(aws.account)},
+     "our account id; builds of another one are refused, unless it is among accounts; absent = not "
+     "judged, or asked of STS where there are accounts",
+     AT(aws.account)},
+    {"profile", RB_KEY_TEXT, NULL, false,
+     "profile of the credentials and config files; keys of the environment are passed over then; "
+     "absent = AWS_PROFILE, default",
+     AT(aws.profile)},
+    {"imds_v1", RB_KEY_BOOL, "false", false,
+     "fall back to version 1 of the instance metadata service when it gives no token",
+     AT(aws.imds_v1)},
+    {"accounts", RB_KEY_LIST, NULL, false,
+     "other accounts whose builds are retried; all that are not listed are refused then",
+     AT(aws.accounts),
+     LIST_OF(rb_account_setting, account_keys, offsetof(struct rb_settings, aws.n_accounts),
+             offsetof(struct rb_account_setting, line))},
     {"rate", RB_KEY_MAP, NULL, false, "limit on calls", CHILDREN(rate_keys)},
 };
 

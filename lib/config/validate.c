@@ -297,6 +297,34 @@ static void fill_store(struct rb_conversion *c)
     }
 }
 
+static bool is_account(const char *text)
+{
+    return text != NULL && strlen(text) == 12 && strspn(text, DIGITS) == 12;
+}
+
+static void check_accounts(struct rb_conversion *c)
+{
+    const struct rb_settings *s = c->settings;
+    for (unsigned i = 0; i < s->aws.n_accounts; i++) {
+        const struct rb_account_setting *x = &s->aws.accounts[i];
+        if (!is_account(x->id)) {
+            rb_wrong(c, rb_path(c, "aws.accounts[%u].id", i),
+                     "must be 12 digits in quotes, such as \"123456789012\"");
+        }
+        if (x->role_arn == NULL || !rb_str_starts(x->role_arn, "arn:") ||
+            strstr(x->role_arn, ":role/") == NULL) {
+            rb_wrong(c, rb_path(c, "aws.accounts[%u].role_arn", i),
+                     "must be a role such as arn:aws:iam::123456789012:role/retrybuild");
+        }
+        for (unsigned k = 0; k < i; k++) {
+            if (rb_str_eq(x->id, s->aws.accounts[k].id)) {
+                rb_wrong(c, rb_path(c, "aws.accounts[%u].id", i), "stands at aws.accounts[%u] too",
+                         k);
+            }
+        }
+    }
+}
+
 static void fill_aws(struct rb_conversion *c)
 {
     struct rb_settings *s = c->settings;
@@ -315,12 +343,13 @@ static void fill_aws(struct rb_conversion *c)
         rb_wrong(c, "aws.region", "'%.60s' is not a region such as us-east-1", s->aws.region);
     }
     const char *account = s->aws.account;
-    if (account != NULL && (strlen(account) != 12 || strspn(account, DIGITS) != 12)) {
+    if (account != NULL && !is_account(account)) {
         rb_wrong(c, "aws.account", "'%.60s' is not 12 digits such as \"123456789012\"", account);
     }
     if (s->aws.endpoint_url != NULL && !is_http_url(s->aws.endpoint_url)) {
         rb_wrong(c, "aws.endpoint_url", "is not an http:// or https:// URL");
     }
+    check_accounts(c);
     if (!rb_str_empty(s->network.proxy) && !is_http_url(s->network.proxy)) {
         rb_wrong(c, "network.proxy", "is not an http:// or https:// URL");
     }

@@ -168,6 +168,8 @@ static enum rb_code stop_child(struct rb_work *k, struct rb_build *ret_seen, str
     if (rc != RB_OK) {
         return rc;
     }
+    rb_codebuild_of_account(k->w->codebuild,
+                            child->account == NULL ? k->r->build.account : child->account);
     rc = rb_codebuild_stop(k->w->codebuild, child->region, child->id, &k->arena, ret_seen, &why);
     RB_FAULT_POINT("follow.after_stop");
     if (rc == RB_OK || rc == RB_E_CLOSED) {
@@ -287,6 +289,7 @@ static void follow_batch(struct rb_worker *w, struct rb_task **tasks, unsigned n
     for (unsigned i = 0; i < n; i++) {
         const struct rb_retry *r = tasks[i]->retry;
         fetch[i] = (struct rb_fetch){
+            .account = r->child.account == NULL ? r->build.account : r->child.account,
             .region = r->child.region == NULL ? r->build.region : r->child.region,
             .id = r->has_child ? r->child.id : r->build.id,
         };

@@ -321,7 +321,8 @@ static enum rb_code look_and_judge(struct rb_work *k, bool strict, struct rb_loo
  * a process asks AWS something first, to learn how the clocks differ. */
 static enum rb_code learn_clock(struct rb_work *k, bool *ret_ended, struct rb_err *err)
 {
-    struct rb_fetch f = {.region = k->r->build.region, .id = k->r->build.id};
+    struct rb_fetch f = {
+        .account = k->r->build.account, .region = k->r->build.region, .id = k->r->build.id};
     struct rb_look look = {.status = RB_LOOK_FAILED};
 
     if (rb_aws_offset_known(k->e->aws)) {
@@ -340,7 +341,8 @@ static enum rb_code learn_clock(struct rb_work *k, bool *ret_ended, struct rb_er
 static enum rb_code learn_end(struct rb_work *k, struct epoch_view *v, bool *ret_ended,
                               struct rb_err *err)
 {
-    struct rb_fetch f = {.region = k->r->build.region, .id = k->r->build.id};
+    struct rb_fetch f = {
+        .account = k->r->build.account, .region = k->r->build.region, .id = k->r->build.id};
 
     rb_fetch_builds(k->w, &f, 1, &k->arena);
     if (f.rc != RB_OK) {

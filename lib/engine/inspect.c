@@ -129,7 +129,8 @@ static void inspect_batch(struct rb_worker *w, struct rb_task **tasks, unsigned 
 
     rb_arena_init(&arena, RB_INSPECT_ARENA_BYTES);
     for (unsigned i = 0; i < n; i++) {
-        fetch[i] = (struct rb_fetch){.region = tasks[i]->retry->build.region,
+        fetch[i] = (struct rb_fetch){.account = tasks[i]->retry->build.account,
+                                     .region = tasks[i]->retry->build.region,
                                      .id = tasks[i]->retry->build.id};
     }
     rb_fetch_builds(w, fetch, n, &arena);

@@ -221,13 +221,13 @@ void rb_look_fresh(struct rb_work *k, bool all, struct rb_look *ret, struct rb_e
 /* rb_look_since - the builds above the low-water mark of the open intent. */
 void rb_look_since(struct rb_work *k, struct rb_look *ret, struct rb_err *err);
 
-struct rb_fetch { /* one build to ask for, with others of its region in one call */
-    const char *region, *id;
+struct rb_fetch { /* one build to ask for, with others of its account and region in one call */
+    const char *account, *region, *id;
     const struct rb_build *build; /* NULL: not known to AWS, or rc */
     enum rb_code rc;
     struct rb_err err;
 };
-/* rb_fetch_builds - BatchGetBuilds for all, grouped by region. */
+/* rb_fetch_builds - BatchGetBuilds for all, grouped by account and region. */
 void rb_fetch_builds(struct rb_worker *w, struct rb_fetch *items, unsigned n, struct rb_arena *a);
 
 /* ---- submit ---- */

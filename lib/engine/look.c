@@ -34,12 +34,14 @@ static bool worth_another(struct rb_engine *e, enum rb_code rc, unsigned tries)
     return true;
 }
 
-static enum rb_code get_builds(struct rb_worker *w, const char *region, const char *const *ids,
-                               unsigned n, struct rb_arena *a, struct rb_build **ret_builds,
-                               unsigned *ret_n, struct rb_err *err)
+static enum rb_code get_builds(struct rb_worker *w, const char *account, const char *region,
+                               const char *const *ids, unsigned n, struct rb_arena *a,
+                               struct rb_build **ret_builds, unsigned *ret_n, struct rb_err *err)
 {
     enum rb_code rc;
     unsigned tries = 0;
+
+    rb_codebuild_of_account(w->codebuild, account);
     do {
         rc = rb_codebuild_get(w->codebuild, region, ids, n, a, ret_builds, ret_n, err);
     } while (worth_another(w->e, rc, tries++));
@@ -52,6 +54,8 @@ static enum rb_code list_page(struct rb_worker *w, const struct rb_build *own, c
 {
     enum rb_code rc;
     unsigned tries = 0;
+
+    rb_codebuild_of_account(w->codebuild, own->account);
     do {
         rc = rb_codebuild_list(w->codebuild, own->region, own->project, next, a, ret_ids, ret_n,
                                ret_next, err);
@@ -126,8 +130,8 @@ static enum rb_code walk_portion(struct walk *w, const char *const *ids, unsigne
     if (n_want == 0) {
         return RB_OK;
     }
-    enum rb_code rc = get_builds(w->k->w, w->k->r->build.region, want, n_want, &w->k->arena,
-                                 &builds, &n_builds, err);
+    enum rb_code rc = get_builds(w->k->w, w->k->r->build.account, w->k->r->build.region, want,
+                                 n_want, &w->k->arena, &builds, &n_builds, err);
     if (rc != RB_OK) {
         return rc;
     }
@@ -251,7 +255,8 @@ static void fetch_region(struct rb_worker *w, struct rb_fetch *items, const unsi
     for (unsigned i = 0; i < n; i++) {
         ids[i] = items[members[i]].id;
     }
-    enum rb_code rc = get_builds(w, items[members[0]].region, ids, n, a, &builds, &n_builds, &err);
+    enum rb_code rc = get_builds(w, items[members[0]].account, items[members[0]].region, ids, n, a,
+                                 &builds, &n_builds, &err);
     if (n > 1 && definite_no(rc)) {
         if (rb_boot_ms(w->e->clock) < halves_until_boot_ms) {
             fetch_region(w, items, members, n / 2, halves_until_boot_ms, a);
@@ -288,7 +293,8 @@ void rb_fetch_builds(struct rb_worker *w, struct rb_fetch *items, unsigned n, st
             continue;
         }
         for (unsigned j = i; j < n && n_members < RB_GET_MAX; j++) {
-            if (items[j].rc == RB_E_INTERNAL && rb_str_eq(items[i].region, items[j].region)) {
+            if (items[j].rc == RB_E_INTERNAL && rb_str_eq(items[i].region, items[j].region) &&
+                rb_str_eq(items[i].account, items[j].account)) {
                 members[n_members++] = j;
             }
         }

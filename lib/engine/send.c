@@ -280,7 +280,9 @@ static void note_key(struct rb_work *k)
     struct rb_retry *r = k->r;
     struct rb_err ignored;
 
-    if (rb_aws_credentials(k->e->aws, &c, &ignored) != RB_OK || c.access_key == NULL) {
+    if (rb_aws_credentials_for(k->e->aws, r->build.account, r->build.region, &c, &ignored) !=
+            RB_OK ||
+        c.access_key == NULL) {
         return; /* the call itself will say it */
     }
     if (r->intent.sends == 0) {
@@ -325,6 +327,7 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
         .last_check = last_check,
         .arg = &c,
     };
+    rb_codebuild_of_account(k->w->codebuild, k->r->build.account);
     rc = rb_codebuild_retry(k->w->codebuild, &call, &k->arena, &child, &access_key, &retry_after_ms,
                             &why);
     RB_FAULT_POINT("submit.after_answer");

@@ -149,6 +149,7 @@ static enum rb_code sweep_page(struct sweep *sw, const struct rb_project_seen *p
     struct rb_build *builds = NULL;
     unsigned n_builds = 0;
 
+    rb_codebuild_of_account(sw->w->codebuild, p->account);
     enum rb_code rc =
         rb_codebuild_get(sw->w->codebuild, p->region, ids, n, &sw->arena, &builds, &n_builds, err);
     for (unsigned i = 0; i < n_builds && rc == RB_OK; i++) {
@@ -171,6 +172,7 @@ static enum rb_code sweep_project(struct sweep *sw, const struct rb_project_seen
     const char *next = NULL;
     bool past = false;
 
+    rb_codebuild_of_account(sw->w->codebuild, p->account);
     for (unsigned page = 0; page < RB_SWEEP_PAGES && !past; page++) {
         const char **ids = NULL;
         const char *after = NULL;

@@ -10,7 +10,7 @@
 #include <retrybuild/sigv4.h>
 #include <retrybuild/str.h>
 
-#include "http.h"
+#include "identity.h"
 
 #define MAX_PARTS_BYTES (16 * 1024)
 
@@ -68,26 +68,36 @@ static const char *refuse(const char *error, char message[SIM_MESSAGE_BYTES])
     return error;
 }
 
-static const struct rb_secret *secret_of(const struct rb_sim *sim, struct rb_slice access_key)
+/* The secret of a configured key or of a session; NULL: *ret_error says why not. */
+static struct rb_secret *secret_of(struct rb_sim *sim, const struct sim_request *r,
+                                   struct rb_slice access_key, int64_t now_ms,
+                                   const char **ret_error)
 {
     for (size_t i = 0; i < sim->n_keys; i++) {
         if (rb_slice_eq(access_key, sim->keys[i].id)) {
-            return sim->keys[i].secret;
+            return rb_secret_ref(sim->keys[i].secret);
         }
     }
-    return NULL;
+    pthread_mutex_lock(&sim->lock);
+    const char *text = sim_session_secret(sim, access_key, r->header(r, "X-Amz-Security-Token"),
+                                          now_ms, ret_error);
+    struct rb_secret *secret = text == NULL ? NULL : rb_secret_new(text, strlen(text));
+    pthread_mutex_unlock(&sim->lock);
+    return secret;
 }
 
-static const char *check(const struct rb_sim *sim, const struct rb_sigv4_received *received,
-                         struct rb_sigv4_proof *proof, int64_t now_ms,
-                         char message[SIM_MESSAGE_BYTES])
+static const char *check(struct rb_sim *sim, const struct sim_request *r,
+                         const struct rb_sigv4_received *received, struct rb_sigv4_proof *proof,
+                         int64_t now_ms, char message[SIM_MESSAGE_BYTES])
 {
     struct rb_err err = {.code = RB_OK};
     const char *error = rb_sigv4_receive(received, proof, &err);
     if (error == NULL && sim->n_keys > 0) {
-        const struct rb_secret *secret = secret_of(sim, proof->claim.access_key);
+        const char *why = "InternalFailure";
+        RB_CLEANUP(rb_secret_freep)
+        struct rb_secret *secret = secret_of(sim, r, proof->claim.access_key, now_ms, &why);
         if (secret == NULL) {
-            return refuse("UnrecognizedClientException", message);
+            return refuse(why, message);
         }
         error =
             rb_sigv4_prove(received, proof, rb_secret_data(secret), rb_secret_len(secret), &err);
@@ -118,7 +128,7 @@ const char *sim_auth(struct rb_sim *sim, const struct sim_request *r, int64_t no
                                                .n_headers = collect(r, headers, &arena),
                                                .body = r->body,
                                                .body_len = r->body_len};
-    const char *error = check(sim, &received, &proof, now_ms, message);
+    const char *error = check(sim, r, &received, &proof, now_ms, message);
     if (error == NULL) {
         *ret_access_key = strndup(proof.claim.access_key.ptr, proof.claim.access_key.len);
     }

@@ -71,6 +71,23 @@ struct sim_build {
     bool complete;
 };
 
+/* Sessions handed out; the functions on it are in identity.h. */
+struct sim_session {
+    char key[24], secret[48], token[80];
+    char arn[256]; /* …:assumed-role/ROLE/SESSION */
+    char account[13];
+    int64_t expires_ms;
+};
+
+/* What tests steer by POST /_sim/identity. */
+struct sim_identity {
+    struct sim_session *sessions;
+    size_t n, cap;
+    int64_t life_ms;       /* of new sessions */
+    bool metadata_away;    /* the metadata service answers 503 */
+    bool metadata_v1_only; /* no tokens: PUT is 404 */
+};
+
 struct sim_key {
     char *id;
     struct rb_secret *secret;
@@ -117,6 +134,7 @@ struct rb_sim {
     json_t *effects;
     struct sim_fault *faults;
     size_t n_faults;
+    struct sim_identity identity;
     json_t *fault_rows; /* owns the strings of rows set at run time */
 
     pthread_mutex_t ledger_lock;

@@ -8,7 +8,7 @@
 #include <retrybuild/json.h>
 #include <retrybuild/str.h>
 
-#include "http.h"
+#include "identity.h"
 
 #define AMZ_JSON "application/x-amz-json-1.1"
 #define DUMP_FLAGS \
@@ -135,6 +135,13 @@ static void call(struct rb_sim *sim, const struct sim_request *r, const char *op
     reply->date_ms = hit.date_skew_ms;
 }
 
+/* STS speaks another protocol on the same path: forms. */
+static bool is_form(const struct sim_request *r)
+{
+    const char *type = r->header(r, "Content-Type");
+    return type != NULL && rb_str_starts(type, "application/x-www-form-urlencoded");
+}
+
 static void amazon(struct rb_sim *sim, const struct sim_request *r, struct sim_reply *reply)
 {
     const char *target = r->header(r, "X-Amz-Target");
@@ -159,10 +166,16 @@ void sim_dispatch(struct rb_sim *sim, const struct sim_request *r, struct sim_re
 {
     *ret_reply = (struct sim_reply){.content_type = "application/json", .retry_after_s = -1};
     sim_uuid(ret_reply->request_id);
-    if (rb_str_starts(r->path, "/_sim/")) {
+    if (sim_metadata(sim, r, ret_reply)) {
+        /* answered: an endpoint of credentials, or steering them */
+    } else if (rb_str_starts(r->path, "/_sim/")) {
         sim_control(sim, r, ret_reply);
     } else if (strcmp(r->path, "/") == 0 && strcmp(r->method, "POST") == 0) {
-        amazon(sim, r, ret_reply);
+        if (is_form(r)) {
+            sim_sts(sim, r, ret_reply);
+        } else {
+            amazon(sim, r, ret_reply);
+        }
     } else {
         sim_reply_json(ret_reply, 404, json_pack("{s:s}", "message", "calls are POST /"));
     }

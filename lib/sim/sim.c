@@ -10,7 +10,7 @@
 #include <retrybuild/str.h>
 #include <retrybuild/thread.h>
 
-#include "http.h"
+#include "identity.h"
 #include "sender.h"
 
 #define MAX_TICK_WAIT_MS 60000
@@ -122,6 +122,7 @@ enum rb_code rb_sim_start(const struct rb_sim_options *options, struct rb_sim **
         return rb_err_set(err, RB_E_NOMEM, "libcurl does not start");
     }
     sim->ledger_fd = -1;
+    sim_identity_init(&sim->identity);
     pthread_mutex_init(&sim->lock, NULL);
     pthread_mutex_init(&sim->ledger_lock, NULL);
     rb_cond_init(&sim->changed);
@@ -155,6 +156,7 @@ void rb_sim_stop(struct rb_sim *sim)
         rb_secret_free(sim->keys[i].secret);
     }
     free(sim->keys);
+    sim_identity_release(&sim->identity);
     if (sim->ledger_fd >= 0) {
         close(sim->ledger_fd);
     }

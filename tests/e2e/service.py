@@ -73,7 +73,7 @@ sources: [{{name: eventbridge, type: eventbridge, secrets: [{{value: {KEY}}}]}}]
 timing: {timing}
 {extra}
 """)
-        self.env = {**os.environ, "AWS_ACCESS_KEY_ID": AWS_KEY, "AWS_SECRET_ACCESS_KEY": AWS_SECRET, **(aws_env or {})}
+        self.env = {**os.environ, "AWS_ACCESS_KEY_ID": AWS_KEY, "AWS_SECRET_ACCESS_KEY": AWS_SECRET, "AWS_EC2_METADATA_DISABLED": "true", **(aws_env or {})}
         self.proc = None
         self.port = 0
 

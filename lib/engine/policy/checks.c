@@ -45,11 +45,19 @@ static bool check_account(const struct rb_policy *p, const struct rb_policy_inpu
     if (rb_str_empty(own) || account == NULL || rb_str_eq(own, account)) {
         return false;
     }
+    for (unsigned i = 0; i < p->settings->aws.n_accounts; i++) {
+        if (rb_str_eq(p->settings->aws.accounts[i].id, account)) {
+            return false; /* which of its regions, the client knows */
+        }
+    }
     return say_no(d, RB_STATE_REFUSED, "foreign-account",
                   or_else(rb_arena_printf(a,
                                           "The build is of account %.12s; this service may only "
-                                          "retry builds of account %.12s.",
-                                          account, own),
+                                          "retry builds of account %.12s%s.",
+                                          account, own,
+                                          p->settings->aws.n_accounts == 0
+                                              ? ""
+                                              : " and of those in aws.accounts: add it there"),
                           "The build is of another account."));
 }
 

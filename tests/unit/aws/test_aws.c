@@ -31,17 +31,12 @@ static int64_t boot_ms(void *arg)
 static const struct rb_clock CLOCK = {.unix_ms = unix_ms, .boot_ms = boot_ms};
 
 static const char *const VARIABLES[] = {
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_CODEBUILD",
-    "AWS_ENDPOINT_URL_STS",
-    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-    "AWS_USE_FIPS_ENDPOINT",
-    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_ACCESS_KEY_ID",         "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",         "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION", "AWS_PROFILE",
+    "AWS_ENDPOINT_URL",          "AWS_ENDPOINT_URL_CODEBUILD",
+    "AWS_ENDPOINT_URL_STS",      "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_USE_FIPS_ENDPOINT",     "AWS_USE_DUALSTACK_ENDPOINT",
 };
 
 static int clean_environment(void **state)
@@ -50,6 +45,9 @@ static int clean_environment(void **state)
     for (size_t i = 0; i < RB_ARRAY_LEN(VARIABLES); i++) {
         unsetenv(VARIABLES[i]);
     }
+    setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
+    setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null", 1);
+    setenv("AWS_CONFIG_FILE", "/dev/null", 1);
     return 0;
 }
 

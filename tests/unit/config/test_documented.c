@@ -49,7 +49,7 @@ static void read_text(struct rb_buf *out)
 /* key_len - length of "word:" at @s when a blank or the end follows, else 0. */
 static size_t key_len(const char *s)
 {
-    size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyz_");
+    size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyz_0123456789");
     return len > 0 && s[len] == ':' && (s[len + 1] == ' ' || s[len + 1] == '\0') ? len : 0;
 }
 

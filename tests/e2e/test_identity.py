@@ -1,0 +1,222 @@
+#!/usr/bin/python3
+"""Who calls AWS: one retry through each credential provider against codebuild-sim, refreshes, other accounts."""
+import json
+import pathlib
+import tempfile
+
+import cases
+from cases import case
+from service import ACCOUNT, AWS_KEY, AWS_SECRET, FAST, REGION, TERMINAL, Service, failure_event, wait_until
+from sim_harness import Sim, equal
+
+OTHER = "210987654321"
+FAILS_ONCE = "projects: [{name: app, outcomes: [{status: FAILED, phase: PROVISIONING, message: no capacity}, {status: SUCCEEDED}]}]"
+NOTHING = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
+NOW = "rules: [{name: now, when: {phase: [PROVISIONING]}, then: retry, delay: {fixed: 0s}}]"
+# The simulator is one account: a sweep for another one would find the same builds as that one's.
+NO_SWEEP = FAST.replace("sweep_every: 3s", "sweep_every: 1h")
+BINARIES = {}
+
+
+def setup(build):
+    BINARIES["service"] = f"{build}/cmd/retrybuild/retrybuild"
+    BINARIES["sim"] = f"{build}/cmd/codebuild-sim/codebuild-sim"
+    return BINARIES
+
+
+class World:
+    """A simulator that checks signatures and a service whose only credentials are those of `env` and `files`."""
+
+    def __init__(self, env=None, files=None, aws=""):
+        self.sim = Sim(BINARIES["sim"], FAILS_ONCE, "--access-key", f"{AWS_KEY}:{AWS_SECRET}", "--speed", "1000")
+        self.folder = tempfile.TemporaryDirectory(prefix="rb-identity-")
+        places = {"dir": self.folder.name, "sim": self.sim.url}
+        for name, text in (files or {}).items():
+            (pathlib.Path(self.folder.name) / name).write_text(text)
+        fixed = {"AWS_SHARED_CREDENTIALS_FILE": f"{self.folder.name}/credentials", "AWS_CONFIG_FILE": f"{self.folder.name}/config",
+                 "AWS_ENDPOINT_URL_STS": self.sim.url}
+        own = {k: v.format(**places) for k, v in (env or {}).items()}
+        self.service = Service(BINARIES["service"], f"sqlite:{self.folder.name}/rb.db", self.sim.url, NOW, timing=NO_SWEEP, folder=self.folder, aws_env={**NOTHING, **fixed, **own})
+        if aws:
+            text = self.service.config.read_text()
+            self.service.config.write_text(text.replace(f"aws: {{region: {REGION},", f"aws: {{region: {REGION}, {aws},"))
+        self.service.start()
+
+    def steer(self, **what):
+        return self.sim.control("/_sim/identity", what)
+
+    def failed(self):
+        build = self.sim.client(AWS_KEY, AWS_SECRET).start_build(projectName="app")["build"]
+        self.sim.advance("1s")
+        return build["id"], build["buildNumber"]
+
+    def retry(self, account=ACCOUNT, region=REGION, until=TERMINAL):
+        """The retry of a new failure, once it is in one of those states."""
+        build, number = self.failed()
+        event = failure_event(build, number)
+        text = json.dumps(event).replace(ACCOUNT, account).replace(REGION, region)
+        status, _, answer = self.service.deliver(json.loads(text))
+        equal(status in (200, 202), True, answer)
+        retry = json.loads(answer).get("retry")
+        return wait_until("the retry to end", lambda: self.ended(retry, until))
+
+    def ended(self, retry, until):
+        status, r = self.service.api("GET", f"/v1/retries/{retry}")
+        equal(status, 200)
+        return r if r["state"] in until else None
+
+    def keys(self):
+        return [e["access_key"] for e in self.sim.effects("RetryBuild")]
+
+    def log(self):
+        return self.service.log.read_text()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                equal(self.service.stop(), 0)
+            elif self.service.proc.poll() is None:
+                self.service.kill()
+        finally:
+            self.sim.stop()
+
+
+def works(env=None, files=None, aws=""):
+    """A retry recovers, signed by a session of the simulator; no secret of it is in the log."""
+    with World(env, files, aws) as w:
+        equal(w.retry()["state"], "recovered", w.service.tail())
+        equal([k.startswith("ASIASIM") for k in w.keys()], [True])
+        equal("sim+" in w.log(), False)
+
+
+def refuses(words, env=None, files=None, aws=""):
+    """No call, and the log says why, without a secret."""
+    with World(env, files, aws) as w:
+        build, number = w.failed()
+        status, _, answer = w.service.deliver(failure_event(build, number))
+        equal(status, 202, answer)
+        wait_until(f"{words!r} in the log", lambda: words in w.log())
+        equal(AWS_SECRET in w.log(), False)
+        equal(w.keys(), [])
+
+
+BASE = f"[base]\naws_access_key_id = {AWS_KEY}\naws_secret_access_key = {AWS_SECRET}\n"
+ROLE = f"role_arn = arn:aws:iam::{ACCOUNT}:role/retrybuild"
+
+
+@case
+def keys_of_the_credentials_file_work(_):
+    with World(files={"credentials": BASE}, aws="profile: base") as w:
+        equal(w.retry()["state"], "recovered", w.service.tail())
+        equal(w.keys(), [AWS_KEY])
+
+
+@case
+def a_profile_with_a_role_works_and_an_external_id_is_sent(_):
+    works({"AWS_PROFILE": "ci"}, {"credentials": BASE, "config": f"[profile ci]\n{ROLE}-ext\nsource_profile = base\nexternal_id = retrybuild-ext\n"})
+
+
+@case
+def a_role_with_keys_of_the_environment_works(_):
+    works({"AWS_ACCESS_KEY_ID": AWS_KEY, "AWS_SECRET_ACCESS_KEY": AWS_SECRET},
+          {"config": f"[profile ci]\n{ROLE}\ncredential_source = Environment\n"}, aws="profile: ci")
+
+
+@case
+def a_web_identity_works(_):
+    works({"AWS_WEB_IDENTITY_TOKEN_FILE": "{dir}/jwt", "AWS_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/web"}, {"jwt": "header.claims.signature"})
+
+
+@case
+def a_credential_process_works(_):
+    with World() as w:
+        said = {"Version": 1, "AccessKeyId": AWS_KEY, "SecretAccessKey": AWS_SECRET}
+        folder = pathlib.Path(w.folder.name)
+        (folder / "said").write_text(json.dumps(said))
+        (folder / "config").write_text(f"[default]\ncredential_process = /bin/cat \"{folder}/said\"\n")
+        equal(w.retry()["state"], "recovered", w.service.tail())
+        equal(w.keys(), [AWS_KEY])
+
+
+@case
+def a_container_works(_):
+    works({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{sim}/container", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "sim-container-token"})
+
+
+@case
+def an_instance_works(_):
+    works({"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "{sim}"})
+
+
+@case
+def each_refusal_says_what_to_do(_):
+    refuses("no AWS credentials")
+    refuses("profile 'nobody' is in neither", aws="profile: nobody")
+    refuses("AccessDenied", {"AWS_PROFILE": "ci"}, {"credentials": BASE, "config": f"[profile ci]\n{ROLE}-ext\nsource_profile = base\n"})
+    refuses("leads back in a circle", files={"config": f"[default]\n{ROLE}\nsource_profile = default\n"})
+    refuses("Token expired", {"AWS_WEB_IDENTITY_TOKEN_FILE": "{dir}/jwt", "AWS_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/web"}, {"jwt": "expired.token"})
+    refuses("answered 401", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{sim}/container", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "wrong"})
+    refuses("is not allowed by plain http", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.169.254/x"})
+    refuses("ended with status 1", files={"config": "[default]\ncredential_process = /bin/false\n"})
+
+
+@case
+def version_1_of_the_metadata_service_needs_leave(_):
+    env = {"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "{sim}"}
+    for leave in (False, True):
+        with World(env, aws=f"imds_v1: {str(leave).lower()}") as w:
+            w.steer(metadata_v1_only=True)
+            if leave:
+                equal(w.retry()["state"], "recovered", w.service.tail())
+            else:
+                w.retry(until={"scheduled"})
+                wait_until("the reason", lambda: "aws.imds_v1" in w.log())
+
+
+@case
+def short_sessions_are_renewed_between_and_during_retries(_):
+    with World({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{sim}/container", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "sim-container-token"}) as w:
+        w.steer(life="9m")  # always within the last ten minutes: every request wants a new set
+        equal([w.retry()["state"], w.retry()["state"]], ["recovered", "recovered"], w.service.tail())
+        equal(len(set(w.keys())), 2)
+
+
+@case
+def a_session_that_aws_no_longer_takes_is_renewed_at_once(_):
+    with World({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{sim}/container", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "sim-container-token"}) as w:
+        equal(w.retry()["state"], "recovered", w.service.tail())
+        w.sim.faults({"operation": "BatchGetBuilds", "nth": [1], "error": "ExpiredTokenException"})
+        equal(w.retry()["state"], "recovered", w.service.tail())
+        equal(len(set(w.keys())), 2)
+
+
+@case
+def an_instance_goes_on_with_its_set_while_the_metadata_service_is_away(_):
+    with World({"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "{sim}"}) as w:
+        w.steer(life="11m")
+        equal(w.retry()["state"], "recovered", w.service.tail())
+        w.steer(metadata_away=True)
+        equal(w.retry()["state"], "recovered", w.service.tail())
+
+
+@case
+def builds_of_a_configured_account_are_called_with_its_role(_):
+    rows = f'accounts: [{{id: "{OTHER}", role_arn: "arn:aws:iam::{OTHER}:role/there-ext", external_id: there-ext, regions: [{REGION}]}}]'
+    with World({"AWS_ACCESS_KEY_ID": AWS_KEY, "AWS_SECRET_ACCESS_KEY": AWS_SECRET}, aws=rows) as w:
+        equal(w.retry()["state"], "recovered", w.service.tail())
+        equal(w.retry(OTHER)["state"], "recovered", w.service.tail())
+        equal(w.retry(OTHER)["state"], "recovered", w.service.tail())
+        own, first, second = w.keys()
+        equal((own, first.startswith("ASIASIM"), first == second), (AWS_KEY, True, True))
+        r = w.retry("333333333333")
+        equal((r["state"], 'add {id: "333333333333"' in json.dumps(r, ensure_ascii=False).replace('\\"', '"')), ("refused", True), r)
+        r = w.retry(OTHER, "eu-west-1")
+        equal((r["state"], "add it to regions of aws.accounts[0]" in json.dumps(r)), ("refused", True), r)
+        equal(len(w.keys()), 3)
+
+
+if __name__ == "__main__":
+    cases.main(__doc__, setup)
