@@ -74,8 +74,20 @@ static bool env_true(const char *name)
     return rb_str_ieq(getenv(name), "true");
 }
 
-/* The settings' endpoint (CodeBuild's, which knows nothing of STS), else the environment's for this
- * service, else for all; NULL = none. */
+/* A simulator on this machine has STS too; an endpoint of CodeBuild elsewhere has not. */
+static bool on_this_machine(const char *url)
+{
+    static const char *const starts[] = {"http://127.", "http://localhost", "http://[::1]"};
+    for (size_t i = 0; i < RB_ARRAY_LEN(starts); i++) {
+        if (rb_str_starts(url, starts[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The settings' endpoint is CodeBuild's; else the environment's for this service, else for all;
+ * NULL = none. */
 static const char *override_of(const struct rb_aws *aws, const char *service)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf name = RB_BUF_INIT(128);
@@ -93,6 +105,10 @@ static const char *override_of(const struct rb_aws *aws, const char *service)
     const char *url = getenv(rb_buf_str(&name));
     if (rb_str_empty(url)) {
         url = getenv("AWS_ENDPOINT_URL");
+    }
+    if (rb_str_empty(url) && !rb_str_empty(aws->endpoint_url) &&
+        on_this_machine(aws->endpoint_url)) {
+        url = aws->endpoint_url;
     }
     return rb_str_empty(url) ? NULL : url;
 }
