@@ -20,7 +20,16 @@ void rbeat_init(struct redis_store *s)
 
 void rbeat_put(struct redis_store *s, struct rb_buf *out, enum rbeat_of of, int64_t now_ms)
 {
-    rscript_begin(out, RSCRIPT_BEAT, 2, 4);
+    if (of == RBEAT_OF_KEEPER) {
+        /* In full: a server whose script cache was emptied is not away. */
+        const struct rscript_text *script = &rscripts[RSCRIPT_BEAT];
+        rcmd_begin(out, 3 + 2 + 4);
+        rcmd_str(out, "EVAL");
+        rcmd_arg(out, script->text, script->len);
+        rcmd_int(out, 2);
+    } else {
+        rscript_begin(out, RSCRIPT_BEAT, 2, 4);
+    }
     rcmd_key(out, 'E', "", 0);
     rcmd_key(out, 'B', "", 0);
     rcmd_int(out, now_ms);
