@@ -191,7 +191,7 @@ static void answer(struct fake *p, struct client *k, const struct command *c)
                 : "redis_version:7.0.15\r\nloading:0\r\nrole:master\r\nconnected_slaves:0\r\n";
         (void)snprintf(text, sizeof(text), "$%zu\r\n%s\r\n", strlen(info), info);
         say(k, text);
-    } else if (is(c, 0, "EVALSHA") && is(c, 2, "2") && c->n == 9 && is(c, 8, "")) {
+    } else if (is(c, 0, "EVAL") && is(c, 2, "2") && c->n == 9 && is(c, 8, "")) {
         say(k, "*2\r\n:1\r\n:0\r\n"); /* the keeper's beat */
     } else if (is(c, 0, "EVALSHA")) {
         answer_work(p, k, items_of(c));
