@@ -189,7 +189,7 @@ def scripts_that_were_forgotten_are_loaded_again(world):
         for _ in range(100):
             redis.cli("SCRIPT", "FLUSH")
             time.sleep(0.01)
-    with_redis(world, 100, disturb, allowed=(200, 202, 503))
+    with_redis(world, 100, disturb, allowed=(200, 202))
 
 
 @case

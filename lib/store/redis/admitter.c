@@ -321,8 +321,9 @@ void redis_admitter_pump(struct rb_admitter *adm, int64_t now_ms)
     if (m->conn.state == RCONN_CLOSED) {
         return;
     }
-    /* With work at hand and nothing under way there is nothing to read: save the call. */
-    bool only_send = m->conn.state == RCONN_READY && m->n_sent == 0 && m->n_waiting > 0;
+    /* With work at hand and nothing to be answered there is nothing to read: save the call. */
+    bool only_send =
+        m->conn.state == RCONN_READY && m->n_sent == 0 && m->reload_left == 0 && m->n_waiting > 0;
     enum rb_code rc = atomic_load(&m->store->barred) ? RB_E_UNAVAIL : m->early;
     if (rc == RB_OK && !only_send) {
         rc = advance(m, now_ms, &err);

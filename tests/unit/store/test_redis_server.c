@@ -266,6 +266,51 @@ static void a_server_that_forgot_the_scripts_is_taught_again(void **state)
     server_drop(&s);
 }
 
+/* What is added while the scripts are being loaded must not keep anybody from reading the answers:
+ * the server forgets before every admission, and before each turn of the loop there is one more. */
+static void admissions_that_come_while_scripts_are_loaded_wait_for_them(void **state)
+{
+    enum { N = 40 };
+    struct server s = {.pid = 0};
+    struct fix f;
+    struct loop l = {.epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
+    static struct entry e[N];
+    (void)state;
+    server_start(&s, NULL);
+    open_on(&f, &s);
+    wait_until_up(&f, true);
+    assert_int_equal(rb_admitter_open(f.store, l.epoll_fd, &l, count_done, &l, &l.adm, NULL),
+                     RB_OK);
+    for (unsigned i = 0; i < N; i++) {
+        struct epoll_event event;
+        entry_init(&e[i], "web", i + 1, i + 1, T0);
+        if (i % 4 == 0) {
+            server_say(&s, NULL, 0, "SCRIPT FLUSH");
+        }
+        while (rb_admitter_add(l.adm, &e[i].a, NULL) != RB_OK) {
+            assert_int_equal(i, 0); /* not connected yet */
+            (void)epoll_wait(l.epoll_fd, &event, 1, 10);
+            rb_admitter_pump(l.adm, T0);
+        }
+        rb_admitter_pump(l.adm, T0);
+        (void)epoll_wait(l.epoll_fd, &event, 1, 10);
+    }
+    while (rb_admitter_in_flight(l.adm) > 0) {
+        struct epoll_event event;
+        (void)epoll_wait(l.epoll_fd, &event, 1, rb_admitter_timeout_ms(l.adm));
+        rb_admitter_pump(l.adm, T0);
+    }
+    assert_int_equal(l.done, N);
+    assert_int_equal(l.well, N);
+    rb_admitter_close(l.adm);
+    (void)close(l.epoll_fd);
+    for (unsigned i = 0; i < N; i++) {
+        entry_release(&e[i]);
+    }
+    redis_fix_close(&f);
+    server_drop(&s);
+}
+
 /* ---- TLS ---- */
 
 static void run(const char *const *argv)
@@ -376,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_password_is_asked_and_given),
         cmocka_unit_test(another_database_is_another_store),
         cmocka_unit_test(a_server_that_forgot_the_scripts_is_taught_again),
+        cmocka_unit_test(admissions_that_come_while_scripts_are_loaded_wait_for_them),
         cmocka_unit_test(tls_wants_the_right_authority_and_the_right_name),
     };
     return cmocka_run_group_tests_name("store/redis-server", tests, NULL, NULL);
