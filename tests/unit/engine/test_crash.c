@@ -80,7 +80,29 @@ static void run_process(struct shared *s)
     s->finished_told = finished_told(w);
 }
 
-enum life { FIRST, DELIVER, WORK };
+/* A process that runs the child and is told to stop it; or, later, one that only follows. */
+static void cancel_process(struct shared *s, bool first)
+{
+    struct world *w = &s->world;
+
+    if (first) {
+        RB_CLEANUP(rb_retry_freep) struct rb_retry *r = NULL;
+        while (w->n_effects == 0) {
+            bool worked = world_round(&w->inspect);
+            worked = world_round(&w->submit) || worked;
+            w->now_ms += worked ? 1 : 3000;
+        }
+        assert_int_equal(rb_engine_act(w->engine, w->ses, s->id, RB_VERB_CANCEL, "ann", &r, NULL),
+                         RB_OK);
+    } else {
+        w->now_ms += 60000; /* the dead process's lease is over */
+    }
+    (void)world_round(&w->follow);
+    RB_CLEANUP(rb_retry_freep) struct rb_retry *seen = world_get(w, s->id);
+    s->state = seen->state;
+}
+
+enum life { FIRST, DELIVER, WORK, CANCEL, CANCELLED };
 
 static int in_process(struct shared *s, enum life what, const char *fault)
 {
@@ -98,6 +120,8 @@ static int in_process(struct shared *s, enum life what, const char *fault)
             (void)world_deliver_bare(&s->world, &s->world.builds[0], "d1", s->id);
         } else if (what == WORK) {
             run_process(s);
+        } else if (what == CANCEL || what == CANCELLED) {
+            cancel_process(s, what == CANCEL);
         }
         world_close(&s->world);
         _exit(0);
@@ -156,9 +180,32 @@ static void a_kill_at_any_point_neither_loses_nor_doubles(void **state)
     assert_true(killed >= 60);
 }
 
+static void a_kill_after_the_stop_of_a_child_leaves_nothing_undone(void **state)
+{
+    struct shared *s =
+        mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    assert_ptr_not_equal(s, MAP_FAILED);
+    world_prepare(&s->world);
+    assert_int_equal(in_process(s, FIRST, NULL), 0);
+    world_pass(&s->world, 60000);
+    (void)world_failed(&s->world, "web", NULL);
+    assert_int_equal(in_process(s, DELIVER, NULL), 0);
+    int status = in_process(s, CANCEL, "follow.after_stop:1");
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(s->world.n_stops, 1);
+    assert_int_equal(in_process(s, CANCELLED, NULL), 0);
+    assert_int_equal(s->state, RB_STATE_CANCELLED);
+    assert_int_equal(s->world.n_effects, 1);
+    world_cleanup(&s->world);
+    (void)munmap(s, sizeof(*s));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_kill_after_the_stop_of_a_child_leaves_nothing_undone),
         cmocka_unit_test(a_kill_at_any_point_neither_loses_nor_doubles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
