@@ -13,6 +13,16 @@ def case(function):
     return function
 
 
+def both(function):
+    """The case on each store."""
+    for kind in ["sqlite", "redis"]:
+        def on(world, kind=kind):
+            function(world, kind)
+        on.__name__ = f"{function.__name__}_on_{kind}"
+        case(on)
+    return function
+
+
 def main(description, setup=None, teardown=None):
     """Run every case with what `setup(build)` gave; print the verdicts and the closing line."""
     p = argparse.ArgumentParser(description=description)

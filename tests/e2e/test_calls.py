@@ -5,20 +5,10 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
-from cases import case  # noqa: E402
+from cases import both, case  # noqa: E402
 from life import FAST_RULE, World, deliver, event_of, reach  # noqa: E402
 from service import wait_until  # noqa: E402
 from sim_harness import equal  # noqa: E402
-
-
-def both(function):
-    """The case on each store."""
-    for kind in ["sqlite", "redis"]:
-        def on(world, kind=kind):
-            function(world, kind)
-        on.__name__ = f"{function.__name__}_on_{kind}"
-        case(on)
-    return function
 
 
 def running(world, s):
