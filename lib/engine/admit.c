@@ -160,10 +160,12 @@ bool rb_engine_reports(const struct rb_settings *s, const struct rb_retry *r, in
 
     *ret_t = NULL;
     *ret_n = 0;
-    if (!rb_stage_of(r->state, &stage) || (s->n_destinations == 0 && callback_of(r) == NULL)) {
+    bool asker = !rb_str_empty(r->reply) && rb_reply_type_find(r->source.type) != NULL;
+    if (!rb_stage_of(r->state, &stage) ||
+        (s->n_destinations == 0 && callback_of(r) == NULL && !asker)) {
         return true;
     }
-    struct rb_report_task *t = rb_arena_alloc(a, (s->n_destinations + 1) * sizeof(*t));
+    struct rb_report_task *t = rb_arena_alloc(a, (s->n_destinations + 2) * sizeof(*t));
     if (t == NULL) {
         return false;
     }
@@ -179,6 +181,10 @@ bool rb_engine_reports(const struct rb_settings *s, const struct rb_retry *r, in
     if (callback_of(r) != NULL) {
         t[n++] = (struct rb_report_task){
             .destination = RB_CALLBACK_DESTINATION, .stage = stage, .due_ms = now_ms};
+    }
+    if (asker) {
+        t[n++] = (struct rb_report_task){
+            .destination = RB_REPLY_DESTINATION, .stage = stage, .due_ms = now_ms};
     }
     *ret_t = t;
     *ret_n = n;
@@ -304,9 +310,11 @@ static bool fill_person(struct rb_retry *r, const struct rb_person_request *p)
     r->requested_by = rb_arena_strdup(&r->arena, who);
     r->request_reason = rb_arena_strdup(&r->arena, p->reason);
     r->callback_url = rb_arena_strdup(&r->arena, p->callback_url);
+    r->reply = rb_arena_strdup(&r->arena, p->reply);
     r->force = p->force;
     return r->requested_by != NULL && (r->request_reason != NULL || p->reason == NULL) &&
-           (r->callback_url != NULL || p->callback_url == NULL);
+           (r->callback_url != NULL || p->callback_url == NULL) &&
+           (r->reply != NULL || p->reply == NULL);
 }
 
 /* Whoever asks the same again within a moment has clicked twice: without a token of its own a
@@ -383,7 +391,9 @@ static bool inherit(struct rb_retry *next, const struct rb_retry *r)
     }
     next->n_rule_uses = r->n_rule_uses;
     next->callback_url = rb_arena_strdup(&next->arena, r->callback_url);
-    return next->callback_url != NULL || r->callback_url == NULL;
+    next->reply = rb_arena_strdup(&next->arena, r->reply);
+    return (next->callback_url != NULL || r->callback_url == NULL) &&
+           (next->reply != NULL || r->reply == NULL);
 }
 
 enum rb_code rb_engine_follow_on(struct rb_engine *e, const struct rb_runtime *rt,
