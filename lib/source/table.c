@@ -5,7 +5,8 @@
 #include "types.h"
 
 static const struct rb_source_type *const rows[] = {
-    &rb_source_eventbridge,
+    &rb_source_eventbridge, &rb_source_bitbucket, &rb_source_bitbucket_server, &rb_source_forgejo,
+    &rb_source_gitea,       &rb_source_github,    &rb_source_gitlab,
 };
 
 const struct rb_source_type *rb_source_type_find(const char *type)
@@ -20,7 +21,8 @@ const struct rb_source_type *rb_source_type_find(const char *type)
 
 const char *const *rb_source_type_names(void)
 {
-    static const char *const names[] = {"eventbridge", NULL};
+    static const char *const names[] = {"eventbridge", "bitbucket", "bitbucket-server", "forgejo",
+                                        "gitea",       "github",    "gitlab",           NULL};
     _Static_assert(RB_ARRAY_LEN(names) == RB_ARRAY_LEN(rows) + 1, "a name for each row");
     return names;
 }

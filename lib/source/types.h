@@ -5,5 +5,11 @@
 #include <retrybuild/source.h>
 
 extern const struct rb_source_type rb_source_eventbridge;
+extern const struct rb_source_type rb_source_bitbucket;
+extern const struct rb_source_type rb_source_bitbucket_server;
+extern const struct rb_source_type rb_source_forgejo;
+extern const struct rb_source_type rb_source_gitea;
+extern const struct rb_source_type rb_source_github;
+extern const struct rb_source_type rb_source_gitlab;
 
 #endif
