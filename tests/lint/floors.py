@@ -13,14 +13,14 @@ AREAS = {
 }
 HEADERS = {
     "util": "cleanup err mem buf str clock random log secret counters thread",
-    "codec": "json digest url timefmt",
+    "codec": "json digest url timefmt jwt",
     "model": "model record settings",
     "config": "config",
     "source": "source command console",
     "store": "store",
     "httpc": "httpc",
     "aws": "aws sigv4 codebuild",
-    "destination": "destination",
+    "destination": "destination forge",
     "engine": "engine policy",
     "httpd": "httpd",
     "sim": "sim",
