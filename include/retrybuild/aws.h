@@ -15,6 +15,8 @@
 #include <retrybuild/secret.h>
 #include <retrybuild/settings.h>
 
+#define RB_SOURCE_BYTES 256
+
 /* One frozen set; taken once per request so that key, secret and token always belong together. */
 struct rb_credentials {
     char *access_key; /* not secret */
@@ -22,6 +24,7 @@ struct rb_credentials {
     struct rb_secret *session_token; /* NULL = long-term key */
     int64_t expires_ms;              /* 0 = never */
     const char *provider;            /* static name: "environment" */
+    char source[RB_SOURCE_BYTES];    /* where from, for people: "profile 'ci' of /x"; no secret */
     bool outlives; /* may be used past its expiry while its provider is away (instance metadata) */
 };
 void rb_credentials_release(struct rb_credentials *c);

@@ -22,6 +22,7 @@ enum rb_code rb_account_fetch(struct rb_aws *aws, const struct rb_slot *s,
         return rb_err_wrap(err, rc, "account %s", s->account->id);
     }
     ret_c->provider = "aws.accounts";
+    rb_credentials_source(ret_c, "%.200s", s->account->role_arn);
     return RB_OK;
 }
 

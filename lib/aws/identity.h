@@ -15,6 +15,9 @@
 enum rb_code rb_credentials_make(const char *key_id, const char *secret, const char *token,
                                  int64_t expires_ms, struct rb_credentials *ret_c,
                                  struct rb_err *err);
+/* rb_credentials_source - where they come from, cut to its room; a set has none at first. */
+void rb_credentials_source(struct rb_credentials *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 /* rb_credentials_from_json - {"AccessKeyId","SecretAccessKey",<token_name>,"Expiration"} (pure). */
 enum rb_code rb_credentials_from_json(const json_t *j, const char *token_name,
                                       bool expiration_required, struct rb_credentials *ret_c,

@@ -242,7 +242,13 @@ static enum rb_code fetch(struct rb_aws *aws, struct rb_credentials *ret_c, stru
         return rb_err_set(err, RB_E_CREDENTIALS, "instance metadata gives no usable role name");
     }
     rc = get(&m, path, "the role's credentials", &answer, err);
-    return rc == RB_OK ? read_set(&m, &answer, ret_c, err) : rc;
+    if (rc == RB_OK) {
+        rc = read_set(&m, &answer, ret_c, err);
+    }
+    if (rc == RB_OK) {
+        rb_credentials_source(ret_c, "role '%.100s' of %.120s", path + strlen(ROLES), m.root);
+    }
+    return rc;
 }
 
 const struct rb_provider rb_provider_instance = {.name = "instance-metadata", .fetch = fetch};
