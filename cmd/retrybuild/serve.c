@@ -39,7 +39,7 @@ struct service {
     struct rb_httpd *httpd;
 };
 
-static const struct rb_store_backend *const backends[] = {&rb_store_backend_sqlite,
+const struct rb_store_backend *const rb_cli_backends[] = {&rb_store_backend_sqlite,
                                                           &rb_store_backend_redis, NULL};
 
 static void block_signals(sigset_t *ret_set)
@@ -93,7 +93,7 @@ static enum rb_code start(struct service *s, struct rb_err *err)
 {
     const struct rb_clock *clock = rb_clock_system();
     raise_descriptors(s->settings->listen.max_connections);
-    enum rb_code rc = rb_store_open(backends, s->settings, clock, &s->store, err);
+    enum rb_code rc = rb_store_open(rb_cli_backends, s->settings, clock, &s->store, err);
     if (rc == RB_OK) {
         rc = rb_aws_new(s->settings, clock, &s->aws, err);
     }
