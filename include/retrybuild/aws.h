@@ -45,6 +45,18 @@ enum rb_code rb_aws_credentials(struct rb_aws *aws, struct rb_credentials *ret_c
 #define RB_ACCOUNT_BYTES 13
 enum rb_code rb_aws_credentials_for(struct rb_aws *aws, const char *account, const char *region,
                                     struct rb_credentials *ret_c, struct rb_err *err);
+/* rb_aws_session_initiator - what CodeBuild calls a caller who signs with a session of that name
+ * for an account with `exact`: "ROLE/NAME", in @a. NULL for other accounts. */
+enum rb_code rb_aws_session_initiator(struct rb_aws *aws, const char *account, const char *session,
+                                      struct rb_arena *a, const char **ret_initiator,
+                                      struct rb_err *err);
+/* rb_aws_credentials_as - a session of that name of the account's role; kept for a while, so that
+ * what follows soon is signed by the same. Also for an account without `exact`: a copy of a call
+ * must be signed in the name of the copies before it. RB_E_REFUSED: the account has no role here.
+ */
+enum rb_code rb_aws_credentials_as(struct rb_aws *aws, const char *account, const char *region,
+                                   const char *session, struct rb_credentials *ret_c,
+                                   struct rb_err *err);
 /* rb_aws_caller - who our own credentials are, by STS; strings in @a. */
 enum rb_code rb_aws_caller(struct rb_aws *aws, struct rb_arena *a, const char **ret_account,
                            const char **ret_arn, struct rb_err *err);

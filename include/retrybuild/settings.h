@@ -90,6 +90,7 @@ struct rb_account_setting { /* builds of another account, by a role there */
     const char *id, *role_arn;
     const char *external_id;   /* NULL = none */
     struct rb_strings regions; /* n == 0 = all */
+    bool exact; /* the call that starts a build is signed by a session named after the retry */
     unsigned line;
 };
 

@@ -91,9 +91,10 @@ struct rb_aws_call {
     const char *operation;
     const char *region;
     const struct rb_buf *body;
-    int64_t date_ms;    /* X-Amz-Date; 0 = now, by AWS's clock */
-    int64_t timeout_ms; /* for everything: waiting for a token, connecting, the answer */
-    bool changes;       /* the call has an effect: lost answers count as ambiguous */
+    int64_t date_ms;     /* X-Amz-Date; 0 = now, by AWS's clock */
+    const char *session; /* that signs; NULL = the account's usual credentials */
+    int64_t timeout_ms;  /* for everything: waiting for a token, connecting, the answer */
+    bool changes;        /* the call has an effect: lost answers count as ambiguous */
     enum rb_code (*last_check)(void *arg, struct rb_err *err); /* may be NULL */
     void *arg;
     struct rb_http_answer *ret_answer; /* may be NULL; else any complete answer, of any status, is

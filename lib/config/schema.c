@@ -108,6 +108,11 @@ static const struct rb_key account_keys[] = {
      IN(rb_account_setting, external_id)},
     {"regions", RB_KEY_TEXTS, NULL, false, "only these; absent = all",
      IN(rb_account_setting, regions)},
+    {"exact", RB_KEY_BOOL, "false", false,
+     "sign each RetryBuild by a session that is named after the retry, so that the build's "
+     "initiator "
+     "says whose it is; costs one AssumeRole a retry",
+     IN(rb_account_setting, exact)},
 };
 
 static const struct rb_key aws_keys[] = {

@@ -109,6 +109,7 @@ struct rb_engine {
     atomic_int_least64_t birth_ms; /* of the store's memory, as the keeper saw it; 0 = not yet */
     atomic_bool cancel_reads;      /* look-ups end now */
     atomic_bool cancel_calls;      /* RetryBuild calls end now */
+    atomic_bool unnamed;           /* AWS does not show the sessions that we name after retries */
     atomic_bool store_away;        /* for the log: told once */
 };
 

@@ -218,5 +218,27 @@ def builds_of_a_configured_account_are_called_with_its_role(_):
         equal(len(w.keys()), 3)
 
 
+@case
+def an_exact_account_s_builds_name_their_retry_and_are_found_by_it(_):
+    rows = f'accounts: [{{id: "{OTHER}", role_arn: "arn:aws:iam::{OTHER}:role/ci/there", exact: true}}]'
+    with World({"AWS_ACCESS_KEY_ID": AWS_KEY, "AWS_SECRET_ACCESS_KEY": AWS_SECRET}, aws=rows) as w:
+        r = w.retry(OTHER)
+        equal(r["state"], "recovered", w.service.tail())
+        client = w.sim.client(AWS_KEY, AWS_SECRET)
+        equal(client.batch_get_builds(ids=[r["child"]["id"]])["builds"][0]["initiator"], f"there/{r['id']}")
+
+        # The answer is lost, every later copy refused, and somebody else retries the same build: only the name tells the two.
+        w.sim.faults({"operation": "RetryBuild", "nth": [1], "lose_reply": True}, {"operation": "RetryBuild", "nth": [3, 4, 5, 6, 7, 8], "error": "ThrottlingException"},
+                     {"operation": "ListBuildsForProject", "nth": [2, 3], "status": 503})
+        build, number = w.failed()
+        event = json.loads(json.dumps(failure_event(build, number)).replace(ACCOUNT, OTHER))
+        retry = json.loads(w.service.deliver(event)[2])["retry"]
+        wait_until("the call", lambda: len(w.sim.effects("RetryBuild")) == 2)
+        theirs = client.retry_build(id=build)["build"]["id"]
+        r = wait_until("the retry to end", lambda: w.ended(retry, TERMINAL))
+        equal((r["state"], r["child"]["id"] != theirs), ("recovered", True), w.service.tail())
+        equal([e["build"] for e in w.sim.effects("RetryBuild") if e["parent"].endswith(build.split(":")[1])].count(r["child"]["id"]), 1)
+
+
 if __name__ == "__main__":
     cases.main(__doc__, setup)
