@@ -98,6 +98,19 @@ enum rb_code rb_account_find(struct rb_aws *aws, const char *account, const char
     return RB_OK;
 }
 
+struct rb_aws_scope rb_codebuild_scope(const struct rb_codebuild *c, const char *region,
+                                       const char *operation)
+{
+    struct rb_aws_scope scope = {.region = region, .operation = operation};
+
+    for (unsigned i = 0; i < c->aws->n_accounts; i++) {
+        if (rb_str_eq(c->aws->accounts[i].account->id, c->account)) {
+            scope.account = c->account;
+        }
+    }
+    return scope;
+}
+
 enum rb_code rb_aws_credentials_for(struct rb_aws *aws, const char *account, const char *region,
                                     struct rb_credentials *ret_c, struct rb_err *err)
 {

@@ -258,8 +258,7 @@ enum rb_code rb_aws_send(struct rb_codebuild *c, const struct rb_aws_call *call,
     RB_CLEANUP(rb_credentials_release) struct rb_credentials cred = {.access_key = NULL};
     RB_CLEANUP(wire_release) struct wire w;
     const struct rb_clock *clock = rb_aws_clock(c->aws);
-    const struct rb_aws_scope scope = {
-        .account = c->account, .region = call->region, .operation = call->operation};
+    const struct rb_aws_scope scope = rb_codebuild_scope(c, call->region, call->operation);
     int64_t began_boot_ms = rb_boot_ms(clock);
 
     wire_init(&w);

@@ -80,6 +80,11 @@ struct rb_codebuild {
     char account[RB_ACCOUNT_BYTES]; /* whose builds the next call is about; "" = our own */
 };
 
+/* rb_codebuild_scope - of the client's calls: an account without a row in aws.accounts is our own.
+ */
+struct rb_aws_scope rb_codebuild_scope(const struct rb_codebuild *c, const char *region,
+                                       const char *operation);
+
 struct rb_aws_service {
     const char *name;   /* of the endpoint and of the signature */
     const char *target; /* what stands before the operation in X-Amz-Target */

@@ -297,6 +297,40 @@ static void only_an_exact_account_names_the_initiator_and_only_an_account_has_se
     assert_int_equal(script_server_requests(w->server), 0);
 }
 
+static enum rb_code list_in(struct rb_codebuild *c, const char *account)
+{
+    RB_CLEANUP(rb_arena_release) struct rb_arena a;
+    const char **ids = NULL, *next = NULL;
+    unsigned n = 0;
+
+    rb_arena_init(&a, 65536);
+    rb_codebuild_of_account(c, account);
+    return rb_codebuild_list(c, "us-east-1", "web", NULL, &a, &ids, &n, &next, NULL);
+}
+
+static void each_account_has_a_rate_of_its_own_and_ours_has_one_by_whatever_name(void **state)
+{
+    struct world *w = *state;
+    struct rb_codebuild *c = NULL;
+
+    w->settings.aws.rate_per_second = 0.001;
+    w->settings.aws.rate_burst = 1;
+    w->settings.aws.account = "123456789012";
+    w->settings.aws.endpoint_url = script_server_url(w->server);
+    use_accounts(w);
+    assert_int_equal(rb_codebuild_new(w->aws, &w->settings, &c, NULL), RB_OK);
+    script_server_push_json(w->server, 200, "", "{\"ids\":[]}");
+    assert_int_equal(list_in(c, NULL), RB_OK);
+    assert_int_equal(list_in(c, "123456789012"), RB_E_THROTTLED);
+    push_session(w, "ASIATHERE");
+    script_server_push_json(w->server, 200, "", "{\"ids\":[]}");
+    assert_int_equal(list_in(c, THERE), RB_OK);
+    assert_int_equal(list_in(c, THERE), RB_E_THROTTLED);
+    assert_int_equal(list_in(c, ""), RB_E_THROTTLED);
+    assert_int_equal(script_server_requests(w->server), 3);
+    rb_codebuild_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +340,7 @@ int main(void)
         ROW(all_who_wait_hear_why_the_refresh_failed),
         ROW(a_session_is_named_after_its_retry_and_kept_for_its_next_copy),
         ROW(the_session_unused_longest_makes_room_unless_it_is_in_use),
+        ROW(each_account_has_a_rate_of_its_own_and_ours_has_one_by_whatever_name),
         ROW(only_an_exact_account_names_the_initiator_and_only_an_account_has_sessions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
