@@ -56,7 +56,7 @@ static enum rb_code look_failed(struct rb_work *k, const struct rb_look *look,
     int64_t most_ms = waited_ms(k) / 2;
     most_ms = most_ms < 1000 ? 1000 : most_ms;
     most_ms = most_ms > 30000 ? 30000 : most_ms;
-    snprintf(note, sizeof(note), "CodeBuild could not be asked: %s", rb_code_name(look->rc));
+    rb_work_not_asked(look->rc, why, note, sizeof(note));
     rb_log(RB_LOG_WARN, "submit.look_failed", RB_F("retry", k->r->id), RB_F("error", why->msg));
     return rb_work_later(k, rb_engine_jitter_ms(k->e, 300, most_ms), note, err);
 }

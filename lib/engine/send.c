@@ -122,7 +122,8 @@ static enum rb_code answer_again(struct rb_work *k, enum rb_code rc, const struc
 {
     int64_t now_ms = rb_engine_now_ms(k->e);
     int64_t wait_ms = again_wait_ms(k, rc, retry_after_ms);
-    bool says_more = rc == RB_E_LATER; /* which limit, and how high it is */
+    /* which limit, and how high it is; which key, and what is wrong with it */
+    bool says_more = rc == RB_E_LATER || rc == RB_E_CREDENTIALS;
     char note[RB_ERR_MESSAGE_BYTES + 160];
 
     snprintf(note, sizeof(note), "%s; nothing was started, again in %lld.%lld s%s%s", again_why(rc),
