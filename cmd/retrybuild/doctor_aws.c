@@ -93,8 +93,12 @@ static void list_endpoints(struct aws_look *l)
     static const char *const services[] = {"codebuild", "logs", "sts"};
     const char *region = l->s->aws.region;
 
-    rb_doctor_fact(rb_doctor_add(l->d, RB_FINE, "endpoints", "region", "%s", region), "region",
-                   region);
+    const char *from = l->s->aws.region_from;
+    json_t *said =
+        rb_doctor_add(l->d, from == NULL ? RB_NOTICE : RB_FINE, "endpoints", "region", "%s, by %s",
+                      region, from == NULL ? "default: nobody says one" : from);
+    rb_doctor_fact(said, "region", region);
+    rb_doctor_fact(said, "from", from);
     for (size_t i = 0; i < RB_ARRAY_LEN(services); i++) {
         struct rb_err err = {.code = RB_OK};
         const char *url = NULL;
@@ -189,6 +193,7 @@ void rb_doctor_aws(struct rb_doctor *d, struct rb_settings *s)
     struct rb_err err = {.code = RB_OK};
 
     rb_arena_init(&l.arena, ARENA_MAX_BYTES);
+    rb_aws_settle_region(s, rb_clock_system());
     enum rb_code rc = rb_aws_new(s, rb_clock_system(), &l.aws, &err);
     if (rc == RB_OK) {
         rc = rb_codebuild_new(l.aws, s, &l.client, &err);

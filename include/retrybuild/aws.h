@@ -31,6 +31,11 @@ void rb_credentials_release(struct rb_credentials *c);
 
 struct rb_aws; /* shared by all threads */
 
+/* rb_aws_settle_region - where neither the file nor the environment says a region: that of the
+ * profile, else that of the instance; without either the default stays. Before anybody else uses @s.
+ * Blocks: as the instance metadata service does, a second where there is none. */
+void rb_aws_settle_region(struct rb_settings *s, const struct rb_clock *clock);
+
 enum rb_code rb_aws_new(struct rb_settings *s, const struct rb_clock *clock,
                         struct rb_aws **ret_aws, struct rb_err *err);
 void rb_aws_free(struct rb_aws *aws);

@@ -107,6 +107,9 @@ enum rb_code rb_process_run(const char *command, int64_t timeout_ms, struct rb_c
  * NULL-terminated, in @a. */
 enum rb_code rb_process_split(const char *command, struct rb_arena *a, char ***ret_argv,
                               struct rb_err *err);
+/* rb_instance_region - the instance's own region, in @a. */
+enum rb_code rb_instance_region(struct rb_aws *aws, struct rb_arena *a, const char **ret_region,
+                                struct rb_err *err);
 /* rb_container_url - the endpoint by the environment, with the host rules. RB_E_NOT_FOUND: none. */
 enum rb_code rb_container_url(struct rb_arena *a, const char **ret_url, struct rb_err *err);
 

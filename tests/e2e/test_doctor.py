@@ -24,8 +24,8 @@ def setup(build):
 class Place:
     """A configuration in a folder of its own, and a simulator that checks signatures."""
 
-    def __init__(self, extra="", aws="", store="sqlite:rb.db", env=None, script=SCRIPT):
-        self.sim = Sim(BINARIES["sim"], script, "--access-key", f"{AWS_KEY}:{AWS_SECRET}")
+    def __init__(self, extra="", aws="", store="sqlite:rb.db", env=None, script=SCRIPT, sim=()):
+        self.sim = Sim(BINARIES["sim"], script, "--access-key", f"{AWS_KEY}:{AWS_SECRET}", *sim)
         self.folder = tempfile.TemporaryDirectory(prefix="rb-doctor-")
         self.config = pathlib.Path(self.folder.name) / "rb.yaml"
         self.config.write_text(f'store: {{url: "{store}"}}\naws: {{region: {REGION}, endpoint_url: "{self.sim.url}", rate: {{per_second: 1000, burst: 1000}}{aws}}}\n'
@@ -144,6 +144,24 @@ def each_provider_tells_its_source(_):
         (pathlib.Path(p.folder.name) / "config").write_text(text)
         who = p.look(0)["identity", "own account"]
         equal((who["provider"], who["source"]), ("config-file", f"profile 'ci' of {p.folder.name}/config"))
+
+
+@case
+def the_region_is_the_profile_s_or_the_instance_s_when_nothing_else_says_one(_):
+    env = {"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}
+    with Place(env=env) as p:
+        p.config.write_text(p.config.read_text().replace(f"region: {REGION}, ", ""))
+        row = holds(p.look(0)["endpoints", "region"], "us-east-1", "nobody says one", status="notice")
+        (pathlib.Path(p.folder.name) / "config").write_text("[default]\nregion = eu-central-1\n")
+        row = p.look(0)["endpoints", "region"]
+        equal((row["region"], row["from"]), ("eu-central-1", "the profile"))
+        p.env["AWS_REGION"] = "eu-west-3"
+        row = p.look(0)["endpoints", "region"]
+        equal((row["region"], row["from"]), ("eu-west-3", "AWS_REGION"))
+    with Place(env={**env, "AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "{sim}"}, sim=["--region", "ap-south-1"]) as p:
+        p.config.write_text(p.config.read_text().replace(f"region: {REGION}, ", ""))
+        row = p.look(0)["endpoints", "region"]
+        equal((row["region"], row["from"]), ("ap-south-1", "the instance"))
 
 
 @case
