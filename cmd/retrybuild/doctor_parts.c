@@ -122,15 +122,22 @@ static unsigned usable(const struct rb_secrets *all, int64_t now_ms, int64_t *re
 
 static void look_at_source(struct rb_doctor *d, const struct rb_source_setting *s, int64_t now_ms)
 {
-    int64_t first_end_ms = 0;
-    unsigned past = 0;
+    /* Where there are both, both must fit: the worse of the two counts. */
+    int64_t first_end_ms = 0, signing_end_ms = 0;
+    unsigned past = 0, signing_past = 0;
     unsigned good = usable(&s->secrets, now_ms, &first_end_ms, &past);
+    unsigned signing_good = usable(&s->signing_secrets, now_ms, &signing_end_ms, &signing_past);
+    unsigned n = s->secrets.n + s->signing_secrets.n;
+    past += signing_past;
+    if (signing_end_ms != 0 && (first_end_ms == 0 || signing_end_ms < first_end_ms)) {
+        first_end_ms = signing_end_ms;
+    }
     bool near = first_end_ms != 0 && first_end_ms - now_ms < NEAR_MS;
-    bool none = s->secrets.n > 0 && good == 0;
+    bool none = (s->secrets.n > 0 && good == 0) || (s->signing_secrets.n > 0 && signing_good == 0);
 
     json_t *row = rb_doctor_add(
         d, none || near ? RB_ATTENTION : RB_FINE, "sources", s->name, "%s, %u secret%s%s%s",
-        s->type, s->secrets.n, s->secrets.n == 1 ? "" : "s",
+        s->type, n, n == 1 ? "" : "s",
         none   ? ", each past its not_after: every delivery is refused"
         : near ? ", one of which ends within 14 days"
                : "",
@@ -143,7 +150,7 @@ static void look_at_source(struct rb_doctor *d, const struct rb_source_setting *
     rb_doctor_fact(row, "type", s->type);
     rb_doctor_time(row, "next_not_after", first_end_ms);
     if (row != NULL) {
-        (void)json_object_set_new(row, "secrets", json_integer(s->secrets.n));
+        (void)json_object_set_new(row, "secrets", json_integer(n));
         (void)json_object_set_new(row, "past", json_integer(past));
     }
 }
@@ -163,7 +170,7 @@ void rb_doctor_sources(struct rb_doctor *d, const struct rb_settings *s)
 
 /* ---- destinations ---- */
 
-/* Where a report would go: rendered like one, and not sent. */
+/* Where a report would go: as configured, else as one is rendered that is not sent. */
 static enum rb_code where(const struct rb_destination_setting *dest, struct rb_arena *a,
                           const char **ret_url, struct rb_err *err)
 {
@@ -172,6 +179,11 @@ static enum rb_code where(const struct rb_destination_setting *dest, struct rb_a
     RB_CLEANUP(rb_retry_freep) struct rb_retry *test = rb_doctor_test_retry(now_ms);
     struct rb_rendered r = {.url = NULL};
 
+    const struct rb_secret *url = dest->url;
+    if (url != NULL || dest->api.url != NULL) {
+        *ret_url = url != NULL ? rb_secret_data(url) : dest->api.url;
+        return RB_OK;
+    }
     if (test == NULL || type == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a report");
     }
@@ -192,7 +204,13 @@ static void look_at_destination(struct rb_doctor *d, const struct rb_settings *s
 
     rb_arena_init(&a, ARENA_MAX_BYTES);
     enum rb_code rc = where(dest, &a, &url, &err);
-    if (rc == RB_OK && url != NULL) {
+    if (rc != RB_OK) { /* a made-up report need not fit; what a real one lacks is told then */
+        row = rb_doctor_add(d, RB_NOTICE, "destinations", dest->name,
+                            "%s: no test report can be made for it: %s", dest->type, err.msg);
+        rb_doctor_fact(row, "type", dest->type);
+        return;
+    }
+    if (url != NULL) {
         rc = rb_httpc_judge(s, url, &a, &host, &err);
     }
     if (rc == RB_OK) {
