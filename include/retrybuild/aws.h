@@ -32,8 +32,8 @@ void rb_credentials_release(struct rb_credentials *c);
 struct rb_aws; /* shared by all threads */
 
 /* rb_aws_settle_region - where neither the file nor the environment says a region: that of the
- * profile, else that of the instance; without either the default stays. Before anybody else uses @s.
- * Blocks: as the instance metadata service does, a second where there is none. */
+ * profile, else that of the instance; without either the default stays. Before anybody else uses
+ * @s. Blocks: as the instance metadata service does, a second where there is none. */
 void rb_aws_settle_region(struct rb_settings *s, const struct rb_clock *clock);
 
 enum rb_code rb_aws_new(struct rb_settings *s, const struct rb_clock *clock,

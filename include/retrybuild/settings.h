@@ -184,7 +184,7 @@ struct rb_settings {
     struct {
         const char *region, *endpoint_url, *account;
         const char *region_from; /* who said it, for people; NULL = nobody, it is the default */
-        const char *profile; /* NULL = AWS_PROFILE, else default */
+        const char *profile;     /* NULL = AWS_PROFILE, else default */
         bool imds_v1;
         struct rb_account_setting *accounts;
         unsigned n_accounts;

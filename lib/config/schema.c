@@ -108,7 +108,8 @@ static const struct rb_key account_keys[] = {
 
 static const struct rb_key aws_keys[] = {
     {"region", RB_KEY_TEXT, NULL, false,
-     "region of builds that do not say one; absent = AWS_REGION, AWS_DEFAULT_REGION, the profile's, "
+     "region of builds that do not say one; absent = AWS_REGION, AWS_DEFAULT_REGION, the "
+     "profile's, "
      "the instance's, us-east-1",
      AT(aws.region)},
     {"endpoint_url", RB_KEY_TEXT, NULL, false,
