@@ -66,11 +66,16 @@ bool rb_cli_colour(int fd);
  * after a message. */
 char *rb_cli_read_file(const struct rb_command *c, const char *path, size_t max, size_t *ret_len);
 
+/* rb_cli_backends - the stores that there are; ends with NULL. */
+struct rb_store_backend;
+extern const struct rb_store_backend *const rb_cli_backends[];
+
 extern const struct rb_command rb_command_approve;
 extern const struct rb_command rb_command_cancel;
 extern const struct rb_command rb_command_check_config;
 extern const struct rb_command rb_command_completion;
 extern const struct rb_command rb_command_deny;
+extern const struct rb_command rb_command_doctor;
 extern const struct rb_command rb_command_list;
 extern const struct rb_command rb_command_pause;
 extern const struct rb_command rb_command_requeue;

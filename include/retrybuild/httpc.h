@@ -65,6 +65,13 @@ void rb_httpc_free(struct rb_httpc *c); /* NULL accepted */
 enum rb_code rb_httpc_call(struct rb_httpc *c, const struct rb_http_request *req,
                            struct rb_http_answer *ret_answer, bool *ret_sent, struct rb_err *err);
 
+/* rb_httpc_judge - what a guarded call to @url would be told by the guard, without making it.
+ * RB_OK: let through. RB_E_BLOCKED: refused, and what to add to network.allow; RB_E_UNAVAIL: its
+ * name has no address here; RB_E_INVALID: no http(s) URL. *ret_host (host and port, in @a) is set
+ * unless INVALID. Blocks: name resolution. */
+enum rb_code rb_httpc_judge(const struct rb_settings *s, const char *url, struct rb_arena *a,
+                            const char **ret_host, struct rb_err *err);
+
 /* ---- the guard by itself (pure) ---- */
 struct rb_netlist;
 /* rb_netlist_parse - "10.0.0.0/8", "fd00::/8", "127.0.0.1" (a single address). RB_E_INVALID names

@@ -194,11 +194,24 @@ static enum rb_code sweep_project(struct sweep *sw, const struct rb_project_seen
     return RB_OK;
 }
 
-static bool already(const struct rb_project_seen *items, unsigned n, const char *region,
+/* Configured names are our own account's; where STS has not told which that is, whatever is no
+ * account of the configuration counts as it. */
+static bool is_ours(const struct rb_settings *s, const char *account)
+{
+    for (unsigned i = 0; i < s->aws.n_accounts; i++) {
+        if (rb_str_eq(s->aws.accounts[i].id, account)) {
+            return rb_str_eq(s->aws.account, account);
+        }
+    }
+    return true;
+}
+
+static bool already(const struct rb_settings *s, const struct rb_project_seen *items, unsigned n,
                     const char *project)
 {
     for (unsigned i = 0; i < n; i++) {
-        if (rb_str_eq(items[i].project, project) && rb_str_eq(items[i].region, region)) {
+        if (rb_str_eq(items[i].project, project) && rb_str_eq(items[i].region, s->aws.region) &&
+            is_ours(s, items[i].account)) {
             return true;
         }
     }
@@ -227,7 +240,7 @@ static enum rb_code all_projects(struct rb_worker *w, struct rb_arena *a,
         memcpy(all, seen, n * sizeof(*all));
     }
     for (unsigned i = 0; i < s->sweep_projects.n; i++) {
-        if (!already(all, n, s->aws.region, s->sweep_projects.items[i])) {
+        if (!already(s, all, n, s->sweep_projects.items[i])) {
             all[n++] = (struct rb_project_seen){.account = s->aws.account,
                                                 .region = s->aws.region,
                                                 .project = s->sweep_projects.items[i]};
