@@ -99,6 +99,7 @@ enum rb_next_step {
 
 struct rb_codebuild;
 struct rb_door;
+struct rb_hook_commands;
 
 #define RB_REQUEST_ID_BYTES 37 /* a UUID + NUL */
 
@@ -136,6 +137,7 @@ struct rb_exchange {
     unsigned n_headers;
     bool close;
 
+    struct rb_hook_commands *commands;      /* of this delivery, in the arena; NULL = none */
     void (*finish)(struct rb_exchange *ex); /* when every admission has its outcome */
     void (*job)(struct rb_exchange *ex, struct rb_store_session *ses); /* for the API thread */
     char retry_id[RB_ID_BYTES];
@@ -282,6 +284,13 @@ void rb_api_stop(struct rb_httpd *h); /* runs what is queued, then joins */
 
 /* ---- loop.c ---- */
 void rb_httpd_wake(struct rb_httpd *h);
+
+/* ---- hook.c, hook_command.c ---- */
+/* rb_hook_request - the request as sources see it; valid while the exchange lives. */
+void rb_hook_request(struct rb_exchange *ex, struct rb_request *ret_req);
+/* rb_hook_commands_start - carry out what people asked for, then answer. */
+void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *events,
+                            const struct rb_delivery *delivery);
 
 /* ---- handlers ---- */
 void rb_handle_hook(struct rb_exchange *ex);
