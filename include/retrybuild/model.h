@@ -122,6 +122,9 @@ void rb_build_derive(struct rb_build *b, struct rb_arena *a);
 const char *rb_build_commit(const struct rb_build *b); /* resolved_version, else a source_version
                                                           that is 40 hex, else NULL */
 
+/* rb_build_add_link - the build's page in the console; nothing without region, project or id. */
+void rb_build_add_link(const struct rb_build *b, struct rb_buf *out);
+
 #define RB_KEY_BYTES 33 /* 32 hex digits (128 bits of SHA-256) + NUL */
 /* rb_build_key - key of (account, region, build id): effect keys and the child index. */
 void rb_build_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);

@@ -103,6 +103,7 @@ struct rb_door;
 struct rb_resolve;
 struct rb_feed;
 struct rb_stream;
+struct rb_hook_commands;
 
 #define RB_REQUEST_ID_BYTES 37 /* a UUID + NUL */
 
@@ -141,6 +142,7 @@ struct rb_exchange {
     unsigned n_headers;
     bool close;
 
+    struct rb_hook_commands *commands;      /* of this delivery, in the arena; NULL = none */
     void (*finish)(struct rb_exchange *ex); /* when every admission has its outcome */
     void (*job)(struct rb_exchange *ex, struct rb_store_session *ses); /* for the API thread */
     char retry_id[RB_ID_BYTES];
@@ -298,6 +300,12 @@ void rb_events_turn(struct rb_httpd *h);
 int64_t rb_events_timeout_ms(const struct rb_httpd *h); /* until that is due; -1 = no reader */
 void rb_events_end(struct rb_exchange *ex);             /* nothing when it is no reader's */
 struct MHD_Response *rb_events_response(struct rb_exchange *ex);
+/* ---- hook.c, hook_command.c ---- */
+/* rb_hook_request - the request as sources see it; valid while the exchange lives. */
+void rb_hook_request(struct rb_exchange *ex, struct rb_request *ret_req);
+/* rb_hook_commands_start - carry out what people asked for, then answer. */
+void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *events,
+                            const struct rb_delivery *delivery);
 
 /* ---- handlers ---- */
 void rb_handle_events(struct rb_exchange *ex);

@@ -21,7 +21,7 @@ HEADERS = {
     "httpc": "httpc",
     "aws": "aws examine sigv4 codebuild",
     "destination": "destination forge",
-    "engine": "engine policy",
+    "engine": "command_run engine policy",
     "httpd": "httpd",
     "sim": "sim",
 }

@@ -1,0 +1,163 @@
+/* hook_command.c - a delivery that holds commands of people: carried out by the API thread, and
+ * answered in the sender's own form when all of it is durable.
+ *
+ * A delivery whose second command meets a store that is away is answered 503 as a whole; when it
+ * comes again, the first one is known by its token.
+ */
+#include <string.h>
+
+#include <retrybuild/command_run.h>
+
+#include "private.h"
+
+struct rb_hook_commands {
+    struct rb_command *items;
+    unsigned n;
+    struct rb_delivery delivery;
+    struct rb_command_answer answers[RB_MAX_COMMANDS];
+};
+
+static void run_all(struct rb_exchange *ex, struct rb_store_session *ses)
+{
+    struct rb_hook_commands *h = ex->commands;
+    for (unsigned i = 0; i < h->n; i++) {
+        const struct rb_command_request q = {
+            .source = ex->source->setting,
+            .delivery = &h->delivery,
+            .index = i,
+            .command = &h->items[i],
+            .version = ex->httpd->deps.version,
+        };
+        struct rb_err err = {.code = RB_OK};
+        enum rb_code rc =
+            rb_command_run(ex->httpd->deps.engine, ses, &q, &ex->arena, &h->answers[i], &err);
+        if (rc == RB_E_FULL) {
+            rb_answer_problem(ex, 429, "too many retries are waiting; ask again later");
+            return;
+        }
+        if (rc != RB_OK) {
+            rb_answer_problem(ex, 503, "%s; ask again", rb_store_trouble(rc));
+            return;
+        }
+    }
+}
+
+static enum rb_delivery_result result_of(enum rb_command_outcome o)
+{
+    switch (o) {
+    case RB_COMMAND_DONE:
+        return RB_RESULT_ACCEPTED;
+    case RB_COMMAND_ALREADY:
+        return RB_RESULT_DUPLICATE;
+    case RB_COMMAND_REFUSED:
+    case RB_COMMAND_DENIED:
+    case RB_COMMAND_WRONG:
+        return RB_RESULT_REFUSED;
+    case RB_COMMAND_TOLD:
+    case RB_COMMAND_IGNORED:
+    default:
+        return RB_RESULT_IGNORED;
+    }
+}
+
+static bool outranks(enum rb_delivery_result a, enum rb_delivery_result b)
+{
+    static const int rank[RB_RESULT_COUNT] = {
+        [RB_RESULT_ACCEPTED] = 3, [RB_RESULT_REFUSED] = 2, [RB_RESULT_DUPLICATE] = 1};
+    return rank[a] > rank[b];
+}
+
+/* sum_up - one outcome of all commands: the most important gives word and retry; the texts follow
+ * each other. */
+static void sum_up(const struct rb_exchange *ex, struct rb_buf *text, struct rb_outcome *ret_o,
+                   enum rb_delivery_result *ret_result)
+{
+    const struct rb_hook_commands *h = ex->commands;
+    enum rb_delivery_result best = RB_RESULT_IGNORED;
+    struct rb_outcome o = {.in_public = true};
+    for (unsigned i = 0; i < h->n; i++) {
+        const struct rb_command_answer *a = &h->answers[i];
+        enum rb_delivery_result r = result_of(a->outcome);
+        if (i == 0 || outranks(r, best)) {
+            best = r;
+            o.retry = a->retry[0] == '\0' ? NULL : a->retry;
+        }
+        if (!rb_str_empty(a->text)) {
+            rb_buf_addf(text, "%s%s", text->len > 0 ? "\n\n" : "", a->text);
+            o.in_public = o.in_public && a->in_public;
+        }
+    }
+    o.message = rb_buf_str(text);
+    o.reason = text->len > 0 ? o.message : NULL;
+    o.in_public = o.in_public && text->len > 0;
+    *ret_o = o;
+    *ret_result = best;
+}
+
+static void answer_ours(struct rb_exchange *ex, const struct rb_outcome *o)
+{
+    rb_buf_addf(&ex->answer, "{\"status\":\"%s\"", o->word);
+    if (o->retry != NULL) {
+        rb_buf_addf(&ex->answer, ",\"retry\":\"%s\"", o->retry);
+    }
+    if (o->reason != NULL) {
+        rb_buf_adds(&ex->answer, ",\"reason\":");
+        rb_buf_add_json_string(&ex->answer, o->reason, strlen(o->reason));
+    }
+    rb_buf_adds(&ex->answer, "}\n");
+    rb_answer_json(ex, o->status);
+}
+
+static void finish(struct rb_exchange *ex)
+{
+    static const char *const words[RB_RESULT_COUNT] = {[RB_RESULT_ACCEPTED] = "accepted",
+                                                       [RB_RESULT_DUPLICATE] = "duplicate",
+                                                       [RB_RESULT_IGNORED] = "ignored",
+                                                       [RB_RESULT_REFUSED] = "refused"};
+    if (ex->status != 0) { /* trouble was answered by the job */
+        rb_metric_add(
+            ex->source->results[ex->status == 429 ? RB_RESULT_OVERLOADED : RB_RESULT_UNAVAILABLE],
+            1);
+        return;
+    }
+    struct rb_buf text = RB_BUF_INIT((size_t)RB_MAX_COMMANDS * 8192);
+    struct rb_outcome o;
+    enum rb_delivery_result result = RB_RESULT_IGNORED;
+    sum_up(ex, &text, &o, &result);
+    o.word = words[result];
+    o.status = result == RB_RESULT_ACCEPTED ? 202 : 200;
+    rb_metric_add(ex->source->results[result], 1);
+    if (ex->source->type->answer == NULL) {
+        answer_ours(ex, &o);
+    } else {
+        struct rb_request req;
+        unsigned status = 200;
+        const char *type = "application/json";
+        rb_hook_request(ex, &req);
+        if (ex->source->type->answer(ex->source->setting, &req, &o, &ex->answer, &status, &type) !=
+            RB_OK) {
+            rb_answer_problem(ex, 500, "the answer could not be written");
+        } else {
+            rb_answer_json(ex, status);
+            ex->content_type = type;
+        }
+    }
+    rb_buf_release(&text);
+}
+
+void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *events,
+                            const struct rb_delivery *delivery)
+{
+    struct rb_hook_commands *h = rb_arena_alloc(&ex->arena, sizeof *h);
+    if (h == NULL) {
+        rb_metric_add(ex->source->results[RB_RESULT_UNAVAILABLE], 1);
+        rb_answer_problem(ex, 503, "out of memory; send it again");
+        return;
+    }
+    h->items = events->commands;
+    h->n = events->n_commands < RB_MAX_COMMANDS ? events->n_commands : RB_MAX_COMMANDS;
+    h->delivery = *delivery;
+    ex->commands = h;
+    ex->finish = finish;
+    rb_exchange_job(ex, run_all);
+}
