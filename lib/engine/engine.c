@@ -94,6 +94,7 @@ void rb_engine_free(struct rb_engine *e)
     rb_runtime_unref(e->runtime);
     rb_forge_tokens_free(e->forge_tokens);
     rb_arena_release(&e->paused_arena);
+    rb_pace_release(&e->pace);
     for (int i = 0; i < RB_TASK_KIND_COUNT; i++) {
         pthread_cond_destroy(&e->wake[i].cond);
     }
