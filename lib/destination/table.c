@@ -19,7 +19,7 @@ const struct rb_destination_type *rb_destination_type_find(const char *type)
 
 /* Answers to who asked, by the type of the source; never configured by a name. */
 static const struct rb_destination_type *const REPLIES[] = {
-    NULL,
+    &rb_reply_forgejo, &rb_reply_gitea, &rb_reply_github, &rb_reply_gitlab, NULL,
 };
 
 const struct rb_destination_type *rb_reply_type_find(const char *source_type)

@@ -133,6 +133,7 @@ struct rb_exchange {
     const char *reasons[RB_MAX_EVENTS]; /* why an event gave nothing, in the arena */
     unsigned n_events, n_admitted, n_waiting;
     struct rb_resolve *resolve; /* hook_resolve.c; in the arena */
+    bool asking;                /* counted in n_resolving */
 
     /* the answer */
     unsigned status;
