@@ -94,6 +94,8 @@ struct rb_build {
     int64_t started_ms, ended_ms;
     int64_t auto_retry_limit, auto_retry_number; /* -1 = not told (events do not carry them) */
     const char *next_auto_retry;                 /* build ARN */
+    int64_t run_ms; /* of a batch, or of the batch it is part of: when the run began that is meant
+                       (a batch keeps its id when it is run again); 0 = not known */
 };
 #define RB_MESSAGE_MAX_BYTES 1024
 #define RB_BUILD_INIT                                                    \
@@ -122,8 +124,12 @@ void rb_build_derive(struct rb_build *b, struct rb_arena *a);
 const char *rb_build_commit(const struct rb_build *b); /* resolved_version, else a source_version
                                                           that is 40 hex, else NULL */
 
+/* rb_build_is_batch - @b is a whole batch build: its ARN is that of the batch. */
+bool rb_build_is_batch(const struct rb_build *b);
+
 #define RB_KEY_BYTES 33 /* 32 hex digits (128 bits of SHA-256) + NUL */
-/* rb_build_key - key of (account, region, build id): effect keys and the child index. */
+/* rb_build_key - key of (account, region, build id), of a batch also its run: effect keys and the
+ * child index. */
 void rb_build_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);
 /* rb_intent_key - key of (account, region, project, source version): one open intent each. */
 void rb_intent_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);

@@ -4,6 +4,7 @@
  * because keys are made of account, region and id alone.
  */
 #include <limits.h>
+#include <stdio.h>
 
 #include <retrybuild/cleanup.h>
 #include <retrybuild/digest.h>
@@ -404,9 +405,23 @@ static void key_of(const struct rb_slice *parts, size_t n, char ret_key[RB_KEY_B
     rb_hex(digest, (RB_KEY_BYTES - 1) / 2, ret_key);
 }
 
+bool rb_build_is_batch(const struct rb_build *b)
+{
+    return b->batch_arn != NULL && rb_str_eq(b->arn, b->batch_arn);
+}
+
 /* The first part says what the key is of, so that no two kinds of key can meet. */
 void rb_build_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES])
 {
+    if (rb_build_is_batch(b)) {
+        char run[24];
+        (void)snprintf(run, sizeof(run), "%lld", (long long)b->run_ms);
+        const struct rb_slice parts[] = {RB_SLICE_LIT("batch"), rb_slice_str(b->account),
+                                         rb_slice_str(b->region), rb_slice_str(b->id),
+                                         rb_slice_str(run)};
+        key_of(parts, RB_ARRAY_LEN(parts), ret_key);
+        return;
+    }
     const struct rb_slice parts[] = {RB_SLICE_LIT("build"), rb_slice_str(b->account),
                                      rb_slice_str(b->region), rb_slice_str(b->id)};
     key_of(parts, RB_ARRAY_LEN(parts), ret_key);
