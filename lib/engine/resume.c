@@ -31,7 +31,8 @@ static enum rb_code find_candidates(struct rb_work *k, const struct rb_look *loo
         char key[RB_KEY_BYTES], owner[RB_ID_BYTES];
         struct rb_build named = *look->builds[i];
 
-        if (!rb_plan_candidate(k->r, look->builds[i], initiator)) {
+        if (!rb_plan_rerun(k->r, look->builds[i]) &&
+            !rb_plan_candidate(k->r, look->builds[i], initiator)) {
             continue;
         }
         named.account = k->r->build.account;
@@ -190,7 +191,11 @@ enum rb_code rb_submit_resume(struct rb_work *k, struct rb_err *err)
         rb_retry_enter(k->r, RB_STATE_SUBMITTING, rb_engine_now_ms(k->e),
                        "a copy of the last call may still be under way");
     }
-    rb_look_since(k, &look, &why);
+    if (k->r->build.batch_arn != NULL) {
+        rb_batch_look_since(k, &look, &why);
+    } else {
+        rb_look_since(k, &look, &why);
+    }
     if (look.rc == RB_E_CLOSED || look.rc == RB_E_FENCED) {
         return rb_err_set(err, look.rc, "%s", why.msg);
     }

@@ -211,8 +211,13 @@ static enum rb_code answer_running(struct rb_work *k, const struct rb_build *chi
     enum rb_code rc;
 
     rb_engine_learn_initiator(k->e, access_key, child->initiator);
-    snprintf(note, sizeof(note), "CodeBuild started %s%s", child->id,
-             k->r->decision.start ? " anew, with the settings of the original" : "");
+    if (k->r->build.batch_arn != NULL) {
+        snprintf(note, sizeof(note), "CodeBuild runs the failed builds of batch %s again",
+                 child->id);
+    } else {
+        snprintf(note, sizeof(note), "CodeBuild started %s%s", child->id,
+                 k->r->decision.start ? " anew, with the settings of the original" : "");
+    }
     rc = rb_submit_running(k, child, note, err);
     if (rc == RB_E_CONFLICT) {
         /* Somebody took our build for theirs; it runs, so the failure is being retried. */
@@ -248,6 +253,11 @@ enum rb_code rb_submit_running(struct rb_work *k, const struct rb_build *child, 
     if (r->child.project == NULL) {
         r->child.project = r->build.project;
     }
+    if (rb_build_is_batch(&r->child) && rb_str_eq(r->child.arn, r->build.batch_arn) &&
+        r->child.run_ms == r->build.run_ms) {
+        r->child.run_ms = 0; /* not shown yet: the follower sees it begin */
+    }
+    bool known = !rb_build_is_batch(&r->child) || r->child.run_ms != 0;
     rb_build_key(&r->child, child_key);
     r->has_child = true;
     r->submitted_ms = now_ms;
@@ -258,7 +268,7 @@ enum rb_code rb_submit_running(struct rb_work *k, const struct rb_build *child, 
         .next = RB_TASK_FOLLOW,
         .next_due_ms = r->due_ms,
         .close_intent = k->intent_key,
-        .child_key = child_key,
+        .child_key = known ? child_key : NULL,
     };
     enum rb_code rc = rb_work_settle(k, &s, true, err);
     if (rc == RB_E_CONFLICT) {
@@ -301,7 +311,8 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
     int64_t retry_after_ms = -1;
     char token[65];
 
-    bool start = k->r->decision.start;
+    const char *batch_id = rb_batch_id(k->r->build.batch_arn);
+    bool start = k->r->decision.start && batch_id == NULL;
 
     /* StartBuild reads the build first. */
     int64_t need_ms = (start ? 2 : 1) * t->call_timeout_ms + k->lease_ms / 6;
@@ -319,6 +330,7 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
     };
     const struct rb_retry_call call = {
         .region = k->r->build.region,
+        .batch_id = batch_id,
         .build_id = k->r->build.id,
         .token = token,
         .date_ms = k->r->intent.date_ms,

@@ -1,7 +1,8 @@
 /* checks.c - what is decided before any rule is tried, in this order: whose build it is, who else
  * takes care of it, whether it is still news.
  *
- * A person is held by the first four alone. The others protect against machines: against a late
+ * A build that is part of a batch is retried with it (batch.c), except for the AWS front door, whose
+ * answer is one Build. A person is held by the first four alone. The others protect against machines: against a late
  * redelivery, and against doing what AWS does already.
  */
 #include <retrybuild/cleanup.h>
@@ -80,10 +81,10 @@ static bool check_batch(const struct rb_policy *p, const struct rb_policy_input 
 {
     (void)p;
     (void)a;
-    return in->build->batch_arn != NULL &&
+    return in->build->batch_arn != NULL && in->person && rb_str_eq(in->source, "front-door") &&
            say_no(d, RB_STATE_REFUSED, "batch-member",
-                  "The build is part of a batch, and a retry of it alone would not change the "
-                  "batch: retry the failed builds of the batch instead.");
+                  "The build is part of a batch, whose failed builds are run again together: the "
+                  "answer to RetryBuild cannot name a build of its own. Ask by POST /v1/retries.");
 }
 
 /* check_age - a person who asks is news, however old the build is. */

@@ -240,12 +240,16 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
     once(w, &w->in_call);
     pthread_mutex_lock(&w->lock);
     w->n_starts += call->start ? 1 : 0;
-    const struct world_build *child = take_effect(w, call, answer.effect);
-    if (answer.rc == RB_OK) {
-        assert_non_null(child);
-        assert_true(rb_build_copy(ret_child, &child->b, a));
-        *ret_access_key = "AKIDEXAMPLE";
+    if (call->batch_id != NULL) {
+        answer.rc = world_retry_batch(w, call, &answer, a, ret_child);
+    } else {
+        const struct world_build *child = take_effect(w, call, answer.effect);
+        if (answer.rc == RB_OK) {
+            assert_non_null(child);
+            assert_true(rb_build_copy(ret_child, &child->b, a));
+        }
     }
+    *ret_access_key = answer.rc == RB_OK ? "AKIDEXAMPLE" : *ret_access_key;
     pthread_mutex_unlock(&w->lock);
     return answer.rc == RB_OK
                ? RB_OK
