@@ -1,9 +1,9 @@
 /* checks.c - what is decided before any rule is tried, in this order: whose build it is, who else
  * takes care of it, whether it is still news.
  *
- * A build that is part of a batch is retried with it (batch.c), except for the AWS front door, whose
- * answer is one Build. A person is held by the first four alone. The others protect against machines: against a late
- * redelivery, and against doing what AWS does already.
+ * A build that is part of a batch is retried with it (batch.c), except for the AWS front door,
+ * whose answer is one Build. A person is held by the first four alone. The others protect against
+ * machines: against a late redelivery, and against doing what AWS does already.
  */
 #include <retrybuild/cleanup.h>
 
