@@ -149,6 +149,7 @@ void rb_engine_admission_freep(struct rb_admission **a);
 bool rb_engine_reports(const struct rb_settings *s, const struct rb_retry *r, int64_t now_ms,
                        struct rb_arena *a, const struct rb_report_task **ret_t, unsigned *ret_n);
 #define RB_CALLBACK_DESTINATION "callback_url"
+#define RB_REPLY_DESTINATION "reply"
 
 /* ---- one piece of work ---- */
 struct rb_work {

@@ -16,7 +16,7 @@ HEADERS = {
     "codec": "json digest url timefmt",
     "model": "model record settings",
     "config": "config",
-    "source": "source",
+    "source": "source command",
     "store": "store",
     "httpc": "httpc",
     "aws": "aws sigv4 codebuild",
