@@ -180,6 +180,7 @@ struct rb_decision {
     int64_t limit;      /* of the rule, for this chain */
     struct rb_delay delay;
     bool start;          /* how: StartBuild with the original's settings, not RetryBuild */
+    bool pipeline;       /* how: CodePipeline's RetryStageExecution, for a build it started */
     enum rb_state state; /* what the retry becomes: SCHEDULED, HELD, IGNORED, REFUSED, DEFERRED */
 };
 
@@ -250,6 +251,9 @@ struct rb_retry {
         bool ambiguous;         /* a copy may have reached AWS */
         int64_t sends;          /* of this issue */
         const char *access_key; /* id of the key that signed first (initiator hints); not secret */
+        /* of a call to CodePipeline: the execution, and where in it the failed build stands */
+        const char *execution, *stage, *action;
+        bool taken; /* CodePipeline answered that it does it; its new build is looked for */
     } intent;
 
     /* kept by the store beside the record, filled by get, list and claim; not part of the record */

@@ -85,7 +85,12 @@ const struct record_field rb_record_retry_fields[] = {
     R(35, TEXT, 0, intent.access_key),
     R(36, TEXT, 0, cancelled_by),
     R(37, BOOL, 0, decision.start),
-    R(40, TEXT, 0, reply),
+    R(38, TEXT, 0, reply),
+    R(45, BOOL, 0, decision.pipeline),
+    R(46, TEXT, 0, intent.execution),
+    R(47, TEXT, 0, intent.stage),
+    R(48, TEXT, 0, intent.action),
+    R(49, BOOL, 0, intent.taken),
 };
 
 const struct record_field rb_record_use_fields[] = {
