@@ -2,9 +2,9 @@
  *
  * A retry of one build alone would not change its batch, so RetryBuildBatch runs all failed builds
  * of the batch again. The effect is the batch and its run: of the retries of its failed builds one
- * leads and makes the call, the others end as its duplicates. Who leads is decided by a key of the
- * store, as a token is. CodeBuild refuses to retry a batch that runs, so the leader waits for its
- * end. That a build is part of a batch is not in its events: the look before the call shows it.
+ * leads and makes the call, the others end as its duplicates (lead.c). CodeBuild refuses to retry a
+ * batch that runs, so the leader waits for its end. That a build is part of a batch is not in its
+ * events: the look before the call shows it.
  *
  * Each failed build was judged by the rules for itself, so the first one that they let through
  * leads; what it asks for (RetryBuild or StartBuild) makes no difference here. The next attempt of
@@ -17,130 +17,13 @@
 
 #include <retrybuild/log.h>
 
-#define RB_BATCH_LEADERS 8
 #define RB_BATCH_NOTE_BYTES 600
+
+static const char together[] = "the failed builds of the batch are run again together by";
 
 static bool by_person(const struct rb_retry *r)
 {
     return r->requested_by != NULL;
-}
-
-/* ---- who leads ---- */
-
-/* A key of the store that points at the first retry that asked for it. */
-struct claim {
-    struct rb_retry *stand_in; /* what would be created if the build's own key had been lost */
-    char key[RB_KEY_BYTES], build_key[RB_KEY_BYTES];
-    struct rb_admission a;
-};
-
-static void claim_release(struct claim *c)
-{
-    rb_retry_free(c->stand_in);
-}
-
-/* @n counts the leaders that ended without a call. */
-static enum rb_code claim_init(struct rb_work *k, unsigned n, struct claim *c, struct rb_err *err)
-{
-    char text[RB_KEY_BYTES + 16];
-    int64_t now_ms = rb_engine_now_ms(k->e);
-
-    snprintf(text, sizeof(text), "%s %u", k->build_key, n);
-    rb_scoped_key("\nretry of a run of a batch", text, strlen(text), c->key);
-    rb_build_key(&k->r->build, c->build_key);
-    c->stand_in = rb_engine_retry_new(k->e, &k->r->build, &k->r->source, k->r->chain, now_ms);
-    if (c->stand_in == NULL) {
-        return rb_err_set(err, RB_E_NOMEM, "no memory for a claim of '%s'", k->r->id);
-    }
-    rb_retry_enter(c->stand_in, RB_STATE_SUPERSEDED, now_ms, k->r->id);
-    c->a = (struct rb_admission){
-        .mode = RB_ADMIT_EVENT,
-        .token_key = c->key,
-        .token_fingerprint = c->key,
-        .build_key = c->build_key,
-        .intent_key = k->intent_key,
-        .retry = c->stand_in,
-    };
-    return RB_OK;
-}
-
-static enum rb_code claim_ask(struct rb_work *k, struct claim *c, struct rb_err *err)
-{
-    struct rb_admission *items[] = {&c->a};
-    enum rb_code rc = rb_store_admit(k->w->ses, items, 1, rb_engine_now_ms(k->e), err);
-
-    rb_engine_store_state(k->e, rc, err);
-    return rc == RB_OK && c->a.rc != RB_OK
-               ? rb_err_set(err, c->a.rc, "the store did not take a claim of '%s'", k->r->id)
-               : rc;
-}
-
-/* The first asking makes our own build's key point at us, and with it the claim; the second says
- * whose it was then: two who ask at once both hear the same. */
-static enum rb_code claim_leader(struct rb_work *k, struct claim *c, struct rb_err *err)
-{
-    enum rb_code rc = claim_ask(k, c, err);
-    return rc == RB_OK ? claim_ask(k, c, err) : rc;
-}
-
-static enum rb_code superseded_by(struct rb_work *k, const char *why, const char *leader,
-                                  struct rb_err *err)
-{
-    char note[RB_BATCH_NOTE_BYTES];
-
-    snprintf(note, sizeof(note), "%s %s", why, leader);
-    return rb_work_finish(k, RB_STATE_SUPERSEDED, note, err);
-}
-
-/* Our delivery is listed with the leader, and our own record ends. */
-static enum rb_code join(struct rb_work *k, struct claim *c, const struct rb_retry *leader,
-                         struct rb_err *err)
-{
-    if (!rb_str_eq(k->r->source.type, "sweep")) { /* which is no delivery */
-        c->a.delivery = &k->r->source;
-        enum rb_code rc = claim_ask(k, c, err);
-        if (rc != RB_OK) {
-            return rc;
-        }
-    }
-    rb_log(RB_LOG_INFO, "batch.joined", RB_F("retry", k->r->id), RB_F("leader", leader->id));
-    return superseded_by(k, "the failed builds of the batch are run again together by", leader->id,
-                         err);
-}
-
-/* May another lead though this one has: it ended without a call, or a person asks anew. */
-static bool gives_way(const struct rb_work *k, const struct rb_retry *leader)
-{
-    return rb_state_terminal(leader->state) &&
-           (by_person(k->r) || (leader->state == RB_STATE_SUPERSEDED && !leader->has_child));
-}
-
-static enum rb_code take_lead(struct rb_work *k, bool *ret_leads, struct rb_err *err)
-{
-    *ret_leads = false;
-    for (unsigned n = 0; n < RB_BATCH_LEADERS; n++) {
-        RB_CLEANUP(claim_release) struct claim c = {.stand_in = NULL};
-        RB_CLEANUP(rb_retry_freep) struct rb_retry *leader = NULL;
-
-        enum rb_code rc = claim_init(k, n, &c, err);
-        if (rc == RB_OK) {
-            rc = claim_leader(k, &c, err);
-        }
-        if (rc != RB_OK) {
-            return rc;
-        }
-        if (strcmp(c.a.retry_id, k->r->id) == 0) {
-            *ret_leads = true;
-            return RB_OK;
-        }
-        rc = rb_store_get(k->w->ses, c.a.retry_id, &leader, err);
-        if (rc == RB_E_NOT_FOUND || (rc == RB_OK && gives_way(k, leader))) {
-            continue;
-        }
-        return rc == RB_OK ? join(k, &c, leader, err) : rc;
-    }
-    return rb_work_finish(k, RB_STATE_REFUSED,
-                          "the batch was asked to be run again too often without success", err);
 }
 
 /* ---- what ends it before the call ---- */
@@ -163,6 +46,7 @@ static enum rb_code wake_follower(struct rb_work *k, struct rb_err *err)
 static enum rb_code check_owner(struct rb_work *k, bool *ret_ended, struct rb_err *err)
 {
     char owner[RB_ID_BYTES] = "";
+    char note[RB_BATCH_NOTE_BYTES];
     bool joined = false;
 
     enum rb_code rc = rb_store_child_of(k->w->ses, k->build_key, owner, err);
@@ -178,10 +62,9 @@ static enum rb_code check_owner(struct rb_work *k, bool *ret_ended, struct rb_er
     }
     *ret_ended = true;
     rc = wake_follower(k, err);
-    return rc == RB_OK
-               ? superseded_by(k, "this run of the batch is followed, and judged as a whole, by",
-                               owner, err)
-               : rc;
+    snprintf(note, sizeof(note), "this run of the batch is followed, and judged as a whole, by %s",
+             owner);
+    return rc == RB_OK ? rb_work_finish(k, RB_STATE_SUPERSEDED, note, err) : rc;
 }
 
 /* Did the batch run this very build again, since it failed? */
@@ -201,7 +84,6 @@ static bool is_replaced(const struct rb_retry *r, const struct rb_batch *own)
 /* Late: the call for this failure was made. Where it was one of ours, it is listed there. */
 static enum rb_code replaced(struct rb_work *k, struct rb_err *err)
 {
-    RB_CLEANUP(claim_release) struct claim c = {.stand_in = NULL};
     RB_CLEANUP(rb_retry_freep) struct rb_retry *leader = NULL;
     char owner[RB_ID_BYTES] = "";
 
@@ -218,14 +100,7 @@ static enum rb_code replaced(struct rb_work *k, struct rb_err *err)
         return rb_work_finish(k, RB_STATE_SUPERSEDED,
                               "the batch has been run again since this failure", err);
     }
-    rc = claim_init(k, 0, &c, err);
-    if (rc != RB_OK) {
-        return rc;
-    }
-    c.a.token_key = NULL; /* the leader's own build is its key, while it lives */
-    c.a.token_fingerprint = NULL;
-    rb_build_key(&leader->build, c.build_key);
-    return join(k, &c, leader, err);
+    return rb_lead_join(k, leader, together, err);
 }
 
 static enum rb_code judge_run(struct rb_work *k, const struct rb_batch *own, bool *ret_ended,
@@ -248,7 +123,9 @@ static enum rb_code judge_run(struct rb_work *k, const struct rb_batch *own, boo
     if (rc != RB_OK || *ret_ended) {
         return rc;
     }
-    rc = take_lead(k, &leads, err);
+    char what[RB_KEY_BYTES + 32];
+    snprintf(what, sizeof(what), "run of a batch %s", k->build_key);
+    rc = rb_lead_take(k, what, together, &leads, err);
     *ret_ended = !leads;
     return rc;
 }

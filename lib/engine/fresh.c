@@ -394,6 +394,9 @@ enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err)
     if (epoch.until_ms > 0) {
         return quarantined(k, &epoch, err);
     }
+    if (k->r->decision.pipeline) {
+        return rb_pipeline_fresh(k, err);
+    }
     if (k->r->build.batch_arn != NULL) {
         return rb_batch_fresh(k, epoch.strict, err);
     }

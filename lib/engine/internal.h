@@ -238,6 +238,30 @@ struct rb_fetch { /* one build to ask for, with others of its account and region
 /* rb_fetch_builds - BatchGetBuilds for all, grouped by account and region. */
 void rb_fetch_builds(struct rb_worker *w, struct rb_fetch *items, unsigned n, struct rb_arena *a);
 
+/* ---- one effect that several retries ask for ---- */
+/* rb_lead_take - @what names the effect. Without *ret_leads the retry has ended (written): listed
+ * with the one that leads, @why and its id are the note. */
+enum rb_code rb_lead_take(struct rb_work *k, const char *what, const char *why, bool *ret_leads,
+                          struct rb_err *err);
+/* rb_lead_join - the same when @leader, which lives, is known. */
+enum rb_code rb_lead_join(struct rb_work *k, const struct rb_retry *leader, const char *why,
+                          struct rb_err *err);
+
+/* ---- CodePipeline ---- */
+/* rb_pipeline_fresh - the call that was never made, for a build that CodePipeline started. */
+enum rb_code rb_pipeline_fresh(struct rb_work *k, struct rb_err *err);
+/* rb_pipeline_call - RetryStageExecution of the open intent. */
+enum rb_code rb_pipeline_call(struct rb_work *k,
+                              enum rb_code (*last_check)(void *, struct rb_err *), void *arg,
+                              const char **ret_access_key, int64_t *ret_retry_after_ms,
+                              struct rb_err *err);
+/* rb_pipeline_taken - CodePipeline said yes: from here on its new build is looked for. */
+enum rb_code rb_pipeline_taken(struct rb_work *k, struct rb_err *err);
+/* rb_pipeline_look_since - the build that the action runs since the open intent, or none. */
+void rb_pipeline_look_since(struct rb_work *k, struct rb_look *ret, struct rb_err *err);
+/* rb_pipeline_wait - CodePipeline said yes, and no build shows: later, or the end of patience. */
+enum rb_code rb_pipeline_wait(struct rb_work *k, struct rb_err *err);
+
 /* ---- batch builds ---- */
 /* rb_batch_id - "project:uuid" of the batch in an ARN of a batch build; NULL when it is none. */
 const char *rb_batch_id(const char *arn);

@@ -62,18 +62,33 @@ static bool check_account(const struct rb_policy *p, const struct rb_policy_inpu
                           "The build is of another account."));
 }
 
+bool rb_of_pipeline(const struct rb_build *b)
+{
+    return rb_str_eq(b->source_type, "CODEPIPELINE") ||
+           (b->initiator != NULL && rb_str_starts(b->initiator, "codepipeline/"));
+}
+
+/* The user's first rule that matches says whether the pipeline may be touched; also for a person,
+ * who needs that consent of the configuration like everybody. */
+bool rb_pipeline_consent(const struct rb_policy *p, const struct rb_policy_input *in)
+{
+    for (unsigned i = 0; i < p->settings->n_rules; i++) {
+        if (rb_when_failed(p, i, in) == NULL) {
+            return p->settings->rules[i].how == RB_HOW_PIPELINE;
+        }
+    }
+    return false;
+}
+
 static bool check_pipeline(const struct rb_policy *p, const struct rb_policy_input *in,
                            struct rb_arena *a, struct rb_decision *d)
 {
-    (void)p;
     (void)a;
-    const struct rb_build *b = in->build;
-    bool of_pipeline = rb_str_eq(b->source_type, "CODEPIPELINE") ||
-                       (b->initiator != NULL && rb_str_starts(b->initiator, "codepipeline/"));
-    return of_pipeline &&
+    return rb_of_pipeline(in->build) && !rb_pipeline_consent(p, in) &&
            say_no(d, RB_STATE_REFUSED, "codepipeline",
                   "CodePipeline started this build, and a retry of the build alone would not move "
-                  "the pipeline: retry the failed stage in CodePipeline instead.");
+                  "the pipeline: retry the failed stage in CodePipeline, or let a rule with "
+                  "`how: pipeline` do it.");
 }
 
 static bool check_batch(const struct rb_policy *p, const struct rb_policy_input *in,

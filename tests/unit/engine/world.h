@@ -37,6 +37,20 @@ struct world_batch {
     bool hidden;
 };
 
+/* One stage of one pipeline, with up to three actions that run builds. */
+struct world_action {
+    const char *name;
+    struct world_build *runs[6]; /* oldest first */
+    unsigned n_runs;
+};
+struct world_stage {
+    struct world_action actions[3];
+    unsigned n_actions, n_calls;
+    bool newer;   /* another execution has come to the stage */
+    bool unnamed; /* the new builds are not named yet */
+    bool never;   /* the call is taken, and no build starts */
+};
+
 /* What the next call of RetryBuild does; the default is a child at once. */
 struct world_answer {
     enum rb_code rc;
@@ -61,6 +75,7 @@ struct world {
     unsigned n_builds;
     struct world_batch batches[WORLD_BATCHES];
     unsigned n_batches, n_batch_calls, n_batch_gets, n_batch_stops;
+    struct world_stage stage;
     bool new_batch;   /* a retry makes another batch, else the batch runs again */
     bool stale_batch; /* CodeBuild does not show the new run yet */
     struct world_answer answers[WORLD_ANSWERS];
@@ -113,6 +128,10 @@ struct world_build *world_failed(struct world *w, const char *project, const cha
 struct world_build *world_started(struct world *w, const char *project, const char *version);
 struct world_build *world_find(struct world *w, const char *id);
 void world_end(struct world *w, struct world_build *b, const char *status);
+/* world_action - one more action of the stage, whose build runs. */
+struct world_build *world_action(struct world *w, const char *name, const char *project);
+/* world_take_answer - what the next call does. */
+struct world_answer world_take_answer(struct world *w);
 /* world_batch - a batch of @n builds that runs; they run too. world_batch_end - when all have
  * ended: the batch ends as they do. */
 struct world_batch *world_batch(struct world *w, const char *project, const char *version,

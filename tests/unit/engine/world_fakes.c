@@ -176,7 +176,7 @@ static struct world_build *known_token(struct world *w, const char *token)
 }
 
 /* What the next call does: scripted, else by chance, else a child at once. */
-static struct world_answer take_answer(struct world *w)
+struct world_answer world_take_answer(struct world *w)
 {
     static const struct world_answer wrong[] = {
         {.rc = RB_E_AMBIGUOUS, .effect = true, .retry_after_ms = -1},
@@ -226,7 +226,7 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
                                 struct rb_err *err)
 {
     struct world *w = the_world;
-    struct world_answer answer = take_answer(w);
+    struct world_answer answer = world_take_answer(w);
 
     (void)c;
     *ret_retry_after_ms = answer.retry_after_ms;
