@@ -91,6 +91,7 @@ const struct record_field rb_record_retry_fields[] = {
     R(47, TEXT, 0, intent.stage),
     R(48, TEXT, 0, intent.action),
     R(49, BOOL, 0, intent.taken),
+    R(65, TEXT, 0, intent.initiator),
 };
 
 const struct record_field rb_record_use_fields[] = {
