@@ -32,8 +32,12 @@ struct rb_http_request {
     size_t body_len;
     enum rb_reach reach;
     int64_t connect_timeout_ms;
-    int64_t timeout_ms;
+    int64_t timeout_ms; /* 0 = none */
     size_t max_answer_bytes;
+    /* when set the body is handed on as it arrives and not kept; false ends the call (RB_E_CLOSED)
+     */
+    bool (*on_body)(void *arg, const char *data, size_t len);
+    void *on_body_arg;
     const atomic_bool *cancel; /* may be NULL; set by another thread to end the call soon */
 };
 

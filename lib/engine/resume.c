@@ -10,6 +10,8 @@
 
 #include <retrybuild/log.h>
 
+#include "fault.h"
+
 #define RB_PAUSED_AGAIN_MS 5000
 #define RB_CLOCK_AGAIN_MS 15000
 #define RB_MAX_CANDIDATES 32
@@ -226,6 +228,7 @@ enum rb_code rb_submit_resume(struct rb_work *k, struct rb_err *err)
                        "a copy of the last call may still be under way");
     }
     rb_look_since(k, &look, &why);
+    RB_FAULT_POINT("submit.after_search");
     if (look.rc == RB_E_CLOSED || look.rc == RB_E_FENCED) {
         return rb_err_set(err, look.rc, "%s", why.msg);
     }

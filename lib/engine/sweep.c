@@ -11,6 +11,8 @@
 
 #include <retrybuild/log.h>
 
+#include "fault.h"
+
 #define RB_SWEEP_PAGES 10
 #define RB_SWEEP_IDS 100
 #define RB_SWEEP_PROJECTS 2000
@@ -124,6 +126,7 @@ static enum rb_code offer(struct sweep *sw, const struct rb_build *b, struct rb_
     a->delivery_key = NULL;
     rc = rb_store_admit(sw->w->ses, &a, 1, rb_engine_now_ms(e), err);
     rb_engine_store_state(e, rc, err);
+    RB_FAULT_POINT("sweep.after_admit");
     if (rc == RB_OK && a->rc != RB_OK) {
         rc = rb_err_set(err, a->rc, "the store did not take build '%s'", b->id);
     }
