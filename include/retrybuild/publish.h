@@ -2,6 +2,7 @@
  *
  * The client is CodeBuild's (codebuild.h), with its credentials, rates and clock. A message is sent
  * once; who sends it again after RB_E_AMBIGUOUS may cause a second one. Errors are as there.
+ * Threads: the client's. Blocks: at most its timeout.
  */
 #ifndef RETRYBUILD_PUBLISH_H
 #define RETRYBUILD_PUBLISH_H
