@@ -21,6 +21,8 @@ static const struct row {
     {"AccessDenied", RB_E_REFUSED},
     {"AccountLimitExceeded", RB_E_LATER},
     {"BandwidthLimitExceeded", RB_E_THROTTLED},
+    {"ConcurrentPipelineExecutionsLimitExceeded", RB_E_LATER},
+    {"Conflict", RB_E_THROTTLED}, /* CodePipeline is busy with the pipeline */
     {"EC2Throttled", RB_E_THROTTLED},
     {"ExpiredToken", RB_E_CREDENTIALS},
     {"IncompleteSignature", RB_E_CREDENTIALS},

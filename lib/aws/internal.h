@@ -123,6 +123,16 @@ enum rb_code rb_aws_look_up(struct rb_codebuild *c, const struct rb_aws_call *wh
 /* rb_aws_add_member - ,"name":"value" - or without the comma at the start of an object. */
 void rb_aws_add_member(struct rb_buf *out, const char *name, const char *value);
 
+/* rb_aws_batch_get - BatchGetBuilds, BatchGetBuildBatches: 1 to 100 ids. rb_aws_list - a page of
+ * ListBuildsForProject, ListBuildBatchesForProject. */
+enum rb_code rb_aws_batch_get(struct rb_codebuild *c, const char *operation, const char *region,
+                              const char *const *ids, unsigned n, json_t **ret_json,
+                              struct rb_err *err);
+enum rb_code rb_aws_list(struct rb_codebuild *c, const char *operation, const char *region,
+                         const char *project, const char *next, struct rb_arena *a,
+                         const char ***ret_ids, unsigned *ret_n, const char **ret_next,
+                         struct rb_err *err);
+
 /* rb_codebuild_read - one Build as CodeBuild tells it, variables and all; caller decrefs. */
 enum rb_code rb_codebuild_read(struct rb_codebuild *c, const char *region, const char *id,
                                json_t **ret_build, struct rb_err *err);
