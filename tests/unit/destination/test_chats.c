@@ -228,6 +228,28 @@ static void discord_says_how_long_in_seconds_with_a_fraction(void **state)
     assert_int_equal(t->result.pause_ms, 750);
 }
 
+static void a_webhook_can_be_a_cloudevent(void **state)
+{
+    struct told *t = *state;
+
+    told_by_url(t, "webhook");
+    t->f->destination.format = "cloudevents";
+    fixture_add_secret(t->f, "old", 0);
+    fixture_add_secret(t->f, "new", 0);
+    told_answer(t, 202, "", "");
+    assert_int_equal(told_post(t), RB_POST_DELIVERED);
+    told_header(t, 0, "Content-Type", "application/cloudevents+json; charset=utf-8");
+    told_header(t, 0, "webhook-id", "msg_1");
+    json_t *j = told_json(t, 0);
+    assert_string_equal(text_at(j, "specversion"), "1.0");
+    assert_string_equal(text_at(j, "type"), "retry.recovered");
+    assert_string_equal(text_at(j, "source"), "retrybuild");
+    assert_string_equal(text_at(j, "id"), "msg_1");
+    assert_string_equal(text_at(j, "subject"), "web-app");
+    assert_string_equal(text_at(json_object_get(j, "data"), "id"), t->f->retry->id);
+    json_decref(j);
+}
+
 static void gone_switches_off(void **state)
 {
     struct told *t = *state;
@@ -267,6 +289,7 @@ int main(void)
         TOLD_TEST(webhooks_get_what_they_read),
         TOLD_TEST(teams_gets_an_adaptive_card),
         TOLD_TEST(discord_says_how_long_in_seconds_with_a_fraction),
+        TOLD_TEST(a_webhook_can_be_a_cloudevent),
         TOLD_TEST(gone_switches_off),
         TOLD_TEST(texts_keep_to_the_receivers_limit),
     };
