@@ -87,6 +87,7 @@ void rb_engine_free(struct rb_engine *e)
     free(e->workers);
     rb_runtime_unref(e->runtime);
     rb_arena_release(&e->paused_arena);
+    rb_pace_release(&e->pace);
     for (int i = 0; i < RB_TASK_KIND_COUNT; i++) {
         pthread_cond_destroy(&e->wake[i].cond);
     }
