@@ -10,6 +10,7 @@
 #include <retrybuild/digest.h>
 
 #define RB_ENDED_ARENA_BYTES 4096
+#define RB_AHEAD_MS 60000 /* a sender's clock may be ahead by this much */
 
 struct admission_box {
     struct rb_admission a; /* first: the box is found from it */
@@ -221,6 +222,16 @@ static void set_delivery_key(struct admission_box *box, const struct rb_delivery
     }
 }
 
+/* Whether the effect key alone tells a repeated delivery of @ev: it is held until the end of the
+ * retry and effect_ttl beyond, and by then the event, whose time a repetition cannot change, is too
+ * old to start anything. That saves the store a key of each delivery. */
+static bool known_by_effect(const struct rb_timing *t, const struct rb_event *ev, int64_t now_ms)
+{
+    return ev->kind == RB_EVENT_FAILURE && !ev->needs_inspection && ev->at_ms > 0 &&
+           ev->at_ms <= now_ms + RB_AHEAD_MS &&
+           t->max_event_age_ms + RB_AHEAD_MS <= t->effect_ttl_ms;
+}
+
 static bool box_ended(struct admission_box *box, const struct rb_event *ev,
                       const struct rb_delivery *delivery)
 {
@@ -284,7 +295,9 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
     if (!ok) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a delivery");
     }
-    set_delivery_key(box, delivery);
+    if (!known_by_effect(&rt->settings->timing, ev, now_ms)) {
+        set_delivery_key(box, delivery);
+    }
     *ret_a = RB_TAKE(a);
     return RB_OK;
 }
