@@ -21,7 +21,7 @@ HEADERS = {
     "httpc": "httpc",
     "aws": "aws examine sigv4 codebuild codepipeline publish",
     "destination": "destination",
-    "engine": "engine policy",
+    "engine": "command_run engine policy",
     "httpd": "httpd",
     "sim": "sim",
 }
