@@ -94,6 +94,8 @@ struct rb_build {
     int64_t started_ms, ended_ms;
     int64_t auto_retry_limit, auto_retry_number; /* -1 = not told (events do not carry them) */
     const char *next_auto_retry;                 /* build ARN */
+    int64_t run_ms; /* of a batch, or of the batch it is part of: when the run began that is meant
+                       (a batch keeps its id when it is run again); 0 = not known */
 };
 #define RB_MESSAGE_MAX_BYTES 1024
 #define RB_BUILD_INIT                                                    \
@@ -124,9 +126,12 @@ const char *rb_build_commit(const struct rb_build *b); /* resolved_version, else
 
 /* rb_build_add_link - the build's page in the console; nothing without region, project or id. */
 void rb_build_add_link(const struct rb_build *b, struct rb_buf *out);
+/* rb_build_is_batch - @b is a whole batch build: its ARN is that of the batch. */
+bool rb_build_is_batch(const struct rb_build *b);
 
 #define RB_KEY_BYTES 33 /* 32 hex digits (128 bits of SHA-256) + NUL */
-/* rb_build_key - key of (account, region, build id): effect keys and the child index. */
+/* rb_build_key - key of (account, region, build id), of a batch also its run: effect keys and the
+ * child index. */
 void rb_build_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);
 /* rb_intent_key - key of (account, region, project, source version): one open intent each. */
 void rb_intent_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);
@@ -185,6 +190,7 @@ struct rb_decision {
     int64_t limit;      /* of the rule, for this chain */
     struct rb_delay delay;
     bool start;          /* how: StartBuild with the original's settings, not RetryBuild */
+    bool pipeline;       /* how: CodePipeline's RetryStageExecution, for a build it started */
     enum rb_state state; /* what the retry becomes: SCHEDULED, HELD, IGNORED, REFUSED, DEFERRED */
 };
 
@@ -255,6 +261,9 @@ struct rb_retry {
         bool ambiguous;         /* a copy may have reached AWS */
         int64_t sends;          /* of this issue */
         const char *access_key; /* id of the key that signed first (initiator hints); not secret */
+        /* of a call to CodePipeline: the execution, and where in it the failed build stands */
+        const char *execution, *stage, *action;
+        bool taken; /* CodePipeline answered that it does it; its new build is looked for */
         /* "ROLE/<id>": what AWS calls every copy of this issue, all of which are signed by a
          * session that is named after the retry; NULL: by the account's usual credentials */
         const char *initiator;

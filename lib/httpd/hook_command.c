@@ -8,9 +8,15 @@
 #include <string.h>
 
 #include <retrybuild/command_run.h>
+#include <retrybuild/httpc.h>
+#include <retrybuild/log.h>
 
+#include "door.h"
 #include "hook_host.h"
 #include "private.h"
+
+#define RB_TEXTS_MAX_BYTES ((size_t)RB_MAX_COMMANDS * 8192)
+#define RB_PUSH_TIMEOUT_MS 1000
 
 struct rb_hook_commands {
     struct rb_command *items;
@@ -118,6 +124,10 @@ static bool outranks(enum rb_delivery_result a, enum rb_delivery_result b)
 static void sum_up(const struct rb_exchange *ex, struct rb_buf *text, struct rb_outcome *ret_o,
                    enum rb_delivery_result *ret_result)
 {
+    static const char *const words[RB_RESULT_COUNT] = {[RB_RESULT_ACCEPTED] = "accepted",
+                                                       [RB_RESULT_DUPLICATE] = "duplicate",
+                                                       [RB_RESULT_IGNORED] = "ignored",
+                                                       [RB_RESULT_REFUSED] = "refused"};
     const struct rb_hook_commands *h = ex->commands;
     enum rb_delivery_result best = RB_RESULT_IGNORED;
     struct rb_outcome o = {.in_public = true};
@@ -133,6 +143,8 @@ static void sum_up(const struct rb_exchange *ex, struct rb_buf *text, struct rb_
             o.in_public = o.in_public && a->in_public;
         }
     }
+    o.word = words[best];
+    o.status = best == RB_RESULT_ACCEPTED ? 202 : 200;
     o.message = rb_buf_str(text);
     o.reason = text->len > 0 ? o.message : NULL;
     o.in_public = o.in_public && text->len > 0;
@@ -154,39 +166,85 @@ static void answer_ours(struct rb_exchange *ex, const struct rb_outcome *o)
     rb_answer_json(ex, o->status);
 }
 
+static void write_answer(struct rb_exchange *ex, const struct rb_outcome *o)
+{
+    if (ex->source->type->answer == NULL) {
+        answer_ours(ex, o);
+        return;
+    }
+    struct rb_request req;
+    unsigned status = 200;
+    const char *type = "application/json";
+    rb_hook_request(ex, &req);
+    if (ex->source->type->answer(ex->source->setting, &req, o, &ex->answer, &status, &type) !=
+        RB_OK) {
+        rb_buf_clear(&ex->answer);
+        rb_answer_problem(ex, 500, "the answer could not be written");
+    } else {
+        rb_answer_json(ex, status);
+        ex->content_type = type;
+    }
+}
+
 static void finish(struct rb_exchange *ex)
 {
-    static const char *const words[RB_RESULT_COUNT] = {[RB_RESULT_ACCEPTED] = "accepted",
-                                                       [RB_RESULT_DUPLICATE] = "duplicate",
-                                                       [RB_RESULT_IGNORED] = "ignored",
-                                                       [RB_RESULT_REFUSED] = "refused"};
     if (ex->status != 0) { /* trouble was answered by the job */
         rb_metric_add(
             ex->source->results[ex->status == 429 ? RB_RESULT_OVERLOADED : RB_RESULT_UNAVAILABLE],
             1);
         return;
     }
-    struct rb_buf text = RB_BUF_INIT((size_t)RB_MAX_COMMANDS * 8192);
+    struct rb_buf text = RB_BUF_INIT(RB_TEXTS_MAX_BYTES);
     struct rb_outcome o;
     enum rb_delivery_result result = RB_RESULT_IGNORED;
     sum_up(ex, &text, &o, &result);
-    o.word = words[result];
-    o.status = result == RB_RESULT_ACCEPTED ? 202 : 200;
     rb_metric_add(ex->source->results[result], 1);
-    if (ex->source->type->answer == NULL) {
-        answer_ours(ex, &o);
-    } else {
-        struct rb_request req;
-        unsigned status = 200;
-        const char *type = "application/json";
-        rb_hook_request(ex, &req);
-        if (ex->source->type->answer(ex->source->setting, &req, &o, &ex->answer, &status, &type) !=
-            RB_OK) {
-            rb_answer_problem(ex, 500, "the answer could not be written");
-        } else {
-            rb_answer_json(ex, status);
-            ex->content_type = type;
-        }
+    write_answer(ex, &o);
+    rb_buf_release(&text);
+}
+
+/* ---- what is said elsewhere, before the answer: a front-door thread posts it ---- */
+
+static void post(const struct rb_exchange *ex, const struct rb_push *p)
+{
+    static const char *const headers[] = {"Content-Type: application/json", NULL};
+    const struct rb_http_request req = {
+        .method = "POST",
+        .url = p->url,
+        .headers = headers,
+        .body = p->body,
+        .body_len = strlen(p->body),
+        .reach = RB_REACH_GUARDED,
+        .connect_timeout_ms = RB_PUSH_TIMEOUT_MS,
+        .timeout_ms = RB_PUSH_TIMEOUT_MS,
+        .max_answer_bytes = 4096,
+        .cancel = &ex->httpd->calls_cancel,
+    };
+    struct rb_http_answer answer = {.status = 0};
+    struct rb_httpc *http = NULL;
+    struct rb_err err = {.code = RB_OK};
+    bool sent = false;
+    enum rb_code rc = rb_httpc_new(ex->view->settings, &http, &err);
+    rc = rc == RB_OK ? rb_httpc_call(http, &req, &answer, &sent, &err) : rc;
+    if (rc != RB_OK || answer.status < 200 || answer.status > 299) {
+        rb_log(RB_LOG_WARN, "command.not_told", RB_F("source", ex->source->setting->name),
+               RB_FI("status", answer.status), RB_F("error", rc == RB_OK ? NULL : err.msg));
+    }
+    rb_http_answer_release(&answer);
+    rb_httpc_free(http);
+}
+
+/* push_all - a failure is logged and no more: what was asked for is durable all the same. */
+static void push_all(struct rb_exchange *ex, struct rb_codebuild *c)
+{
+    (void)c;
+    struct rb_buf text = RB_BUF_INIT(RB_TEXTS_MAX_BYTES);
+    struct rb_outcome o;
+    struct rb_push p;
+    enum rb_delivery_result result = RB_RESULT_IGNORED;
+    sum_up(ex, &text, &o, &result);
+    if (ex->source->type->push(&ex->commands->items[0], &o, &ex->arena, &p)) {
+        post(ex, &p);
     }
     rb_buf_release(&text);
 }
@@ -196,15 +254,31 @@ static bool stopping(struct rb_exchange *ex)
     return ex->httpd->admitter == NULL || atomic_load(&ex->httpd->stopping);
 }
 
-/* after_run - everything is durable; the host is shown it, and then the delivery is answered. */
+/* after_run - everything is durable; a git host or the sender's own URL is told, and then the
+ * delivery is answered. */
 static void after_run(struct rb_exchange *ex)
 {
-    if (ex->status != 0 || stopping(ex)) {
-        finish(ex);
+    struct rb_outcome o = {.status = 0};
+    struct rb_push p;
+    bool pushes = ex->status == 0 && ex->source->type->push != NULL;
+    if (ex->status == 0 && ex->commands->asks_host && !stopping(ex)) {
+        ex->finish = finish;
+        rb_exchange_call(ex, show_host);
         return;
     }
-    ex->finish = finish;
-    rb_exchange_call(ex, show_host);
+    if (pushes) {
+        struct rb_buf text = RB_BUF_INIT(RB_TEXTS_MAX_BYTES);
+        enum rb_delivery_result result = RB_RESULT_IGNORED;
+        sum_up(ex, &text, &o, &result);
+        pushes = ex->source->type->push(&ex->commands->items[0], &o, &ex->arena, &p);
+        rb_buf_release(&text);
+    }
+    if (pushes && rb_door_threads(ex->httpd, NULL) == RB_OK) {
+        ex->finish = finish;
+        rb_exchange_call(ex, push_all);
+    } else {
+        finish(ex);
+    }
 }
 
 static void after_ask(struct rb_exchange *ex)
@@ -245,7 +319,7 @@ void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *even
     ex->commands = h;
     h->asks_host = asks_host(ex->source->setting, h);
     if (!h->asks_host) {
-        ex->finish = finish;
+        ex->finish = after_run;
         rb_exchange_job(ex, run_all);
     } else if (rb_finder_enter(ex, &h->until_boot_ms)) {
         ex->finish = after_ask;

@@ -100,10 +100,10 @@ enum rb_next_step {
 
 struct rb_codebuild;
 struct rb_door;
-struct rb_resolve;
+struct rb_hook_commands;
 struct rb_feed;
 struct rb_stream;
-struct rb_hook_commands;
+struct rb_resolve;
 
 #define RB_REQUEST_ID_BYTES 37 /* a UUID + NUL */
 
@@ -258,7 +258,8 @@ void rb_exchange_admit(struct rb_exchange *ex, void (*finish)(struct rb_exchange
 /* rb_exchange_job - let the API thread run @job and suspend (or stay suspended). */
 void rb_exchange_job(struct rb_exchange *ex,
                      void (*job)(struct rb_exchange *ex, struct rb_store_session *ses));
-/* rb_exchange_call - let a front-door thread run @call and suspend (or stay suspended). */
+/* rb_exchange_call - let a front-door thread run @call and suspend (or stay suspended). Without
+ * memory for it the client is NULL, save at the front door itself. */
 void rb_exchange_call(struct rb_exchange *ex,
                       void (*call)(struct rb_exchange *ex, struct rb_codebuild *c));
 void rb_exchange_resume(struct rb_exchange *ex);
@@ -295,18 +296,19 @@ void rb_api_stop(struct rb_httpd *h); /* runs what is queued, then joins */
 /* ---- loop.c ---- */
 void rb_httpd_wake(struct rb_httpd *h);
 
-/* ---- events.c ---- */
-/* rb_events_turn - go on with readers for whom there is something, or of whom nothing was heard. */
-void rb_events_turn(struct rb_httpd *h);
-int64_t rb_events_timeout_ms(const struct rb_httpd *h); /* until that is due; -1 = no reader */
-void rb_events_end(struct rb_exchange *ex);             /* nothing when it is no reader's */
-struct MHD_Response *rb_events_response(struct rb_exchange *ex);
 /* ---- hook.c, hook_command.c ---- */
 /* rb_hook_request - the request as sources see it; valid while the exchange lives. */
 void rb_hook_request(struct rb_exchange *ex, struct rb_request *ret_req);
 /* rb_hook_commands_start - carry out what people asked for, then answer. */
 void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *events,
                             const struct rb_delivery *delivery);
+
+/* ---- events.c ---- */
+/* rb_events_turn - go on with readers for whom there is something, or of whom nothing was heard. */
+void rb_events_turn(struct rb_httpd *h);
+int64_t rb_events_timeout_ms(const struct rb_httpd *h); /* until that is due; -1 = no reader */
+void rb_events_end(struct rb_exchange *ex);             /* nothing when it is no reader's */
+struct MHD_Response *rb_events_response(struct rb_exchange *ex);
 
 /* ---- handlers ---- */
 void rb_handle_events(struct rb_exchange *ex);

@@ -19,7 +19,7 @@ HEADERS = {
     "source": "source command console",
     "store": "store",
     "httpc": "httpc",
-    "aws": "aws examine sigv4 codebuild",
+    "aws": "aws examine sigv4 codebuild codepipeline publish",
     "destination": "destination forge",
     "engine": "command_run engine policy",
     "httpd": "httpd",
