@@ -5,7 +5,8 @@
 #include "types.h"
 
 static const struct rb_source_type *const rows[] = {
-    &rb_source_eventbridge,
+    &rb_source_cloudevents, &rb_source_eventbridge,       &rb_source_generic,
+    &rb_source_sns,         &rb_source_standard_webhooks,
 };
 
 const struct rb_source_type *rb_source_type_find(const char *type)
@@ -20,7 +21,8 @@ const struct rb_source_type *rb_source_type_find(const char *type)
 
 const char *const *rb_source_type_names(void)
 {
-    static const char *const names[] = {"eventbridge", NULL};
+    static const char *const names[] = {"cloudevents", "eventbridge",       "generic",
+                                        "sns",         "standard-webhooks", NULL};
     _Static_assert(RB_ARRAY_LEN(names) == RB_ARRAY_LEN(rows) + 1, "a name for each row");
     return names;
 }

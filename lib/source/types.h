@@ -4,6 +4,10 @@
 
 #include <retrybuild/source.h>
 
+extern const struct rb_source_type rb_source_cloudevents;
 extern const struct rb_source_type rb_source_eventbridge;
+extern const struct rb_source_type rb_source_generic;
+extern const struct rb_source_type rb_source_sns;
+extern const struct rb_source_type rb_source_standard_webhooks;
 
 #endif
