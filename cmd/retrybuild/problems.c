@@ -21,13 +21,16 @@
 #define ITEM_KEYS_MAX 64
 
 struct findings {
+    const struct rb_problem_ear *ear;
     const char *file;
     const struct rb_settings *settings;
     unsigned n;
 };
 
-static void print_problem(const char *file, unsigned line, unsigned column, const char *text)
+static void print_problem(void *arg, const char *file, unsigned line, unsigned column,
+                          const char *text)
 {
+    (void)arg;
     if (line > 0) {
         (void)fprintf(stderr, "%s:%u:%u: %s\n", file, line, column, text);
     } else {
@@ -49,7 +52,7 @@ static void wrong(struct findings *f, const char *key, const char *fmt, ...)
     va_start(ap, fmt);
     rb_buf_addvf(&text, fmt, ap);
     va_end(ap);
-    print_problem(f->file, line, column, rb_buf_str(&text));
+    f->ear->told(f->ear->arg, f->file, line, column, rb_buf_str(&text));
     f->n++;
 }
 
@@ -189,30 +192,42 @@ static void check_rules(struct findings *f)
     }
 }
 
-int rb_load_settings(const struct rb_command *c, const char *path, struct rb_settings **ret_s)
+enum rb_code rb_find_problems(const char *path, const struct rb_problem_ear *ear,
+                              struct rb_settings **ret_s, struct rb_err *err)
 {
-    struct rb_err err = {.code = RB_OK};
     RB_CLEANUP(rb_problems_release) struct rb_problems problems = {NULL, 0};
     RB_CLEANUP(rb_settings_unrefp) struct rb_settings *s = NULL;
-    enum rb_code rc = rb_config_load(path, &s, &problems, &err);
+    enum rb_code rc = rb_config_load(path, &s, &problems, err);
     for (unsigned i = 0; i < problems.n; i++) {
-        print_problem(path, problems.items[i].line, problems.items[i].column,
-                      problems.items[i].text == NULL ? "no memory" : problems.items[i].text);
+        ear->told(ear->arg, path, problems.items[i].line, problems.items[i].column,
+                  problems.items[i].text == NULL ? "no memory" : problems.items[i].text);
     }
-    if (rc != RB_OK && problems.n == 0) {
-        rb_cli_error(c, "%s", err.msg);
+    if (rc == RB_E_INVALID && problems.n == 0) {
+        ear->told(ear->arg, path, 0, 0, err->msg);
     }
     if (rc != RB_OK) {
-        return RB_EXIT_CONFIG;
+        return rc;
     }
-    struct findings findings = {.file = path, .settings = s};
+    struct findings findings = {.ear = ear, .file = path, .settings = s};
     check_sources(&findings);
     check_destinations(&findings);
     check_addresses(&findings);
     check_rules(&findings);
     if (findings.n > 0) {
-        return RB_EXIT_CONFIG;
+        return RB_E_INVALID;
     }
     *ret_s = RB_TAKE(s);
-    return RB_EXIT_OK;
+    return RB_OK;
+}
+
+int rb_load_settings(const struct rb_command *c, const char *path, struct rb_settings **ret_s)
+{
+    static const struct rb_problem_ear ear = {.told = print_problem};
+    struct rb_err err = {.code = RB_OK};
+
+    enum rb_code rc = rb_find_problems(path, &ear, ret_s, &err);
+    if (rc != RB_OK && rc != RB_E_INVALID) {
+        rb_cli_error(c, "%s", err.msg);
+    }
+    return rc == RB_OK ? RB_EXIT_OK : RB_EXIT_CONFIG;
 }

@@ -41,7 +41,8 @@ struct rb_retry_call {
     const char *region;
     const char *build_id; /* project:uuid, never an ARN */
     const char *token;
-    int64_t date_ms; /* the one signature date of this issue; also X-Amz-Date */
+    int64_t date_ms;     /* the one signature date of this issue; also X-Amz-Date */
+    const char *session; /* name of the session that signs (rb_aws_credentials_as); NULL = none */
     bool start; /* StartBuild with what the build was started with, read anew for each call, and the
                  * same token; else RetryBuild */
     bool repeats; /* an earlier copy had no clear answer: costs of the quota of repetitions */

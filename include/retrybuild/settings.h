@@ -142,6 +142,7 @@ struct rb_account_setting { /* builds of another account, by a role there */
     const char *id, *role_arn;
     const char *external_id;   /* NULL = none */
     struct rb_strings regions; /* n == 0 = all */
+    bool exact; /* the call that starts a build is signed by a session named after the retry */
     unsigned line;
 };
 
@@ -182,7 +183,8 @@ struct rb_settings {
     } store;
     struct {
         const char *region, *endpoint_url, *account;
-        const char *profile; /* NULL = AWS_PROFILE, else default */
+        const char *region_from; /* who said it, for people; NULL = nobody, it is the default */
+        const char *profile;     /* NULL = AWS_PROFILE, else default */
         bool imds_v1;
         struct rb_account_setting *accounts;
         unsigned n_accounts;

@@ -130,7 +130,7 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
 {
     RB_CLEANUP(wipe_body) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
     RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
-    const struct rb_aws_scope scope = {.region = call->region, .operation = operation_of(call)};
+    const struct rb_aws_scope scope = rb_codebuild_scope(c, call->region, operation_of(call));
     struct rb_aws_fate fate;
 
     *ret_retry_after_ms = -1;
@@ -147,6 +147,7 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
                                      .region = call->region,
                                      .body = &body,
                                      .date_ms = call->date_ms,
+                                     .session = call->session,
                                      .timeout_ms = c->timeout_ms,
                                      .changes = true,
                                      .last_check = call->last_check,
@@ -193,7 +194,7 @@ enum rb_code rb_aws_look_up(struct rb_codebuild *c, const struct rb_aws_call *wh
     int64_t deadline_boot_ms = rb_boot_ms(clock) + c->timeout_ms;
     bool clock_mended = false, credentials_renewed = false;
     struct rb_aws_call call = *what;
-    const struct rb_aws_scope scope = {.region = what->region, .operation = what->operation};
+    const struct rb_aws_scope scope = rb_codebuild_scope(c, what->region, what->operation);
     int64_t paid = 0;
 
     for (unsigned tries = 0;;) {

@@ -99,11 +99,18 @@ static const struct rb_key account_keys[] = {
      IN(rb_account_setting, external_id)},
     {"regions", RB_KEY_TEXTS, NULL, false, "only these; absent = all",
      IN(rb_account_setting, regions)},
+    {"exact", RB_KEY_BOOL, "false", false,
+     "sign each RetryBuild by a session that is named after the retry, so that the build's "
+     "initiator "
+     "says whose it is; costs one AssumeRole a retry",
+     IN(rb_account_setting, exact)},
 };
 
 static const struct rb_key aws_keys[] = {
     {"region", RB_KEY_TEXT, NULL, false,
-     "region of builds that do not say one; absent = AWS_REGION, AWS_DEFAULT_REGION, us-east-1",
+     "region of builds that do not say one; absent = AWS_REGION, AWS_DEFAULT_REGION, the "
+     "profile's, "
+     "the instance's, us-east-1",
      AT(aws.region)},
     {"endpoint_url", RB_KEY_TEXT, NULL, false,
      "another CodeBuild endpoint (a simulator, a VPC endpoint); absent = "

@@ -365,14 +365,16 @@ static void fill_aws(struct rb_conversion *c)
 {
     struct rb_settings *s = c->settings;
     static const char *const variables[] = {"AWS_REGION", "AWS_DEFAULT_REGION"};
+    s->aws.region_from = s->aws.region == NULL ? NULL : "aws.region";
     for (unsigned i = 0; i < RB_ARRAY_LEN(variables) && s->aws.region == NULL; i++) {
         const char *v = getenv(variables[i]);
         if (v != NULL && v[0] != '\0') {
             s->aws.region = rb_arena_strdup(&s->arena, v);
+            s->aws.region_from = variables[i];
         }
     }
     if (s->aws.region == NULL) {
-        s->aws.region = DEFAULT_REGION;
+        s->aws.region = DEFAULT_REGION; /* unless rb_aws_settle_region finds another */
     }
     size_t len = strlen(s->aws.region);
     if (len == 0 || strspn(s->aws.region, "abcdefghijklmnopqrstuvwxyz" DIGITS "-") != len) {

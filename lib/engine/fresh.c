@@ -56,7 +56,7 @@ static enum rb_code look_failed(struct rb_work *k, const struct rb_look *look,
     int64_t most_ms = waited_ms(k) / 2;
     most_ms = most_ms < 1000 ? 1000 : most_ms;
     most_ms = most_ms > 30000 ? 30000 : most_ms;
-    snprintf(note, sizeof(note), "CodeBuild could not be asked: %s", rb_code_name(look->rc));
+    rb_work_not_asked(look->rc, why, note, sizeof(note));
     rb_log(RB_LOG_WARN, "submit.look_failed", RB_F("retry", k->r->id), RB_F("error", why->msg));
     return rb_work_later(k, rb_engine_jitter_ms(k->e, 300, most_ms), note, err);
 }
@@ -238,11 +238,28 @@ static enum rb_code own_is_child(struct rb_work *k, const char *owner, bool *ret
     return rc;
 }
 
+/* In whose name every copy of the new issue is signed. */
+static enum rb_code choose_initiator(struct rb_work *k, const char **ret_initiator,
+                                     struct rb_err *err)
+{
+    *ret_initiator = NULL;
+    if (atomic_load(&k->e->unnamed)) {
+        return RB_OK;
+    }
+    return rb_aws_session_initiator(k->e->aws, k->r->build.account, k->r->id, &k->r->arena,
+                                    ret_initiator, err);
+}
+
 static enum rb_code write_intent(struct rb_work *k, int64_t low_water, struct rb_err *err)
 {
     struct rb_retry *r = k->r;
     int64_t now_ms = rb_engine_now_ms(k->e);
+    const char *initiator = NULL;
 
+    enum rb_code chosen = choose_initiator(k, &initiator, err);
+    if (chosen != RB_OK) {
+        return chosen;
+    }
     for (;;) {
         __typeof__(r->intent) was = r->intent;
         unsigned n_history = r->n_history;
@@ -255,6 +272,7 @@ static enum rb_code write_intent(struct rb_work *k, int64_t low_water, struct rb
         r->intent.ambiguous = false;
         r->intent.sends = 0;
         r->intent.access_key = NULL;
+        r->intent.initiator = initiator;
         rb_retry_enter(r, RB_STATE_SUBMITTING, now_ms, NULL);
         struct rb_settle s = {
             .keep_lease = true,

@@ -109,6 +109,7 @@ struct rb_engine {
     atomic_int_least64_t birth_ms; /* of the store's memory, as the keeper saw it; 0 = not yet */
     atomic_bool cancel_reads;      /* look-ups end now */
     atomic_bool cancel_calls;      /* RetryBuild calls end now */
+    atomic_bool unnamed;           /* AWS does not show the sessions that we name after retries */
     atomic_bool store_away;        /* for the log: told once */
 };
 
@@ -184,6 +185,9 @@ enum rb_code rb_work_later(struct rb_work *k, int64_t wait_ms, const char *note,
 enum rb_code rb_work_keep(struct rb_work *k, int64_t need_ms, struct rb_err *err);
 /* rb_work_done - log what went wrong with a piece of work and give it back if it is still ours. */
 void rb_work_done(struct rb_work *k, enum rb_code rc, const struct rb_err *err);
+/* rb_work_not_asked - the note for a look-up that got no answer: what a person can mend is told in
+ * full, what passes by itself only by its kind, so that one note serves for all its forms. */
+void rb_work_not_asked(enum rb_code rc, const struct rb_err *why, char *ret_note, size_t size);
 const char *rb_work_last_note(const struct rb_retry *r);
 unsigned rb_work_count_notes(const struct rb_retry *r, const char *prefix);
 

@@ -122,7 +122,8 @@ static enum rb_code answer_again(struct rb_work *k, enum rb_code rc, const struc
 {
     int64_t now_ms = rb_engine_now_ms(k->e);
     int64_t wait_ms = again_wait_ms(k, rc, retry_after_ms);
-    bool says_more = rc == RB_E_LATER; /* which limit, and how high it is */
+    /* which limit, and how high it is; which key, and what is wrong with it */
+    bool says_more = rc == RB_E_LATER || rc == RB_E_CREDENTIALS;
     char note[RB_ERR_MESSAGE_BYTES + 160];
 
     snprintf(note, sizeof(note), "%s; nothing was started, again in %lld.%lld s%s%s", again_why(rc),
@@ -204,13 +205,29 @@ static enum rb_code answer_ambiguous(struct rb_work *k, const struct rb_err *why
     return rb_work_later(k, rb_plan_ambiguous_wait_ms(intent_age_ms(k)), note, err);
 }
 
+/* The answer shows what AWS makes of a session's name. If it is not there, it cannot be missed
+ * elsewhere either: from here on this process goes by what it looks at otherwise. */
+static void check_name(struct rb_work *k, const struct rb_build *child)
+{
+    if (rb_str_empty(child->initiator) || rb_plan_named(k->r, child) == RB_NAME_OURS ||
+        atomic_exchange(&k->e->unnamed, true)) {
+        return;
+    }
+    rb_log(RB_LOG_ERROR, "submit.unnamed", RB_F("retry", k->r->id), RB_F("child", child->id),
+           RB_F("initiator", child->initiator), RB_F("expected", k->r->intent.initiator));
+}
+
 static enum rb_code answer_running(struct rb_work *k, const struct rb_build *child,
                                    const char *access_key, struct rb_err *err)
 {
     char note[256];
     enum rb_code rc;
 
-    rb_engine_learn_initiator(k->e, access_key, child->initiator);
+    if (k->r->intent.initiator == NULL) {
+        rb_engine_learn_initiator(k->e, access_key, child->initiator);
+    } else {
+        check_name(k, child);
+    }
     snprintf(note, sizeof(note), "CodeBuild started %s%s", child->id,
              k->r->decision.start ? " anew, with the settings of the original" : "");
     rc = rb_submit_running(k, child, note, err);
@@ -274,15 +291,18 @@ enum rb_code rb_submit_running(struct rb_work *k, const struct rb_build *child, 
     return rc;
 }
 
-static void note_key(struct rb_work *k)
+static void note_key(struct rb_work *k, const char *session)
 {
     RB_CLEANUP(rb_credentials_release) struct rb_credentials c = {.access_key = NULL};
     struct rb_retry *r = k->r;
     struct rb_err ignored;
 
-    if (rb_aws_credentials_for(k->e->aws, r->build.account, r->build.region, &c, &ignored) !=
-            RB_OK ||
-        c.access_key == NULL) {
+    enum rb_code rc =
+        session == NULL
+            ? rb_aws_credentials_for(k->e->aws, r->build.account, r->build.region, &c, &ignored)
+            : rb_aws_credentials_as(k->e->aws, r->build.account, r->build.region, session, &c,
+                                    &ignored);
+    if (rc != RB_OK || c.access_key == NULL) {
         return; /* the call itself will say it */
     }
     if (r->intent.sends == 0) {
@@ -302,14 +322,17 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
     char token[65];
 
     bool start = k->r->decision.start;
+    /* All copies of an issue are signed in one name, whatever the configuration says by now. */
+    const char *session = k->r->intent.initiator == NULL ? NULL : k->r->id;
 
-    /* StartBuild reads the build first. */
-    int64_t need_ms = (start ? 2 : 1) * t->call_timeout_ms + k->lease_ms / 6;
+    /* StartBuild reads the build first, a session is asked for. */
+    int64_t calls = 1 + (start ? 1 : 0) + (session != NULL ? 1 : 0);
+    int64_t need_ms = calls * t->call_timeout_ms + k->lease_ms / 6;
     enum rb_code rc = rb_work_keep(k, need_ms, err);
     if (rc != RB_OK) {
         return rc;
     }
-    note_key(k);
+    note_key(k, session);
     rb_retry_token(k->r, token);
     struct send_context c = {
         .k = k,
@@ -322,6 +345,7 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
         .build_id = k->r->build.id,
         .token = token,
         .date_ms = k->r->intent.date_ms,
+        .session = session,
         .start = start,
         .repeats = k->r->intent.sends > 0,
         .last_check = last_check,

@@ -65,6 +65,7 @@ void rb_exchange_free(struct rb_exchange *ex)
     }
     rb_door_end(ex);
     rb_hook_end(ex);
+    rb_events_end(ex);
     rb_view_unref(ex->view);
     h->n_exchanges--;
     give_room(ex);

@@ -85,6 +85,7 @@ const struct record_field rb_record_retry_fields[] = {
     R(36, TEXT, 0, cancelled_by),
     R(37, BOOL, 0, decision.start),
     R(40, TEXT, 0, reply),
+    R(65, TEXT, 0, intent.initiator),
 };
 
 const struct record_field rb_record_use_fields[] = {

@@ -11,8 +11,9 @@
 
 static enum rb_code parse_initiator(struct sim_script *s, struct rb_err *err)
 {
-    static const char *const known[] = {"default", "keys"};
+    static const char *const known[] = {"default", "keys", "session"};
     json_t *v = json_object_get(s->doc, "initiator");
+    s->session_initiator = json_is_string(v) ? json_string_value(v) : "{role}/{session}";
     if (v == NULL || json_is_string(v)) {
         s->initiator = v == NULL ? "codebuild-sim/{access_key}" : json_string_value(v);
         return RB_OK;
@@ -32,7 +33,8 @@ static enum rb_code parse_initiator(struct sim_script *s, struct rb_err *err)
             return rb_err_set(err, RB_E_INVALID, "initiator.keys.%s: must be text", key);
         }
     }
-    return sim_in_str(&in, "default", &s->initiator);
+    rc = sim_in_str(&in, "session", &s->session_initiator);
+    return rc == RB_OK ? sim_in_str(&in, "default", &s->initiator) : rc;
 }
 
 static enum rb_code parse_dates(const struct sim_in *in, enum sim_dates *ret_dates)

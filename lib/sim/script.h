@@ -106,8 +106,9 @@ struct sim_script {
     struct sim_fault *faults; /* the rows as written; the core works on copies */
     size_t n_faults;
     int64_t durations_ms[SIM_PHASE_COUNT];
-    const char *initiator; /* template; {access_key} is replaced */
-    json_t *initiators;    /* access key -> initiator, or NULL */
+    const char *initiator;         /* template; {access_key} is replaced */
+    const char *session_initiator; /* of assumed roles; {role} and {session} too */
+    json_t *initiators;            /* access key -> initiator, or NULL */
     int64_t token_window_ms, signature_window_ms, lag_ms, clock_offset_ms, account_limit;
     int64_t history_ms;
     int64_t concurrent_builds; /* -1: no limit */

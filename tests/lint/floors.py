@@ -19,7 +19,7 @@ HEADERS = {
     "source": "source command",
     "store": "store",
     "httpc": "httpc",
-    "aws": "aws sigv4 codebuild",
+    "aws": "aws examine sigv4 codebuild",
     "destination": "destination",
     "engine": "engine policy",
     "httpd": "httpd",

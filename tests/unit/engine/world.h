@@ -21,7 +21,7 @@
 
 struct world_build {
     struct rb_build b; /* id NULL = free */
-    char id[80], arn[160], next_auto_retry[160], parent[80];
+    char id[80], arn[160], next_auto_retry[160], parent[80], initiator[80];
     bool hidden; /* not in lists and look-ups yet */
     bool denied; /* we may not look at it: a look-up that names it fails as a whole */
 };
@@ -55,6 +55,9 @@ struct world {
     enum rb_code get_rc, list_rc; /* of every look-up, while not RB_OK */
     enum rb_code stop_rc;         /* of every StopBuild, while not RB_OK */
     bool slow_stop;               /* a build goes on for a while after StopBuild */
+    bool exact;            /* the account has a role, and calls are signed in the retry's name */
+    bool sessions_unnamed; /* this CodeBuild does not show it */
+    unsigned n_sessions, n_named;
     unsigned n_stops, n_starts;
     const char *initiator;
     void (*in_list)(struct world *w); /* called inside a look-up, once */
@@ -97,6 +100,8 @@ void world_restart(struct world *w);
 struct world_build *world_failed(struct world *w, const char *project, const char *version);
 struct world_build *world_started(struct world *w, const char *project, const char *version);
 struct world_build *world_find(struct world *w, const char *id);
+/* world_move - the build is another account's. */
+void world_move(struct world_build *b, const char *account);
 void world_end(struct world *w, struct world_build *b, const char *status);
 /* world_answers - what the next calls do. */
 void world_answer_next(struct world *w, enum rb_code rc, bool effect);

@@ -153,6 +153,7 @@ struct rb_retry *some_retry(void)
     r->intent.ambiguous = some_below(2) == 0;
     r->intent.sends = some_int();
     r->intent.access_key = some_text(a);
+    r->intent.initiator = some_text(a);
     r->cancelled_by = some_text(a);
     r->decision.start = some_int() % 2 == 0;
     return r;

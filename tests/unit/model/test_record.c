@@ -87,6 +87,7 @@ static void same_retry(const struct rb_retry *a, const struct rb_retry *b)
     assert_true(a->intent.low_water == b->intent.low_water);
     assert_true(a->intent.ambiguous == b->intent.ambiguous && a->intent.sends == b->intent.sends);
     same_text(a->intent.access_key, b->intent.access_key);
+    same_text(a->intent.initiator, b->intent.initiator);
     same_text(a->cancelled_by, b->cancelled_by);
     assert_true(a->decision.start == b->decision.start);
 }
