@@ -117,7 +117,8 @@ static int64_t us_time(struct walk *w, const struct rb_json_token *t)
     return s.ptr != NULL && rb_time_parse_aws_us(s, &ms) ? ms : 0;
 }
 
-/* fill_reference - the ARN's account and region count; a short id takes those of the envelope. */
+/* fill_reference - the ARN's account and region count; a short id takes those of the envelope.
+ * Without an envelope they may be unknown. */
 static enum rb_code fill_reference(struct walk *w, struct rb_err *err)
 {
     const char *ref = w->build_id;
@@ -129,7 +130,7 @@ static enum rb_code fill_reference(struct walk *w, struct rb_err *err)
         }
     }
     enum rb_code rc = rb_build_parse_ref(ref, w->arena, &w->build, err);
-    if (rc == RB_OK && w->build.account == NULL) {
+    if (rc == RB_OK && w->build.account == NULL && w->has_detail) {
         return rb_err_set(err, RB_E_INVALID, "a build id without account and region");
     }
     return rc;
