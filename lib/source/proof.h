@@ -4,8 +4,9 @@
 
 #include <retrybuild/source.h>
 
-#define RB_PROOF_HEADER "x-retrybuild-key" /* where a secret stands, unless configured otherwise \
-                                            */
+#define RB_PROOF_HEADER                                                      \
+    "x-retrybuild-key" /* where a secret stands, unless configured otherwise \
+                        */
 
 /* rb_proof_denied - RB_E_DENIED with the one text for every cause. */
 enum rb_code rb_proof_denied(struct rb_err *err);
