@@ -156,6 +156,8 @@ struct rb_event {
     struct rb_build build;
     bool needs_inspection; /* the event lacks what the policy needs: ask AWS first */
     int64_t at_ms;         /* when the sender says it happened; 0 = not said */
+    bool bad;              /* NONE: a part of a batch that is not what this sender sends */
+    const char *token;     /* explicit idempotency token; NULL = none */
 
     /* FAILURE without a build id: where to look for it before it is admitted */
     enum rb_find {

@@ -232,6 +232,22 @@ static bool known_by_effect(const struct rb_timing *t, const struct rb_event *ev
            t->max_event_age_ms + RB_AHEAD_MS <= t->effect_ttl_ms;
 }
 
+/* A token that the sender of an event gave: known in its source alone, good for that build only. */
+static void set_event_token(struct admission_box *box, const struct rb_event *ev,
+                            const struct rb_delivery *d)
+{
+    const char *source = d->source == NULL ? "" : d->source;
+    const struct rb_slice parts[] = {rb_slice_str(ev->build.id), rb_slice_str(ev->build.account),
+                                     rb_slice_str(ev->build.region)};
+    uint8_t digest[RB_SHA256_BYTES];
+    rb_scoped_key("\nevent", source, strlen(source), box->token_key);
+    rb_scoped_key(box->token_key, ev->token, strlen(ev->token), box->token_key);
+    rb_sha256_parts(parts, RB_ARRAY_LEN(parts), digest);
+    rb_hex(digest, (RB_KEY_BYTES - 1) / 2, box->fingerprint);
+    box->a.token_key = box->token_key;
+    box->a.token_fingerprint = box->fingerprint;
+}
+
 static bool box_ended(struct admission_box *box, const struct rb_event *ev,
                       const struct rb_delivery *delivery)
 {
@@ -297,6 +313,9 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
     }
     if (!known_by_effect(&rt->settings->timing, ev, now_ms)) {
         set_delivery_key(box, delivery);
+    }
+    if (!rb_str_empty(ev->token)) {
+        set_event_token(box, ev, delivery);
     }
     *ret_a = RB_TAKE(a);
     return RB_OK;

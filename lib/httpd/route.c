@@ -5,6 +5,7 @@
 
 static const struct rb_route routes[] = {
     {"POST", "/v1/hooks/*", RB_ROLE_NONE, true, rb_handle_hook},
+    {"OPTIONS", "/v1/hooks/*", RB_ROLE_NONE, false, rb_handle_greet},
     {"POST", "/v1/retries", RB_ROLE_OPERATOR, true, rb_handle_retries_post},
     {"GET", "/v1/retries", RB_ROLE_VIEWER, false, rb_handle_retries_list},
     {"GET", "/v1/retries/*", RB_ROLE_VIEWER, false, rb_handle_retry_get},

@@ -13,7 +13,7 @@ AREAS = {
 }
 HEADERS = {
     "util": "cleanup err mem buf str clock random log secret counters thread",
-    "codec": "json digest url timefmt jwt",
+    "codec": "certificate json digest url timefmt jwt",
     "model": "model record settings",
     "config": "config",
     "source": "source command console",
