@@ -156,6 +156,14 @@ struct rb_event {
     struct rb_build build;
     bool needs_inspection; /* the event lacks what the policy needs: ask AWS first */
     int64_t at_ms;         /* when the sender says it happened; 0 = not said */
+
+    /* FAILURE without a build id: where to look for it before it is admitted */
+    enum rb_find {
+        RB_FIND_NOTHING,  /* nothing is missing but, at most, account and region */
+        RB_FIND_COMMIT,   /* a failed build of build.project with build.resolved_version */
+        RB_FIND_STATUSES, /* in the git host's statuses of that commit */
+    } find;
+    const char *find_in; /* STATUSES: the repository, as the host's API wants it */
 };
 
 struct rb_delivery {

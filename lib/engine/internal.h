@@ -77,6 +77,7 @@ struct rb_engine {
     struct rb_aws *aws;
     const struct rb_clock *clock;
     const struct rb_random *random;
+    struct rb_forge_tokens *forge_tokens;
 
     pthread_mutex_t lock; /* guards the block below */
     struct rb_runtime *runtime;
