@@ -52,10 +52,15 @@ struct rb_source_setting {
     unsigned line; /* of the configuration, for messages */
 };
 
+enum rb_flaky_is { RB_FLAKY_ANY, RB_FLAKY_TRUE, RB_FLAKY_FALSE };
+
 struct rb_when { /* n == 0 / NULL = condition absent */
     struct rb_strings project, repository, branch, account, region, source, status, phase,
-        phase_status, initiator;
-    const char *message; /* PCRE2 */
+        phase_status, initiator, author;
+    struct rb_strings exit_code, attempt, duration; /* as range.h reads them */
+    struct rb_strings hours;
+    enum rb_flaky_is flaky;
+    const char *message, *log; /* PCRE2 */
 };
 
 enum rb_how { RB_HOW_RETRY, RB_HOW_START };

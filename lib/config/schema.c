@@ -17,6 +17,7 @@
 static const char *const role_words[] = {"", "viewer", "operator", NULL};
 static const char *const mode_words[] = {"auto", "ask", "shadow", NULL};
 static const char *const how_words[] = {"retry", "start", NULL};
+static const char *const flaky_words[] = {"", "true", "false", NULL};
 static const char *const then_words[] = {"", "retry", "ask", "ignore", NULL};
 
 static const struct rb_key tls_keys[] = {
@@ -180,8 +181,26 @@ static const struct rb_key when_keys[] = {
      IN(rb_rule_setting, when.phase_status)},
     {"initiator", RB_KEY_TEXTS, NULL, true, "who started the build",
      IN(rb_rule_setting, when.initiator)},
+    {"author", RB_KEY_TEXTS, NULL, true, "globs of the commit's author, where the source tells it",
+     IN(rb_rule_setting, when.author)},
+    {"exit_code", RB_KEY_TEXTS, NULL, true, "values and ranges: 75, \"64-78\", \"!1\"",
+     IN(rb_rule_setting, when.exit_code)},
+    {"attempt", RB_KEY_TEXTS, NULL, true,
+     "which retry of its chain this would be, from 1: values and ranges",
+     IN(rb_rule_setting, when.attempt)},
+    {"duration", RB_KEY_TEXTS, NULL, true, "how long the build ran: \"5m-20m\", \"10m-\", \"-90s\"",
+     IN(rb_rule_setting, when.duration)},
+    {"hours", RB_KEY_TEXTS, NULL, true,
+     "when the decision is made: \"Mon-Fri 08:00-18:00 Europe/Berlin\"; zone absent = UTC",
+     IN(rb_rule_setting, when.hours)},
+    {"flaky", RB_KEY_WORD, NULL, true,
+     "true = failures like this one have recovered on the same commit in the last 7 days; or false",
+     IN(rb_rule_setting, when.flaky), .words = flaky_words},
     {"message", RB_KEY_TEXT, NULL, true, "regular expression (PCRE2) over that phase's message",
      IN(rb_rule_setting, when.message)},
+    {"log", RB_KEY_TEXT, NULL, true,
+     "regular expression (PCRE2) over the last 64 KiB of the build's log",
+     IN(rb_rule_setting, when.log)},
 };
 
 static const struct rb_key rule_keys[] = {

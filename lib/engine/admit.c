@@ -139,12 +139,25 @@ bool rb_engine_take_decision(struct rb_engine *e, struct rb_retry *r, const stru
     return true;
 }
 
-bool rb_engine_decide(struct rb_engine *e, const struct rb_runtime *rt, struct rb_retry *r,
-                      const struct rb_policy_input *in)
+/* decide_or_inspect - what an event does not say, and a log that a rule wants, AWS is asked for. */
+static bool decide_or_inspect(struct rb_engine *e, const struct rb_runtime *rt, struct rb_retry *r,
+                              const struct rb_event *ev, int64_t now_ms)
 {
-    struct rb_decision d = {.action = RB_ACTION_NONE};
-    rb_policy_decide(rt->policy, in, &r->arena, &d);
-    return rb_engine_take_decision(e, r, &d, in->now_ms);
+    struct rb_decision d = {.needs_log = ev->needs_inspection};
+    const struct rb_policy_input in = {
+        .build = &r->build,
+        .source = r->source.source,
+        .event_at_ms = ev->at_ms,
+        .now_ms = now_ms,
+    };
+    if (!ev->needs_inspection) {
+        rb_policy_decide(rt->policy, &in, &r->arena, &d);
+    }
+    if (d.needs_log) {
+        rb_retry_enter(r, RB_STATE_RECEIVED, now_ms, NULL);
+        return true;
+    }
+    return rb_engine_take_decision(e, r, &d, now_ms);
 }
 
 static const char *callback_of(const struct rb_retry *r)
@@ -236,20 +249,7 @@ static bool box_failure(struct rb_engine *e, const struct rb_runtime *rt, struct
     if (r == NULL) {
         return false;
     }
-    if (ev->needs_inspection) {
-        rb_retry_enter(r, RB_STATE_RECEIVED, now_ms, NULL);
-    } else {
-        struct rb_policy_input in = {
-            .build = &r->build,
-            .source = delivery->source,
-            .event_at_ms = ev->at_ms,
-            .now_ms = now_ms,
-        };
-        if (!rb_engine_decide(e, rt, r, &in)) {
-            return false;
-        }
-    }
-    return box_finish(box, rt, now_ms);
+    return decide_or_inspect(e, rt, r, ev, now_ms) && box_finish(box, rt, now_ms);
 }
 
 enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event *ev,

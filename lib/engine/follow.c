@@ -108,9 +108,12 @@ static enum rb_code failed_again(struct rb_work *k, struct rb_err *err)
     rb_chain_input(r, &r->child, rb_engine_now_ms(k->e), &in);
     in.attempt = r->attempt;
     in.person = in.force = false; /* a person asked for this retry, the policy for the next */
-    rb_policy_decide(k->rt->policy, &in, &k->arena, &d);
+    enum rb_code rc = rb_decide(k, &in, false, &k->arena, &d, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
     if (d.state == RB_STATE_SCHEDULED || d.state == RB_STATE_HELD) {
-        enum rb_code rc = rb_engine_follow_on(k->e, k->rt, r, &r->child, &d, in.now_ms, &next, err);
+        rc = rb_engine_follow_on(k->e, k->rt, r, &r->child, &d, in.now_ms, &next, err);
         if (rc != RB_OK) {
             return rc;
         }

@@ -131,11 +131,8 @@ void *rb_worker_main(void *arg);
 struct rb_retry *rb_engine_retry_new(struct rb_engine *e, const struct rb_build *build,
                                      const struct rb_delivery *delivery, const char *chain,
                                      int64_t now_ms);
-/* rb_engine_decide - ask the policy and write what it says into @r: decision, limit, state, due
- * time. False without memory. */
-bool rb_engine_decide(struct rb_engine *e, const struct rb_runtime *rt, struct rb_retry *r,
-                      const struct rb_policy_input *in);
-/* rb_engine_take_decision - the second half of rb_engine_decide. */
+/* rb_engine_take_decision - write what the policy said into @r: decision, limit, state, due time.
+ * False without memory. */
 bool rb_engine_take_decision(struct rb_engine *e, struct rb_retry *r, const struct rb_decision *d,
                              int64_t now_ms);
 /* rb_engine_follow_on - the next attempt of @r's chain for its failed child, as decided. */
@@ -192,6 +189,11 @@ unsigned rb_work_count_notes(const struct rb_retry *r, const char *prefix);
 bool rb_facts_merge(struct rb_build *b, const struct rb_build *seen, struct rb_arena *a);
 /* rb_lease_ms - long enough for one call and what follows, however short the setting. */
 int64_t rb_lease_ms(const struct rb_timing *t);
+
+/* rb_decide - rb_policy_decide, reading the build's log first where a rule asks for it. A log that
+ * cannot be read: RB_E_LATER when @patient, else as if there were none. Strings in @a. */
+enum rb_code rb_decide(struct rb_work *k, struct rb_policy_input *in, bool patient,
+                       struct rb_arena *a, struct rb_decision *ret_d, struct rb_err *err);
 
 /* ---- chains ---- */
 /* rb_chain_join - the task's build is the child of @owner: become the next attempt of that chain

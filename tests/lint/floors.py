@@ -13,7 +13,7 @@ AREAS = {
 }
 HEADERS = {
     "util": "cleanup err mem buf str clock random log secret counters thread",
-    "codec": "json digest url timefmt",
+    "codec": "json digest url timefmt range zone",
     "model": "model record settings",
     "config": "config",
     "source": "source",
