@@ -69,6 +69,7 @@ extern const struct rb_command rb_command_approve;
 extern const struct rb_command rb_command_cancel;
 extern const struct rb_command rb_command_check_config;
 extern const struct rb_command rb_command_deny;
+extern const struct rb_command rb_command_explain;
 extern const struct rb_command rb_command_list;
 extern const struct rb_command rb_command_pause;
 extern const struct rb_command rb_command_requeue;

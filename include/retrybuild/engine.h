@@ -7,12 +7,14 @@
 #define RETRYBUILD_ENGINE_H
 
 #include <retrybuild/aws.h>
+#include <retrybuild/buf.h>
 #include <retrybuild/clock.h>
 #include <retrybuild/err.h>
 #include <retrybuild/model.h>
 #include <retrybuild/policy.h>
 #include <retrybuild/random.h>
 #include <retrybuild/settings.h>
+#include <retrybuild/source.h>
 #include <retrybuild/store.h>
 
 struct rb_engine;
@@ -66,6 +68,12 @@ enum rb_code rb_engine_person_new(struct rb_engine *e, const struct rb_person_re
  * same request as the next attempt of that chain, to be admitted once more. */
 void rb_engine_person_continue(struct rb_admission *a, const struct rb_retry *parent);
 void rb_engine_admission_free(struct rb_admission *a); /* frees the record too; NULL accepted */
+
+/* rb_engine_explain - the JSON of rb_explain_payload by the settings in force, or, where @req is
+ * NULL, of rb_explain_retry of the retry @retry_id. Changes nothing; blocks as the store does. */
+enum rb_code rb_engine_explain(struct rb_engine *e, struct rb_store_session *ses,
+                               const char *source, const struct rb_request *req,
+                               const char *retry_id, struct rb_buf *out, struct rb_err *err);
 
 /* ---- what a person may do with a retry; for the API's own thread and session ---- */
 enum rb_verb { RB_VERB_CANCEL, RB_VERB_APPROVE, RB_VERB_DENY, RB_VERB_REQUEUE };

@@ -10,10 +10,6 @@
 
 #include "private.h"
 
-struct header_arg {
-    struct MHD_Connection *mhd;
-};
-
 struct header_search {
     const char *name;
     const char *value;
@@ -35,13 +31,25 @@ static enum MHD_Result search_header(void *cls, enum MHD_ValueKind kind, const c
 
 static const char *header_of(const void *arg, const char *name, unsigned *ret_n)
 {
-    const struct header_arg *h = arg;
+    const struct rb_exchange *ex = arg;
     struct header_search s = {.name = name};
-    MHD_get_connection_values(h->mhd, MHD_HEADER_KIND, search_header, &s);
+    MHD_get_connection_values(ex->mhd, MHD_HEADER_KIND, search_header, &s);
     if (ret_n != NULL) {
         *ret_n = s.n;
     }
     return s.value;
+}
+
+void rb_exchange_request(const struct rb_exchange *ex, struct rb_request *ret_req)
+{
+    *ret_req = (struct rb_request){
+        .method = ex->method,
+        .path = ex->path,
+        .body = {ex->body.len == 0 ? "" : ex->body.data, ex->body.len},
+        .header = header_of,
+        .arg = ex,
+        .now_ms = rb_now_ms(ex->httpd->deps.clock),
+    };
 }
 
 static void count(struct rb_exchange *ex, enum rb_delivery_result result)
@@ -261,15 +269,8 @@ void rb_handle_hook(struct rb_exchange *ex)
         rb_answer_problem(ex, 415, "the body must be JSON (Content-Type: application/json)");
         return;
     }
-    struct header_arg arg = {.mhd = ex->mhd};
-    struct rb_request req = {
-        .method = ex->method,
-        .path = ex->path,
-        .body = {ex->body.len == 0 ? "" : ex->body.data, ex->body.len},
-        .header = header_of,
-        .arg = &arg,
-        .now_ms = rb_now_ms(ex->httpd->deps.clock),
-    };
+    struct rb_request req;
+    rb_exchange_request(ex, &req);
     struct rb_err err = {.code = RB_OK};
     if (ex->source->type->verify(ex->source->setting, &req, &err) != RB_OK) {
         count(ex, RB_RESULT_UNAUTHORIZED);

@@ -250,6 +250,8 @@ void rb_exchange_job(struct rb_exchange *ex,
 void rb_exchange_call(struct rb_exchange *ex,
                       void (*call)(struct rb_exchange *ex, struct rb_codebuild *c));
 void rb_exchange_resume(struct rb_exchange *ex);
+/* rb_exchange_request - as adapters see it; hook.c. */
+void rb_exchange_request(const struct rb_exchange *ex, struct rb_request *ret_req);
 enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const char *url,
                                 const char *method, const char *version, const char *data,
                                 size_t *data_len, void **req_cls);
@@ -294,6 +296,7 @@ void rb_handle_deny(struct rb_exchange *ex);
 void rb_handle_requeue(struct rb_exchange *ex);
 void rb_handle_pause(struct rb_exchange *ex);
 void rb_handle_resume(struct rb_exchange *ex);
+void rb_handle_explain(struct rb_exchange *ex);
 void rb_handle_front_door(struct rb_exchange *ex);
 void rb_handle_livez(struct rb_exchange *ex);
 void rb_handle_readyz(struct rb_exchange *ex);

@@ -21,7 +21,7 @@ HEADERS = {
     "httpc": "httpc",
     "aws": "aws sigv4 codebuild",
     "destination": "destination",
-    "engine": "engine policy",
+    "engine": "engine explain policy",
     "httpd": "httpd",
     "sim": "sim",
 }

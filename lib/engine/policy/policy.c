@@ -240,8 +240,9 @@ static void apply_mode(const struct rb_policy *p, const struct rb_policy_input *
 static void decide(const struct rb_policy *p, const struct rb_policy_input *in, struct rb_arena *a,
                    struct walk *w, struct rb_decision *d)
 {
-    w->decided = rb_check_first(p, in, a, d);
-    if (!w->decided && in->person) {
+    bool by_check = rb_check_first(p, in, a, d);
+    w->decided = by_check;
+    if (!by_check && in->person) {
         w->decided = true;
         *d = (struct rb_decision){.action = RB_ACTION_RETRY,
                                   .rule = "request",
@@ -255,10 +256,11 @@ static void decide(const struct rb_policy *p, const struct rb_policy_input *in, 
         return;
     }
     struct rb_decision by_rules = {.action = RB_ACTION_NONE};
-    bool by_check = w->decided;
+    bool decided = w->decided;
+    w->decided = decided && !by_check; /* what the rules would say is shown all the same */
     walk_rules(p, in, a, w, &by_rules);
-    *d = by_check ? *d : by_rules;
-    d->needs_log = w->needs_log && !by_check;
+    *d = decided ? *d : by_rules;
+    d->needs_log = w->needs_log && !decided;
     apply_budget(p, in, d);
     apply_mode(p, in, a, d);
 }

@@ -166,14 +166,26 @@ static bool same(const struct rb_decision *a, const struct rb_decision *b)
            a->delay.kind == b->delay.kind && a->start == b->start && a->needs_log == b->needs_log;
 }
 
-/* trace_holds - exactly the rule that decided is marked, all before it failed by a condition. */
+static bool is_rule(const struct rb_rule_trace *rows, unsigned n, const char *name)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (rb_str_eq(rows[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* trace_holds - exactly the rule that decided is marked (where a check decided before all rules:
+ * the one that would have), all before it failed by a condition. */
 static bool trace_holds(const struct rb_rule_trace *rows, unsigned n, const struct rb_decision *d)
 {
     bool matched = false;
+    bool by_rule = is_rule(rows, n, d->rule);
     for (unsigned i = 0; i < n; i++) {
         bool right = rows[i].matched == (matched ? -1 : rows[i].matched) && rows[i].name != NULL &&
                      (rows[i].failed != NULL) == (rows[i].matched == 0);
-        if (!right || (rows[i].matched == 1 && !rb_str_eq(rows[i].name, d->rule))) {
+        if (!right || (by_rule && rows[i].matched == 1 && !rb_str_eq(rows[i].name, d->rule))) {
             return false;
         }
         matched = matched || rows[i].matched == 1;
