@@ -73,6 +73,11 @@ static const char version_1[] =
     " last INTEGER NOT NULL, PRIMARY KEY(account, region, project)) WITHOUT ROWID;"
     "CREATE TABLE paused(name TEXT PRIMARY KEY) WITHOUT ROWID;";
 
-const char *const rb_sq_schema[] = {version_1};
+static const char version_2[] =
+    "CREATE TABLE sheets(name TEXT PRIMARY KEY, version INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " data BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX sheets_until ON sheets(until);";
+
+const char *const rb_sq_schema[] = {version_1, version_2};
 const int rb_sq_schema_version = sizeof(rb_sq_schema) / sizeof(rb_sq_schema[0]);
 const int rb_sq_application_id = 0x72747279; /* "rtry" */
