@@ -75,6 +75,10 @@ enum rb_code rb_engine_explain(struct rb_engine *e, struct rb_store_session *ses
                                const char *source, const struct rb_request *req,
                                const char *retry_id, struct rb_buf *out, struct rb_err *err);
 
+/* rb_engine_release_incident - every incident hold ends now; *ret_n says how many there were. */
+enum rb_code rb_engine_release_incident(struct rb_engine *e, struct rb_store_session *ses,
+                                        unsigned *ret_n, struct rb_err *err);
+
 /* ---- what a person may do with a retry; for the API's own thread and session ---- */
 enum rb_verb { RB_VERB_CANCEL, RB_VERB_APPROVE, RB_VERB_DENY, RB_VERB_REQUEUE };
 /* rb_engine_act - RB_E_NOT_FOUND, RB_E_CONFLICT (state does not allow it; message says which states

@@ -150,7 +150,22 @@ struct rb_settings {
     struct rb_rule_setting *rules;
     unsigned n_rules;
     bool builtin_rules;
-    int64_t budget_per_chain; /* 0 = no limit */
+    struct { /* 0 = no limit */
+        int64_t per_chain, per_commit;
+        double ratio;           /* of a project's ended builds in the last hour, ... */
+        int64_t floor_per_hour; /* ... on top of these */
+        int64_t per_account;
+        int64_t minutes_per_day;
+    } budgets;
+    struct {
+        double failed;
+        int64_t minimum; /* 0 = off */
+        int64_t window_ms, open_ms;
+    } breaker;
+    struct {
+        int64_t projects; /* 0 = off */
+        int64_t window_ms, hold_ms;
+    } incident;
     struct rb_strings sweep_projects;
     struct rb_destination_setting *destinations;
     unsigned n_destinations;

@@ -219,10 +219,50 @@ static const struct rb_key rule_keys[] = {
      IN(rb_rule_setting, how), .words = how_words},
 };
 
+static const struct rb_key project_budget_keys[] = {
+    {"ratio", RB_KEY_NUMBER, "0.2", true, "part of the project's builds of the last hour",
+     AT(budgets.ratio), .min = 0, .max = 100},
+    {"floor_per_hour", RB_KEY_INT, "5", true, "and so many on top", AT(budgets.floor_per_hour),
+     .min = 0, .max = 100000},
+};
+
 static const struct rb_key budget_keys[] = {
     {"per_chain", RB_KEY_INT, "2", true,
-     "retries of one chain, whatever the rules say; 0 = no limit", AT(budget_per_chain), .min = 0,
+     "retries of one chain, whatever the rules say; 0 = no limit", AT(budgets.per_chain), .min = 0,
      .max = 1000},
+    {"per_commit", RB_KEY_INT, "9", true, "retries of one commit, in all projects; 0 = no limit",
+     AT(budgets.per_commit), .min = 0, .max = 100000},
+    {"per_project", RB_KEY_MAP, NULL, true, "retries of one project in an hour; both 0 = no limit",
+     CHILDREN(project_budget_keys)},
+    {"per_account", RB_KEY_INT, "0", true, "retries of one account in an hour; 0 = no limit",
+     AT(budgets.per_account), .min = 0, .max = 1000000},
+    {"minutes_per_day", RB_KEY_INT, "0", true,
+     "build minutes of all retries in a day; 0 = no limit", AT(budgets.minutes_per_day), .min = 0,
+     .max = 100000000},
+};
+
+static const struct rb_key breaker_keys[] = {
+    {"failed", RB_KEY_NUMBER, "0.7", true,
+     "part of the retries that failed again, at which it opens", AT(breaker.failed), .min = 0,
+     .max = 1},
+    {"minimum", RB_KEY_INT, "5", true,
+     "of at least so many retries of a project, twice as many of an account; 0 = no breaker",
+     AT(breaker.minimum), .min = 0, .max = 10000},
+    {"window", RB_KEY_DURATION, "60m", true, "of the last so long", AT(breaker.window_ms),
+     .min = 100, .max = 7 * DAY},
+    {"open", RB_KEY_DURATION, "10m", true, "how long retries wait; then one goes to see",
+     AT(breaker.open_ms), .min = 100, .max = 7 * DAY},
+};
+
+static const struct rb_key incident_keys[] = {
+    {"projects", RB_KEY_INT, "5", true,
+     "so many projects failing in one phase are an incident: automatic retries wait; 0 = never",
+     AT(incident.projects), .min = 0, .max = 32},
+    {"window", RB_KEY_DURATION, "5m", true, "within so long", AT(incident.window_ms), .min = 100,
+     .max = DAY},
+    {"hold", RB_KEY_DURATION, "15m", true,
+     "how long they wait, from the last bad sign; one at a time goes to see", AT(incident.hold_ms),
+     .min = 100, .max = 7 * DAY},
 };
 
 static const struct rb_key sweep_keys[] = {
@@ -322,6 +362,10 @@ const struct rb_key rb_schema[] = {
     {"builtin_rules", RB_KEY_BOOL, "true", true, "false leaves only the rules above",
      AT(builtin_rules)},
     {"budgets", RB_KEY_MAP, NULL, true, "limits beside the rules", CHILDREN(budget_keys)},
+    {"breaker", RB_KEY_MAP, NULL, true, "stops retries that fail again and again",
+     CHILDREN(breaker_keys)},
+    {"incident", RB_KEY_MAP, NULL, true, "holds retries while something larger is broken",
+     CHILDREN(incident_keys)},
     {"sweep", RB_KEY_MAP, NULL, true, "the search for failures that no delivery brought",
      CHILDREN(sweep_keys)},
     {"destinations", RB_KEY_LIST, NULL, true, "ways out", AT(destinations),

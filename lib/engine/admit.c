@@ -13,17 +13,20 @@
 
 struct admission_box {
     struct rb_admission a; /* first: the box is found from it */
+    struct rb_engine *e;
     struct rb_retry *retry;
+    struct rb_build ended; /* of an ENDED admission: what names the build */
     struct rb_arena arena; /* strings of an ENDED admission, which has no record */
     struct rb_delivery delivery;
     char delivery_key[RB_KEY_BYTES], token_key[RB_KEY_BYTES], fingerprint[RB_KEY_BYTES],
         build_key[RB_KEY_BYTES], intent_key[RB_KEY_BYTES];
 };
 
-static struct admission_box *box_new(void)
+static struct admission_box *box_new(struct rb_engine *e)
 {
     struct admission_box *box = calloc(1, sizeof(*box));
     if (box != NULL) {
+        box->e = e;
         rb_arena_init(&box->arena, RB_ENDED_ARENA_BYTES);
     }
     return box;
@@ -44,6 +47,21 @@ static void count_stored(const struct rb_admission *a, const struct rb_retry *r)
     }
 }
 
+/* The same for the ledger: an ended build counts once, whoever tells of it. */
+static void tally_stored(const struct admission_box *box)
+{
+    const struct rb_admission *a = &box->a;
+    const struct rb_build *b = box->retry != NULL ? &box->retry->build : &box->ended;
+    if (a->rc != RB_OK || a->result == RB_ADMIT_DUPLICATE || a->result == RB_ADMIT_MISMATCH ||
+        (a->mode != RB_ADMIT_EVENT && a->mode != RB_ADMIT_ENDED)) {
+        return;
+    }
+    rb_tally_ended(box->e, b);
+    if (a->result == RB_ADMIT_NEW && box->retry != NULL) {
+        rb_tally_failure(box->e, box->retry);
+    }
+}
+
 void rb_engine_admission_free(struct rb_admission *a)
 {
     if (a == NULL) {
@@ -51,6 +69,7 @@ void rb_engine_admission_free(struct rb_admission *a)
     }
     struct admission_box *box = (struct admission_box *)a;
     count_stored(a, box->retry);
+    tally_stored(box);
     rb_retry_free(box->retry);
     rb_arena_release(&box->arena);
     free(box);
@@ -235,6 +254,10 @@ static bool box_ended(struct admission_box *box, const struct rb_event *ev,
     rb_build_key(&ev->build, box->build_key);
     box->a.build_key = box->build_key;
     box->a.delivery = &box->delivery;
+    box->ended.account = rb_arena_strdup(&box->arena, ev->build.account);
+    box->ended.region = rb_arena_strdup(&box->arena, ev->build.region);
+    box->ended.project = rb_arena_strdup(&box->arena, ev->build.project);
+    box->ended.id = rb_arena_strdup(&box->arena, ev->build.id);
     return copy_delivery(&box->delivery, delivery, &box->arena);
 }
 
@@ -264,7 +287,7 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
         return RB_OK;
     }
     RB_CLEANUP(rb_runtime_unrefp) struct rb_runtime *rt = rb_runtime_get(e);
-    struct admission_box *box = box_new();
+    struct admission_box *box = box_new(e);
     if (box == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a delivery");
     }
@@ -332,7 +355,7 @@ enum rb_code rb_engine_person_new(struct rb_engine *e, const struct rb_person_re
 {
     int64_t now_ms = rb_engine_now_ms(e);
     RB_CLEANUP(rb_runtime_unrefp) struct rb_runtime *rt = rb_runtime_get(e);
-    struct admission_box *box = box_new();
+    struct admission_box *box = box_new(e);
     if (box == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a request");
     }
@@ -391,7 +414,7 @@ enum rb_code rb_engine_follow_on(struct rb_engine *e, const struct rb_runtime *r
                                  const struct rb_decision *d, int64_t now_ms,
                                  struct rb_admission **ret_a, struct rb_err *err)
 {
-    struct admission_box *box = box_new();
+    struct admission_box *box = box_new(e);
     if (box == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the next attempt");
     }

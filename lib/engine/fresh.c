@@ -382,7 +382,15 @@ enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err)
     if (epoch.until_ms > 0) {
         return quarantined(k, &epoch, err);
     }
+    rc = rb_gate_look(k, &ended, err);
+    if (rc != RB_OK || ended) {
+        return rc;
+    }
     rc = look_and_judge(k, epoch.strict, &look, &ended, err);
+    if (rc != RB_OK || ended) {
+        return rc;
+    }
+    rc = rb_gate_take(k, &ended, err);
     if (rc != RB_OK || ended) {
         return rc;
     }

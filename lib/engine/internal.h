@@ -17,7 +17,9 @@
 #include <retrybuild/httpc.h>
 #include <retrybuild/thread.h>
 
+#include "ledger/ledger.h"
 #include "plan.h"
+#include "tally.h"
 
 /* ---- the settings in force ---- */
 struct rb_runtime {
@@ -101,6 +103,7 @@ struct rb_engine {
     unsigned n_paused;
     int64_t paused_read_ms; /* boot clock; 0 = never */
 
+    struct rb_tally *tally;
     struct rb_worker *workers;
     unsigned n_workers;
     bool cut; /* a worker did not end in time: its memory is left alone */
@@ -194,6 +197,22 @@ int64_t rb_lease_ms(const struct rb_timing *t);
  * cannot be read: RB_E_LATER when @patient, else as if there were none. Strings in @a. */
 enum rb_code rb_decide(struct rb_work *k, struct rb_policy_input *in, bool patient,
                        struct rb_arena *a, struct rb_decision *ret_d, struct rb_err *err);
+
+/* ---- budgets, breakers, incidents ---- */
+/* rb_gate_look - may the retry go, as things stand? Before CodeBuild is asked. *ret_ended: it waits
+ * or is refused (written). */
+enum rb_code rb_gate_look(struct rb_work *k, bool *ret_ended, struct rb_err *err);
+/* rb_gate_take - the same once more, and it counts; right before the intent is written. */
+enum rb_code rb_gate_take(struct rb_work *k, bool *ret_ended, struct rb_err *err);
+/* rb_gate_outcome - what became of the retry, before that is written; counts once. */
+enum rb_code rb_gate_outcome(struct rb_work *k, enum rb_outcome outcome, struct rb_err *err);
+
+struct rb_tally *rb_tally_new(void);
+void rb_tally_free(struct rb_tally *t); /* NULL accepted */
+void rb_tally_ended(struct rb_engine *e, const struct rb_build *b);
+void rb_tally_failure(struct rb_engine *e, const struct rb_retry *r);
+/* rb_tally_flush - write the counts into the ledger; without @all only the failures. */
+enum rb_code rb_tally_flush(struct rb_worker *w, bool all, struct rb_err *err);
 
 /* ---- chains ---- */
 /* rb_chain_join - the task's build is the child of @owner: become the next attempt of that chain

@@ -85,6 +85,9 @@ static enum rb_code keep_round(struct rb_worker *w, struct rb_round *ret, struct
         show_counts(&counts, now_ms);
         rc = trim(w, now_ms, err);
     }
+    if (rc == RB_OK) {
+        rc = rb_tally_flush(w, true, err);
+    }
     rb_gauge(RB_M_STORE_UP, NULL, rb_store_up(w->e->store) ? 1.0 : 0.0);
     if (rc == RB_OK) {
         ret->pause_ms = RB_KEEP_EVERY_MS;

@@ -211,7 +211,7 @@ static void walk_rules(const struct rb_policy *p, const struct rb_policy_input *
 static void apply_budget(const struct rb_policy *p, const struct rb_policy_input *in,
                          struct rb_decision *d)
 {
-    int64_t budget = p->settings->budget_per_chain;
+    int64_t budget = p->settings->budgets.per_chain;
     bool wants = d->state == RB_STATE_SCHEDULED || d->state == RB_STATE_HELD;
     if (wants && !in->person && budget > 0 && in->attempt >= budget) {
         d->state = RB_STATE_REFUSED;

@@ -99,7 +99,7 @@ static struct rb_settings *settings_of(const json_t *o)
     rb_arena_init(&s->arena, 1 << 20);
     s->refs = 1;
     s->builtin_rules = true;
-    s->budget_per_chain = whole(o, "budget_per_chain", 2);
+    s->budgets.per_chain = whole(o, "budget_per_chain", 2);
     s->timing.max_event_age_ms = 6 * 3600 * 1000;
     s->aws.account = text(o, "account");
     s->projects_allow = strings(o, "projects_allow", &s->arena);

@@ -23,7 +23,7 @@ static struct rb_settings *some_settings(unsigned n_rules)
     rb_arena_init(&s->arena, 65536);
     s->refs = 1;
     s->builtin_rules = true;
-    s->budget_per_chain = 3;
+    s->budgets.per_chain = 3;
     s->timing.max_event_age_ms = 6 * 3600 * 1000;
     s->n_rules = n_rules;
     s->rules = rb_arena_alloc(&s->arena, (n_rules + 1) * sizeof(*s->rules));
@@ -125,7 +125,7 @@ static void the_budget_of_a_chain_holds_over_all_rules(void **state)
     b.project = "web";
     b.status = "FAILED";
     assert_int_equal(retries_until_no(p, &b, &a), 3);
-    s->budget_per_chain = 0;
+    s->budgets.per_chain = 0;
     assert_int_equal(retries_until_no(p, &b, &a), 10);
     rb_arena_release(&a);
 }
