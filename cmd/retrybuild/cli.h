@@ -78,6 +78,7 @@ extern const struct rb_command rb_command_retry;
 extern const struct rb_command rb_command_send;
 extern const struct rb_command rb_command_serve;
 extern const struct rb_command rb_command_show;
+extern const struct rb_command rb_command_stats;
 extern const struct rb_command rb_command_version;
 
 #endif

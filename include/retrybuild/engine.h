@@ -75,6 +75,10 @@ enum rb_code rb_engine_explain(struct rb_engine *e, struct rb_store_session *ses
                                const char *source, const struct rb_request *req,
                                const char *retry_id, struct rb_buf *out, struct rb_err *err);
 
+/* rb_engine_stats - the JSON of GET /v1/stats. */
+enum rb_code rb_engine_stats(struct rb_engine *e, struct rb_store_session *ses, struct rb_buf *out,
+                             struct rb_err *err);
+
 /* rb_engine_release_incident - every incident hold ends now; *ret_n says how many there were. */
 enum rb_code rb_engine_release_incident(struct rb_engine *e, struct rb_store_session *ses,
                                         unsigned *ret_n, struct rb_err *err);

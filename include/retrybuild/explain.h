@@ -1,7 +1,7 @@
 /* explain.h - why: every rule in order with the condition that did not hold, and the decision. By
  * the walk that `serve` decides with, without effect.
  *
- * Threads: any. Blocks: never, but for rb_explain_standing (the store). Strings are in the arena
+ * Threads: any. Blocks: never. Strings are in the arena
  * that is passed in, or borrowed from the input.
  */
 #ifndef RETRYBUILD_EXPLAIN_H
@@ -10,11 +10,23 @@
 #include <retrybuild/policy.h>
 #include <retrybuild/source.h>
 
+/* What stands in the way besides the rules, as the store knows it. Limit 0: none. */
+struct rb_standing_budget {
+    int64_t used, limit;
+};
+struct rb_standing {
+    struct rb_standing_budget commit, project, account, minutes;
+    const char *project_scope, *account_scope;     /* of the breakers */
+    const char *project_breaker, *account_breaker; /* closed, open, half-open */
+    const char *incident;                          /* the phase, NULL = none */
+};
+
 struct rb_explanation {
     const struct rb_build *build; /* NULL: the payload has none */
     struct rb_decision decision;
     const char *note;   /* what serve would do first, or cannot be known here; NULL = nothing */
     int64_t made, most; /* retries made in the chain, and those that budgets.per_chain allows */
+    const struct rb_standing *standing; /* NULL: the store was not asked */
     struct rb_rule_trace *rules;
     unsigned n_rules;
 };

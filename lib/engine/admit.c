@@ -15,6 +15,7 @@ struct admission_box {
     struct rb_admission a; /* first: the box is found from it */
     struct rb_engine *e;
     struct rb_retry *retry;
+    bool shadow;           /* the mode when it was made */
     struct rb_build ended; /* of an ENDED admission: what names the build */
     struct rb_arena arena; /* strings of an ENDED admission, which has no record */
     struct rb_delivery delivery;
@@ -57,6 +58,12 @@ static void tally_stored(const struct admission_box *box)
         return;
     }
     rb_tally_ended(box->e, b);
+    if (box->shadow && box->retry == NULL && rb_str_eq(b->status, "SUCCEEDED")) {
+        rb_tally_shadow(box->e, b, NULL);
+    } else if (box->shadow && box->retry != NULL && box->retry->decision.reason != NULL &&
+               rb_str_starts(box->retry->decision.reason, "shadow: would ")) {
+        rb_tally_shadow(box->e, b, box->retry->decision.rule);
+    }
     if (a->result == RB_ADMIT_NEW && box->retry != NULL) {
         rb_tally_failure(box->e, box->retry);
     }
@@ -168,6 +175,7 @@ static bool decide_or_inspect(struct rb_engine *e, const struct rb_runtime *rt, 
         .source = r->source.source,
         .event_at_ms = ev->at_ms,
         .now_ms = now_ms,
+        .flaky = rb_engine_flaky(e, rt->policy, &r->build),
     };
     if (!ev->needs_inspection) {
         rb_policy_decide(rt->policy, &in, &r->arena, &d);
@@ -258,6 +266,9 @@ static bool box_ended(struct admission_box *box, const struct rb_event *ev,
     box->ended.region = rb_arena_strdup(&box->arena, ev->build.region);
     box->ended.project = rb_arena_strdup(&box->arena, ev->build.project);
     box->ended.id = rb_arena_strdup(&box->arena, ev->build.id);
+    box->ended.status = rb_arena_strdup(&box->arena, ev->build.status);
+    box->ended.source_version = rb_arena_strdup(&box->arena, ev->build.source_version);
+    box->ended.resolved_version = rb_arena_strdup(&box->arena, ev->build.resolved_version);
     return copy_delivery(&box->delivery, delivery, &box->arena);
 }
 
@@ -293,6 +304,7 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
     }
     RB_CLEANUP(rb_engine_admission_freep) struct rb_admission *a = &box->a;
     a->rc = RB_E_INTERNAL; /* nothing is stored yet */
+    box->shadow = rt->settings->mode == RB_MODE_SHADOW;
     if (ev->kind == RB_EVENT_ENDED) {
         ok = box_ended(box, ev, delivery);
     } else {

@@ -94,6 +94,7 @@ void rb_engine_free(struct rb_engine *e)
     rb_runtime_unref(e->runtime);
     rb_arena_release(&e->paused_arena);
     rb_tally_free(e->tally);
+    free(e->flaky);
     for (int i = 0; i < RB_TASK_KIND_COUNT; i++) {
         pthread_cond_destroy(&e->wake[i].cond);
     }

@@ -265,11 +265,43 @@ static void add_budgets(struct rb_buf *out, const struct rb_explanation *x)
 {
     rb_buf_addf(out, "\"budgets\":{\"chain\":{\"used\":%lld,\"limit\":", (long long)x->made);
     if (x->most > 0) {
-        rb_buf_addf(out, "%lld,\"left\":%lld}}", (long long)x->most,
+        rb_buf_addf(out, "%lld,\"left\":%lld}", (long long)x->most,
                     (long long)(x->made >= x->most ? 0 : x->most - x->made));
     } else {
-        rb_buf_adds(out, "null,\"left\":null}}");
+        rb_buf_adds(out, "null,\"left\":null}");
     }
+    const struct rb_standing *s = x->standing;
+    const struct {
+        const char *name;
+        const struct rb_standing_budget *b;
+    } others[] = {{"commit", s == NULL ? NULL : &s->commit},
+                  {"project", s == NULL ? NULL : &s->project},
+                  {"account", s == NULL ? NULL : &s->account},
+                  {"minutes", s == NULL ? NULL : &s->minutes}};
+    for (size_t i = 0; s != NULL && i < RB_ARRAY_LEN(others); i++) {
+        const struct rb_budget b = {.used = others[i].b->used, .limit = others[i].b->limit};
+        rb_buf_addf(out, ",\"%s\":", others[i].name);
+        rb_budget_write_json(&b, out);
+    }
+    rb_buf_addc(out, '}');
+}
+
+static void add_breakers(struct rb_buf *out, const struct rb_standing *s)
+{
+    rb_buf_adds(out, "\"breakers\":[");
+    if (s != NULL) {
+        rb_buf_addc(out, '{');
+        add_text(out, "scope", s->project_scope);
+        rb_buf_addc(out, ',');
+        add_text(out, "state", s->project_breaker);
+        rb_buf_adds(out, "},{");
+        add_text(out, "scope", s->account_scope);
+        rb_buf_addc(out, ',');
+        add_text(out, "state", s->account_breaker);
+        rb_buf_addc(out, '}');
+    }
+    rb_buf_adds(out, "],");
+    add_text(out, "incident", s == NULL ? NULL : s->incident);
 }
 
 void rb_explanation_write_json(const struct rb_explanation *x, struct rb_buf *out)
@@ -289,7 +321,9 @@ void rb_explanation_write_json(const struct rb_explanation *x, struct rb_buf *ou
     add_rules(out, x);
     rb_buf_addc(out, ',');
     add_budgets(out, x);
-    rb_buf_adds(out, ",\"breakers\":[],");
+    rb_buf_addc(out, ',');
+    add_breakers(out, x->standing);
+    rb_buf_addc(out, ',');
     add_build(out, x->build);
     rb_buf_addc(out, ',');
     add_text(out, "note", x->note);
@@ -314,6 +348,11 @@ enum rb_code rb_engine_explain(struct rb_engine *e, struct rb_store_session *ses
         if (rc == RB_OK) {
             rc = rb_explain_retry(rt->policy, rt->settings, r, &a, &x, err);
         }
+    }
+    struct rb_standing standing;
+    if (rc == RB_OK && x.build != NULL) {
+        rc = rb_gate_standing(e, rt->settings, ses, x.build, &a, &standing, err);
+        x.standing = &standing;
     }
     if (rc == RB_OK) {
         rb_explanation_write_json(&x, out);

@@ -9,109 +9,77 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <retrybuild/explain.h>
 #include <retrybuild/log.h>
 
+#include "ledger/desk.h"
 #include "sheets.h"
 
 #define GATE_TRIES 200
-#define GATE_NOTE_BYTES 400
 #define GATE_PAUSE_MS 20
 #define GATE_AGAIN_MS 1000
-#define RESERVED_S 300 /* for a build of which nobody knows how long it runs */
-#define RESERVED_MIN_S 60
 
 struct gate {
     struct rb_set set;
-    struct rb_mark_sheet mark;
-    struct rb_scope_sheet project, account;
-    struct rb_count_sheet builds, minutes;
-    struct rb_incident_sheet incident;
-    struct rb_commit_sheet commit;
-    bool has_commit;
-    unsigned at_mark, at_project, at_account, at_minutes, at_incident, at_commit;
+    struct rb_desk desk;
+    unsigned slots[RB_DESK_COUNT]; /* in the set; RB_SET_MAX = not read */
 };
 
-static void gate_init(struct gate *g, const struct rb_retry *r, struct rb_arena *a)
+static void put(struct gate *g, enum rb_desk_sheet which, unsigned slot)
 {
-    const struct rb_build *b = &r->build;
+    g->slots[which] = slot;
+}
+
+static void gate_init(struct gate *g, const char *retry_id, const struct rb_build *b, bool outcome,
+                      struct rb_arena *a)
+{
     const char *account = rb_name_or_dash(b->account);
     const char *region = rb_name_or_dash(b->region);
     const char *project = rb_name_or_dash(b->project);
     const char *commit = rb_build_commit(b);
+    struct rb_desk *d = &g->desk;
+    struct rb_set *s = &g->set;
 
-    rb_set_init(&g->set, a);
-    g->at_mark = rb_set_add(&g->set, RB_SHEET_MARK, &g->mark, "k:%s", r->id);
-    g->at_project = rb_set_add(&g->set, RB_SHEET_SCOPE, &g->project, "p:" RB_SHEET_OF_PROJECT,
-                               account, region, project);
-    g->at_account = rb_set_add(&g->set, RB_SHEET_SCOPE, &g->account, "a:%s", account);
-    g->at_incident = rb_set_add(&g->set, RB_SHEET_INCIDENT, &g->incident, "i");
-    g->at_minutes = rb_set_add(&g->set, RB_SHEET_COUNT, &g->minutes, "m");
-    (void)rb_set_add(&g->set, RB_SHEET_COUNT, &g->builds, "b:" RB_SHEET_OF_PROJECT, account, region,
-                     project);
-    g->has_commit = commit != NULL;
-    if (g->has_commit) {
-        g->at_commit = rb_set_add(&g->set, RB_SHEET_COMMIT, &g->commit, "c:%s/%s", account, commit);
+    *g = (struct gate){.desk.has_commit = commit != NULL};
+    rb_set_init(s, a);
+    for (int i = 0; i < RB_DESK_COUNT; i++) {
+        g->slots[i] = RB_SET_MAX;
+    }
+    put(g, RB_DESK_MARK, rb_set_add(s, RB_SHEET_MARK, &d->mark, "k:%s", retry_id));
+    put(g, RB_DESK_PROJECT,
+        rb_set_add(s, RB_SHEET_SCOPE, &d->project, "p:" RB_SHEET_OF_PROJECT, account, region,
+                   project));
+    put(g, RB_DESK_ACCOUNT, rb_set_add(s, RB_SHEET_SCOPE, &d->account, "a:%s", account));
+    put(g, RB_DESK_INCIDENT, rb_set_add(s, RB_SHEET_INCIDENT, &d->incident, "i"));
+    put(g, RB_DESK_MINUTES, rb_set_add(s, RB_SHEET_COUNT, &d->minutes, "m"));
+    if (outcome) {
+        put(g, RB_DESK_FLAKES,
+            rb_set_add(s, RB_SHEET_FLAKES, &d->flakes, "l:" RB_SHEET_OF_PROJECT, account, region,
+                       project));
+        put(g, RB_DESK_RULES, rb_set_add(s, RB_SHEET_RULES, &d->rules, "r"));
+        return;
+    }
+    put(g, RB_DESK_BUILDS,
+        rb_set_add(s, RB_SHEET_COUNT, &d->builds, "b:" RB_SHEET_OF_PROJECT, account, region,
+                   project));
+    if (commit != NULL) {
+        put(g, RB_DESK_COMMIT,
+            rb_set_add(s, RB_SHEET_COMMIT, &d->commit, "c:%s/%s", account, commit));
     }
 }
 
-static struct rb_budget_sheets budget_sheets(struct gate *g)
+static enum rb_code gate_write(struct gate *g, struct rb_work *k, int64_t now_ms,
+                               struct rb_err *err)
 {
-    return (struct rb_budget_sheets){.project = &g->project,
-                                     .account = &g->account,
-                                     .builds = &g->builds,
-                                     .minutes = &g->minutes,
-                                     .commit = g->has_commit ? &g->commit : NULL};
-}
-
-/* What stands in the way, as a note; "" = nothing. */
-struct obstacle {
-    char note[GATE_NOTE_BYTES];
-    bool refuses;
-    int64_t wait_ms;
-};
-
-static struct obstacle waits_for(const struct rb_wait *w, const char *what, const char *name)
-{
-    struct obstacle o = {.wait_ms = w->ms};
-    (void)snprintf(o.note, sizeof(o.note), "%s:%s", what, name);
-    return o;
-}
-
-static struct obstacle find_obstacle(const struct rb_settings *s, struct gate *g,
-                                     const struct rb_retry *r, int64_t now_ms)
-{
-    const struct rb_incident_row *row = rb_incident_active(s, &g->incident, now_ms);
-    struct rb_wait w = {.waits = false};
-    struct obstacle none = {.note = ""};
-
-    if (row != NULL) {
-        w = rb_incident_judge(s, row, r->id, now_ms);
-        if (w.waits) {
-            return waits_for(&w, "incident", row->phase);
+    for (int i = 0; i < RB_DESK_COUNT; i++) {
+        if (g->slots[i] < RB_SET_MAX) {
+            g->set.slots[g->slots[i]].changed = g->desk.changed[i];
         }
     }
-    w = rb_breaker_judge(s, &g->project, r->id, now_ms);
-    if (w.waits) {
-        return waits_for(&w, "breaker:project", rb_name_or_dash(r->build.project));
-    }
-    w = rb_breaker_judge(s, &g->account, r->id, now_ms);
-    if (w.waits) {
-        return waits_for(&w, "breaker:account", rb_name_or_dash(r->build.account));
-    }
-    if (g->mark.taken == 0) {
-        struct rb_budget_sheets x = budget_sheets(g);
-        struct rb_budgets b;
-        rb_budgets_of(s, &x, now_ms, &b);
-        const char *spent = rb_budgets_spent(&b);
-        if (spent != NULL) {
-            none.refuses = true;
-            (void)snprintf(none.note, sizeof(none.note), "budget:%s", spent);
-        }
-    }
-    return none;
+    return rb_set_write(&g->set, k->w->ses, k->e->random, now_ms, err);
 }
 
-static enum rb_code obey(struct rb_work *k, const struct obstacle *o, struct rb_err *err)
+static enum rb_code obey(struct rb_work *k, const struct rb_obstacle *o, struct rb_err *err)
 {
     if (!o->refuses) {
         int64_t jitter_ms = o->wait_ms / 4 + GATE_PAUSE_MS;
@@ -141,12 +109,13 @@ enum rb_code rb_gate_look(struct rb_work *k, bool *ret_ended, struct rb_err *err
     if (rc != RB_OK) {
         return rc;
     }
-    gate_init(&g, k->r, &k->arena);
+    gate_init(&g, k->r->id, &k->r->build, false, &k->arena);
     rc = store_said(k, rb_set_read(&g.set, k->w->ses, now_ms, err), err);
     if (rc != RB_OK) {
         return rc;
     }
-    struct obstacle o = find_obstacle(k->rt->settings, &g, k->r, now_ms);
+    struct rb_obstacle o;
+    rb_desk_obstacle(k->rt->settings, &g.desk, k->r->id, &k->r->build, now_ms, &o);
     if (o.note[0] == '\0') {
         return RB_OK;
     }
@@ -154,52 +123,10 @@ enum rb_code rb_gate_look(struct rb_work *k, bool *ret_ended, struct rb_err *err
     return obey(k, &o, err);
 }
 
-static int64_t build_seconds(const struct rb_build *b)
-{
-    return b->started_ms > 0 && b->ended_ms > b->started_ms ? (b->ended_ms - b->started_ms) / 1000
-                                                            : -1;
-}
-
-/* count - the retry goes: everything that it changes. */
-static void count(const struct rb_settings *s, struct gate *g, const struct rb_retry *r,
-                  int64_t now_ms)
-{
-    const struct rb_incident_row *row = rb_incident_active(s, &g->incident, now_ms);
-    bool person = r->requested_by != NULL;
-
-    if (row != NULL && !person) {
-        rb_incident_pass(&g->incident, row, r->id, now_ms);
-        g->set.slots[g->at_incident].changed = true;
-    }
-    if (rb_breaker_pass(s, &g->project, r->id, now_ms)) {
-        g->set.slots[g->at_project].changed = true;
-    }
-    if (rb_breaker_pass(s, &g->account, r->id, now_ms)) {
-        g->set.slots[g->at_account].changed = true;
-    }
-    if (g->mark.taken != 0) {
-        return;
-    }
-    struct rb_budget_sheets x = budget_sheets(g);
-    int64_t seconds = build_seconds(&r->build);
-    g->mark.taken = 1;
-    g->mark.reserved_s = seconds < 0                ? RESERVED_S
-                         : seconds < RESERVED_MIN_S ? RESERVED_MIN_S
-                                                    : seconds;
-    rb_budgets_take(s, &x, g->mark.reserved_s, now_ms);
-    g->set.slots[g->at_mark].changed = true;
-    g->set.slots[g->at_project].changed = true;
-    g->set.slots[g->at_account].changed |= s->budgets.per_account > 0;
-    g->set.slots[g->at_minutes].changed |= s->budgets.minutes_per_day > 0;
-    if (g->has_commit) {
-        g->set.slots[g->at_commit].changed = true;
-    }
-}
-
 /* A person passes; the history says what was passed. */
-static void note_passing(struct rb_work *k, const struct obstacle *o)
+static void note_passing(struct rb_work *k, const struct rb_obstacle *o)
 {
-    char note[GATE_NOTE_BYTES + 64];
+    char note[RB_DESK_NOTE_BYTES + 64];
     (void)snprintf(note, sizeof(note), "passes %s: %s asked%s", o->note, k->r->requested_by,
                    k->r->force ? " by force" : "");
     const char *last = rb_work_last_note(k->r);
@@ -215,18 +142,19 @@ enum rb_code rb_gate_take(struct rb_work *k, bool *ret_ended, struct rb_err *err
 
     for (unsigned tries = 0; tries < GATE_TRIES; tries++) {
         int64_t now_ms = rb_engine_now_ms(k->e);
-        gate_init(&g, k->r, &k->arena);
+        gate_init(&g, k->r->id, &k->r->build, false, &k->arena);
         enum rb_code rc = store_said(k, rb_set_read(&g.set, k->w->ses, now_ms, err), err);
         if (rc != RB_OK) {
             return rc;
         }
-        struct obstacle o = find_obstacle(s, &g, k->r, now_ms);
+        struct rb_obstacle o;
+        rb_desk_obstacle(s, &g.desk, k->r->id, &k->r->build, now_ms, &o);
         if (o.note[0] != '\0' && k->r->requested_by == NULL) {
             *ret_ended = true;
             return obey(k, &o, err);
         }
-        count(s, &g, k->r, now_ms);
-        rc = rb_set_write(&g.set, k->w->ses, k->e->random, now_ms, err);
+        rb_desk_count(s, &g.desk, k->r, now_ms);
+        rc = gate_write(&g, k, now_ms, err);
         if (rc == RB_OK && o.note[0] != '\0') {
             note_passing(k, &o);
         }
@@ -241,101 +169,67 @@ enum rb_code rb_gate_take(struct rb_work *k, bool *ret_ended, struct rb_err *err
     return rb_work_later(k, GATE_AGAIN_MS, "the budgets are in high demand", err);
 }
 
+enum rb_code rb_gate_standing(struct rb_engine *e, const struct rb_settings *s,
+                              struct rb_store_session *ses, const struct rb_build *b,
+                              struct rb_arena *a, struct rb_standing *ret_x, struct rb_err *err)
+{
+    int64_t now_ms = rb_engine_now_ms(e);
+    struct rb_budgets budgets;
+    struct gate g;
+
+    gate_init(&g, "-", b, false, a);
+    enum rb_code rc = rb_set_read(&g.set, ses, now_ms, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    rb_desk_budgets(s, &g.desk, now_ms, &budgets);
+    const struct rb_incident_row *row = rb_incident_active(s, &g.desk.incident, now_ms);
+    *ret_x = (struct rb_standing){
+        .commit = {budgets.commit.used, budgets.commit.limit},
+        .project = {budgets.project.used, budgets.project.limit},
+        .account = {budgets.account.used, budgets.account.limit},
+        .minutes = {budgets.minutes.used, budgets.minutes.limit},
+        .project_scope = rb_arena_printf(a, "project:%s", rb_name_or_dash(b->project)),
+        .account_scope = rb_arena_printf(a, "account:%s", rb_name_or_dash(b->account)),
+        .project_breaker = rb_breaker_state_name(rb_breaker_state(s, &g.desk.project, now_ms)),
+        .account_breaker = rb_breaker_state_name(rb_breaker_state(s, &g.desk.account, now_ms)),
+        .incident = row == NULL ? NULL : rb_arena_strdup(a, row->phase),
+    };
+    return RB_OK;
+}
+
 /* ---- outcomes ---- */
 
-struct verdict {
-    struct gate gate;
-    struct rb_flake_sheet flakes;
-    struct rb_rules_sheet rules;
-    unsigned at_flakes, at_rules;
-    bool opened_project, opened_account, ended_hold;
-};
-
-static void tell(const struct rb_work *k, const struct verdict *v)
+static void tell(const struct rb_work *k, const struct rb_desk *d)
 {
-    if (v->opened_project) {
+    if (d->opened_project) {
         rb_log(RB_LOG_WARN, "breaker.opened", RB_F("scope", "project"),
                RB_F("name", k->r->build.project), RB_F("retry", k->r->id));
     }
-    if (v->opened_account) {
+    if (d->opened_account) {
         rb_log(RB_LOG_WARN, "breaker.opened", RB_F("scope", "account"),
                RB_F("name", k->r->build.account), RB_F("retry", k->r->id));
     }
-    if (v->ended_hold) {
+    if (d->ended_probe) {
         rb_log(RB_LOG_INFO, "incident.probe_ended", RB_F("retry", k->r->id));
     }
 }
 
-static void settle_flakes(struct verdict *v, const struct rb_retry *r, enum rb_outcome outcome,
-                          int64_t now_ms)
-{
-    bool recovered = outcome == RB_OUTCOME_RECOVERED;
-    int64_t lost_s = build_seconds(&r->build);
-    int64_t spent_s = build_seconds(&r->child);
-    lost_s = lost_s < 0 ? 0 : lost_s;
-    spent_s = spent_s < 0 ? 0 : spent_s;
-    /* A flake costs its failed build; a retry that failed again costs itself. What a recovered one
-     * spared is the run that a person would have had to start. */
-    int64_t cost_s = recovered ? lost_s : spent_s;
-    rb_flake_outcome(&v->flakes, &r->build, recovered, cost_s, spent_s, now_ms);
-    struct rb_rule_row *row = rb_rule_row(&v->rules, rb_name_or_dash(r->decision.rule), now_ms);
-    row->tried++;
-    row->recovered += recovered ? 1 : 0;
-    v->rules.lost_s += cost_s;
-    v->rules.saved_s += recovered ? spent_s : 0;
-    v->gate.set.slots[v->at_flakes].changed = true;
-    v->gate.set.slots[v->at_rules].changed = true;
-}
-
-static void settle_all(const struct rb_settings *s, struct verdict *v, const struct rb_retry *r,
-                       enum rb_outcome outcome, int64_t now_ms)
-{
-    struct gate *g = &v->gate;
-    bool mine = strcmp(g->project.probe.id, r->id) == 0;
-    bool accounts = strcmp(g->account.probe.id, r->id) == 0;
-    bool counts = outcome != RB_OUTCOME_NONE;
-
-    v->opened_project =
-        rb_breaker_outcome(s, &g->project, rb_breaker_minimum(s, false), r->id, outcome, now_ms);
-    v->opened_account =
-        rb_breaker_outcome(s, &g->account, rb_breaker_minimum(s, true), r->id, outcome, now_ms);
-    v->ended_hold = rb_incident_outcome(s, &g->incident, r->id, outcome, now_ms);
-    g->set.slots[g->at_project].changed |= mine || (counts && s->breaker.minimum > 0);
-    g->set.slots[g->at_account].changed |= accounts || (counts && s->breaker.minimum > 0);
-    g->set.slots[g->at_incident].changed |= v->ended_hold;
-    if (g->mark.taken != 0 && s->budgets.minutes_per_day > 0 && build_seconds(&r->child) >= 0) {
-        rb_series_add(&g->minutes.counted, RB_DAY_MS, now_ms,
-                      build_seconds(&r->child) - g->mark.reserved_s, 0);
-        g->set.slots[g->at_minutes].changed = true;
-    }
-    if (counts) {
-        settle_flakes(v, r, outcome, now_ms);
-    }
-    g->mark.settled = 1;
-    g->set.slots[g->at_mark].changed = true;
-}
-
 enum rb_code rb_gate_outcome(struct rb_work *k, enum rb_outcome outcome, struct rb_err *err)
 {
-    const struct rb_build *b = &k->r->build;
-    struct verdict v;
+    struct gate g;
 
     for (unsigned tries = 0; tries < GATE_TRIES; tries++) {
         int64_t now_ms = rb_engine_now_ms(k->e);
-        v = (struct verdict){.opened_project = false};
-        gate_init(&v.gate, k->r, &k->arena);
-        v.at_flakes = rb_set_add(&v.gate.set, RB_SHEET_FLAKES, &v.flakes, "l:" RB_SHEET_OF_PROJECT,
-                                 rb_name_or_dash(b->account), rb_name_or_dash(b->region),
-                                 rb_name_or_dash(b->project));
-        v.at_rules = rb_set_add(&v.gate.set, RB_SHEET_RULES, &v.rules, "r");
-        enum rb_code rc = store_said(k, rb_set_read(&v.gate.set, k->w->ses, now_ms, err), err);
-        if (rc != RB_OK || v.gate.mark.settled != 0) {
+        gate_init(&g, k->r->id, &k->r->build, true, &k->arena);
+        enum rb_code rc = store_said(k, rb_set_read(&g.set, k->w->ses, now_ms, err), err);
+        if (rc != RB_OK || g.desk.mark.settled != 0) {
             return rc;
         }
-        settle_all(k->rt->settings, &v, k->r, outcome, now_ms);
-        rc = rb_set_write(&v.gate.set, k->w->ses, k->e->random, now_ms, err);
+        rb_desk_settle(k->rt->settings, &g.desk, k->r, outcome, now_ms);
+        rc = gate_write(&g, k, now_ms, err);
         if (rc == RB_OK) {
-            tell(k, &v);
+            tell(k, &g.desk);
         }
         if (rc != RB_E_CONFLICT) {
             return store_said(k, rc, err);

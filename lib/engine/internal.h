@@ -104,6 +104,8 @@ struct rb_engine {
     int64_t paused_read_ms; /* boot clock; 0 = never */
 
     struct rb_tally *tally;
+    uint64_t *flaky; /* lock; what the ledger calls flaky, as the keeper saw it last */
+    unsigned n_flaky;
     struct rb_worker *workers;
     unsigned n_workers;
     bool cut; /* a worker did not end in time: its memory is left alone */
@@ -204,6 +206,11 @@ enum rb_code rb_decide(struct rb_work *k, struct rb_policy_input *in, bool patie
 enum rb_code rb_gate_look(struct rb_work *k, bool *ret_ended, struct rb_err *err);
 /* rb_gate_take - the same once more, and it counts; right before the intent is written. */
 enum rb_code rb_gate_take(struct rb_work *k, bool *ret_ended, struct rb_err *err);
+/* rb_gate_standing - what stands in the way of builds like @b now, for explain. */
+struct rb_standing;
+enum rb_code rb_gate_standing(struct rb_engine *e, const struct rb_settings *s,
+                              struct rb_store_session *ses, const struct rb_build *b,
+                              struct rb_arena *a, struct rb_standing *ret_x, struct rb_err *err);
 /* rb_gate_outcome - what became of the retry, before that is written; counts once. */
 enum rb_code rb_gate_outcome(struct rb_work *k, enum rb_outcome outcome, struct rb_err *err);
 
@@ -211,8 +218,17 @@ struct rb_tally *rb_tally_new(void);
 void rb_tally_free(struct rb_tally *t); /* NULL accepted */
 void rb_tally_ended(struct rb_engine *e, const struct rb_build *b);
 void rb_tally_failure(struct rb_engine *e, const struct rb_retry *r);
+/* rb_tally_shadow - @rule: shadow mode would have retried the failure @b by it; NULL: @b succeeded,
+ * which may be the retry that somebody made. */
+void rb_tally_shadow(struct rb_engine *e, const struct rb_build *b, const char *rule);
 /* rb_tally_flush - write the counts into the ledger; without @all only the failures. */
 enum rb_code rb_tally_flush(struct rb_worker *w, bool all, struct rb_err *err);
+
+/* ---- stats.c ---- */
+/* rb_stats_show - the gauges of budgets and breakers, and what is flaky. */
+enum rb_code rb_stats_show(struct rb_worker *w, struct rb_err *err);
+bool rb_engine_flaky(struct rb_engine *e, const struct rb_policy *p, const struct rb_build *b);
+void rb_budget_write_json(const struct rb_budget *b, struct rb_buf *out);
 
 /* ---- chains ---- */
 /* rb_chain_join - the task's build is the child of @owner: become the next attempt of that chain

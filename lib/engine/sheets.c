@@ -9,11 +9,6 @@
 #define SHEET_TTL_MS (8 * RB_DAY_MS)
 #define LONG_TTL_MS (60 * RB_DAY_MS)
 
-const char *rb_name_or_dash(const char *s)
-{
-    return rb_str_empty(s) ? "-" : s;
-}
-
 void rb_set_init(struct rb_set *s, struct rb_arena *a)
 {
     s->a = a;

@@ -6,7 +6,7 @@
 
 #include <retrybuild/store.h>
 
-#include "ledger/ledger.h"
+#include "ledger/desk.h"
 
 #define RB_SET_MAX 64
 
@@ -34,6 +34,4 @@ enum rb_code rb_set_write(struct rb_set *s, struct rb_store_session *ses,
 
 /* Names of sheets: what belongs to a project stands behind one prefix each. */
 #define RB_SHEET_OF_PROJECT "%s/%s/%s" /* account, region, project */
-const char *rb_name_or_dash(const char *s);
-
 #endif

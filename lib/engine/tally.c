@@ -100,6 +100,25 @@ void rb_tally_failure(struct rb_engine *e, const struct rb_retry *r)
     pthread_mutex_unlock(&e->tally->lock);
 }
 
+void rb_tally_shadow(struct rb_engine *e, const struct rb_build *b, const char *rule)
+{
+    const char *version = b->resolved_version != NULL ? b->resolved_version : b->source_version;
+    struct rb_tally_counts *c = &e->tally->now;
+
+    if (version == NULL) {
+        return; /* the default branch: another commit each time */
+    }
+    pthread_mutex_lock(&e->tally->lock);
+    if (c->n_shadows < RB_TALLY_SHADOWS) {
+        struct rb_tally_shadow *s = &c->shadows[c->n_shadows++];
+        (void)snprintf(s->name, sizeof(s->name), RB_SHEET_OF_PROJECT "/%.48s",
+                       rb_name_or_dash(b->account), rb_name_or_dash(b->region),
+                       rb_name_or_dash(b->project), version);
+        (void)snprintf(s->rule, sizeof(s->rule), "%s", rule == NULL ? "" : rule);
+    }
+    pthread_mutex_unlock(&e->tally->lock);
+}
+
 /* ---- into the ledger ---- */
 
 static struct rb_tally_counts *take_counts(struct rb_engine *e, bool all)
@@ -134,6 +153,9 @@ static void give_back(struct rb_engine *e, const struct rb_tally_counts *c)
     pthread_mutex_lock(&e->tally->lock);
     for (unsigned i = 0; i < c->n_failures; i++) {
         add_failure(now, c->failures[i].phase, c->failures[i].project, c->failures[i].at_ms);
+    }
+    for (unsigned i = 0; i < c->n_shadows && now->n_shadows < RB_TALLY_SHADOWS; i++) {
+        now->shadows[now->n_shadows++] = c->shadows[i];
     }
     for (unsigned i = 0; i < c->n_projects; i++) {
         unsigned k = 0;
@@ -223,6 +245,56 @@ static enum rb_code flush_builds(struct rb_worker *w, struct rb_tally_counts *c,
     return rc;
 }
 
+/* apply_shadow - true when the sheets changed. */
+static bool apply_shadow(const struct rb_tally_shadow *s, struct rb_shadow_sheet *sheet,
+                         struct rb_rules_sheet *rules, int64_t now_ms)
+{
+    if (s->rule[0] != '\0') {
+        if (sheet->rule[0] != '\0') {
+            return false; /* failed again: still one that would have been retried */
+        }
+        (void)snprintf(sheet->rule, sizeof(sheet->rule), "%s", s->rule);
+        rb_rule_row(rules, s->rule, now_ms)->shadowed++;
+        return true;
+    }
+    if (sheet->rule[0] == '\0' || sheet->recovered != 0) {
+        return false;
+    }
+    sheet->recovered = 1;
+    rb_rule_row(rules, sheet->rule, now_ms)->shadow_recovered++;
+    return true;
+}
+
+/* One after the other: a failure and its success may have come together. */
+static enum rb_code flush_shadows(struct rb_worker *w, struct rb_tally_counts *c,
+                                  struct rb_arena *a, struct rb_err *err)
+{
+    enum rb_code rc = RB_OK;
+
+    for (unsigned i = 0; i < c->n_shadows && rc == RB_OK; i++) {
+        rc = RB_E_CONFLICT;
+        for (unsigned tries = 0; tries < FLUSH_TRIES && rc == RB_E_CONFLICT; tries++) {
+            int64_t now_ms = rb_engine_now_ms(w->e);
+            struct rb_shadow_sheet sheet;
+            struct rb_rules_sheet rules;
+            struct rb_set set;
+            rb_arena_reset(a);
+            rb_set_init(&set, a);
+            unsigned at = rb_set_add(&set, RB_SHEET_SHADOW, &sheet, "s:%s", c->shadows[i].name);
+            unsigned at_rules = rb_set_add(&set, RB_SHEET_RULES, &rules, "r");
+            rc = rb_set_read(&set, w->ses, now_ms, err);
+            if (rc == RB_OK && apply_shadow(&c->shadows[i], &sheet, &rules, now_ms)) {
+                set.slots[at].changed = set.slots[at_rules].changed = true;
+                rc = rb_set_write(&set, w->ses, w->e->random, now_ms, err);
+            }
+        }
+    }
+    if (rc == RB_OK) {
+        c->n_shadows = 0;
+    }
+    return rc;
+}
+
 enum rb_code rb_tally_flush(struct rb_worker *w, bool all, struct rb_err *err)
 {
     struct rb_tally_counts *c = take_counts(w->e, all);
@@ -235,6 +307,9 @@ enum rb_code rb_tally_flush(struct rb_worker *w, bool all, struct rb_err *err)
     enum rb_code rc = flush_failures(w, c, &a, err);
     if (rc == RB_OK && all) {
         rc = flush_builds(w, c, &a, err);
+    }
+    if (rc == RB_OK && all) {
+        rc = flush_shadows(w, c, &a, err);
     }
     give_back(w->e, c);
     rb_arena_release(&a);

@@ -1,5 +1,5 @@
 /* explain.c - POST /v1/explain?source=TYPE with a payload, or ?retry=ID: the decision and why,
- * without effect. A job of the API thread. */
+ * without effect; GET /v1/stats: what the ledger knows. Jobs of the API thread. */
 #include <string.h>
 
 #include <retrybuild/random.h>
@@ -68,4 +68,20 @@ static void explain_job(struct rb_exchange *ex, struct rb_store_session *ses)
 void rb_handle_explain(struct rb_exchange *ex)
 {
     rb_exchange_job(ex, explain_job);
+}
+
+static void stats_job(struct rb_exchange *ex, struct rb_store_session *ses)
+{
+    struct rb_err err = {.code = RB_OK};
+    enum rb_code rc = rb_engine_stats(ex->httpd->deps.engine, ses, &ex->answer, &err);
+    if (rc == RB_OK) {
+        rb_answer_json(ex, 200);
+    } else {
+        rb_answer_err(ex, rc, &err);
+    }
+}
+
+void rb_handle_stats(struct rb_exchange *ex)
+{
+    rb_exchange_job(ex, stats_job);
 }

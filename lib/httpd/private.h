@@ -297,6 +297,7 @@ void rb_handle_requeue(struct rb_exchange *ex);
 void rb_handle_pause(struct rb_exchange *ex);
 void rb_handle_resume(struct rb_exchange *ex);
 void rb_handle_explain(struct rb_exchange *ex);
+void rb_handle_stats(struct rb_exchange *ex);
 void rb_handle_front_door(struct rb_exchange *ex);
 void rb_handle_livez(struct rb_exchange *ex);
 void rb_handle_readyz(struct rb_exchange *ex);

@@ -106,11 +106,16 @@ void rb_flake_outcome(struct rb_flake_sheet *x, const struct rb_build *failed, b
     }
 }
 
+bool rb_flake_lately(const struct rb_flake_row *row, int64_t now_ms)
+{
+    return rb_flake_decayed(row->flakes, row->decayed_ms, now_ms) >= KNOWN_FROM;
+}
+
 bool rb_flake_known(const struct rb_flake_sheet *x, const struct rb_build *b, int64_t now_ms)
 {
     for (unsigned i = 0; i < x->n; i++) {
         if (is_row(&x->rows[i], b)) {
-            return rb_flake_decayed(x->rows[i].flakes, x->rows[i].decayed_ms, now_ms) >= KNOWN_FROM;
+            return rb_flake_lately(&x->rows[i], now_ms);
         }
     }
     return false;

@@ -180,6 +180,8 @@ const char *rb_message_class(const struct rb_build *b);
 void rb_flake_outcome(struct rb_flake_sheet *x, const struct rb_build *failed, bool recovered,
                       int64_t lost_s, int64_t saved_s, int64_t now_ms);
 double rb_flake_decayed(double v, int64_t then_ms, int64_t now_ms);
+/* rb_flake_lately - some of it was seen in the last days. */
+bool rb_flake_lately(const struct rb_flake_row *row, int64_t now_ms);
 /* rb_flake_known - has a failure like @b recovered on the same commit lately? */
 bool rb_flake_known(const struct rb_flake_sheet *x, const struct rb_build *b, int64_t now_ms);
 struct rb_rule_row *rb_rule_row(struct rb_rules_sheet *x, const char *rule, int64_t now_ms);

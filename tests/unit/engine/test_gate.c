@@ -304,6 +304,69 @@ static void what_is_ignored_makes_no_incident(void **state)
     world_expect(w, ids[2], RB_STATE_RUNNING);
 }
 
+/* ---- the ledger ---- */
+
+static void expect_stats(struct world *w, const char *part)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf out = RB_BUF_INIT(1 << 20);
+    struct rb_err err = {.code = RB_OK};
+    if (rb_engine_stats(w->engine, w->ses, &out, &err) != RB_OK) {
+        fail_msg("%s", err.msg);
+    }
+    if (strstr(rb_buf_str(&out), part) == NULL) {
+        fail_msg("no %s in %s", part, rb_buf_str(&out));
+    }
+}
+
+static void what_recovered_is_flaky_from_then_on(void **state)
+{
+    struct world *w = *state;
+    w->flaky_wanted = true;
+    (void)fail_in(w, "web", 0);
+    world_work(w, &w->submit, 1000);
+    end_child(w, 0, "SUCCEEDED");
+    (void)fail_in(w, "web", 1);
+    world_pass(w, 20000);
+    (void)world_round(&w->keep);
+    (void)fail_in(w, "web", 2);
+    (void)fail_in(w, "api", 3);
+    static const char *const rules[] = {"provisioning", "provisioning", "flaky-one",
+                                        "provisioning"};
+    for (unsigned i = 0; i < 4; i++) {
+        RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, ids[i]);
+        assert_string_equal(r->decision.rule, rules[i]);
+    }
+    world_pass(w, 8 * RB_DAY_MS);
+    (void)world_round(&w->keep);
+    (void)fail_in(w, "web", 4); /* long ago */
+    RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, ids[4]);
+    assert_string_equal(r->decision.rule, "provisioning");
+}
+
+static void each_rule_knows_how_many_of_its_retries_recovered(void **state)
+{
+    struct world *w = *state;
+    for (unsigned i = 0; i < 3; i++) {
+        (void)fail_in(w, "web", i);
+        world_work(w, &w->submit, 1000);
+        end_child(w, i, i == 0 ? "SUCCEEDED" : "FAILED");
+    }
+    expect_stats(w, "\"rule\":\"provisioning\",\"retries\":3,\"recovered\":1,");
+    expect_stats(w, "\"recovered\":1,");
+    expect_stats(w, "\"mode\":\"auto\"");
+}
+
+static void a_child_that_somebody_stopped_says_nothing_about_its_rule(void **state)
+{
+    struct world *w = *state;
+    w->settings->breaker.minimum = 1;
+    (void)fail_in(w, "web", 0);
+    world_work(w, &w->submit, 1000);
+    end_child(w, 0, "STOPPED");
+    expect_stats(w, "\"rules\":[]");
+    expect_stats(w, "\"breakers\":[]");
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, world_teardown)
 
 int main(void)
@@ -324,6 +387,9 @@ int main(void)
         T(a_probe_that_fails_makes_the_hold_longer),
         T(a_hold_is_released_by_hand),
         T(what_is_ignored_makes_no_incident),
+        T(what_recovered_is_flaky_from_then_on),
+        T(each_rule_knows_how_many_of_its_retries_recovered),
+        T(a_child_that_somebody_stopped_says_nothing_about_its_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -380,6 +380,9 @@ void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *i
     (void)a;
     *ret_d = w->decision;
     ret_d->limit = w->limit;
+    if (in->flaky) {
+        ret_d->rule = "flaky-one";
+    }
     ret_d->needs_log = w->log_wanted != NULL && !in->log_known && !in->person;
     if (w->log_wanted != NULL && in->log_known &&
         (in->log == NULL || strstr(in->log, w->log_wanted) == NULL)) {
@@ -396,6 +399,12 @@ void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *i
         ret_d->state = RB_STATE_REFUSED;
         ret_d->reason = "the limit of the chain is reached";
     }
+}
+
+bool rb_policy_asks_flaky(const struct rb_policy *p)
+{
+    (void)p;
+    return the_world->flaky_wanted;
 }
 
 int64_t rb_policy_delay_ms(const struct rb_delay *d, int64_t attempt, uint64_t random64)
