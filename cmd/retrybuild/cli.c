@@ -59,6 +59,15 @@ static void print_help(const struct rb_command *c, const struct rb_option *optio
     }
 }
 
+/* print_options - one line an option, "name<TAB>help", for a shell that completes words. */
+static void print_options(const struct rb_option *options, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        (void)printf("%s\t%s\n", options[i].name, options[i].help);
+    }
+    (void)printf("--help\texplain this command\n");
+}
+
 static const struct rb_option *find_option(const struct rb_option *options, size_t n,
                                            const char *word, size_t len)
 {
@@ -137,6 +146,11 @@ bool rb_cli_parse(const struct rb_command *c, int argc, char **argv,
     int n_words = 0;
     bool ended = false;
     *ret_exit = RB_EXIT_USAGE;
+    if (argc == 2 && strcmp(argv[1], "--complete") == 0) {
+        print_options(options, n_options);
+        *ret_exit = RB_EXIT_OK;
+        return false;
+    }
     for (int i = 1; i < argc; i++) {
         if (!ended && strcmp(argv[i], "--") == 0) {
             ended = true;

@@ -48,7 +48,8 @@ struct rb_words { /* positional arguments, in order */
 };
 
 /* rb_cli_parse - options anywhere, "--" ends them, "--name=value" and "--name value". Returns false
- * when the caller must return *ret_exit at once: help was printed, or the words were wrong and a
+ * when the caller must return *ret_exit at once: help was printed, or the options for a shell that
+ * completes words (--complete alone), or the words were wrong and a
  * message said so. */
 bool rb_cli_parse(const struct rb_command *c, int argc, char **argv,
                   const struct rb_option *options, size_t n_options, int min_words, int max_words,
@@ -65,11 +66,17 @@ bool rb_cli_colour(int fd);
  * after a message. */
 char *rb_cli_read_file(const struct rb_command *c, const char *path, size_t max, size_t *ret_len);
 
+/* rb_cli_backends - the stores that there are; ends with NULL. */
+struct rb_store_backend;
+extern const struct rb_store_backend *const rb_cli_backends[];
+
 extern const struct rb_command rb_command_approve;
 extern const struct rb_command rb_command_cancel;
 extern const struct rb_command rb_command_check_config;
+extern const struct rb_command rb_command_completion;
 extern const struct rb_command rb_command_deny;
 extern const struct rb_command rb_command_explain;
+extern const struct rb_command rb_command_doctor;
 extern const struct rb_command rb_command_list;
 extern const struct rb_command rb_command_pause;
 extern const struct rb_command rb_command_requeue;
@@ -79,6 +86,7 @@ extern const struct rb_command rb_command_send;
 extern const struct rb_command rb_command_serve;
 extern const struct rb_command rb_command_show;
 extern const struct rb_command rb_command_stats;
+extern const struct rb_command rb_command_tail;
 extern const struct rb_command rb_command_version;
 
 #endif

@@ -110,23 +110,79 @@ static int post(struct rb_client *c, const struct rb_http_request *req, json_t *
     return status;
 }
 
+static void put_url(const struct rb_client *c, const char *path, struct rb_buf *url)
+{
+    size_t server_len = strlen(c->server);
+    while (server_len > 0 && c->server[server_len - 1] == '/') {
+        server_len--;
+    }
+    rb_buf_add(url, c->server, server_len);
+    rb_buf_adds(url, path);
+}
+
+/* put_auth - the header of the token, NULL without one. */
+static const char *put_auth(const struct rb_client *c, struct rb_buf *auth)
+{
+    if (c->token == NULL) {
+        return NULL;
+    }
+    rb_buf_adds(auth, "Authorization: Bearer ");
+    rb_buf_add(auth, rb_secret_data(c->token), rb_secret_len(c->token));
+    return rb_buf_str(auth);
+}
+
+int rb_client_stream(struct rb_client *c, const char *path, const char *last_id,
+                     bool (*take)(void *arg, const char *data, size_t len), void *arg,
+                     const atomic_bool *cancel, long *ret_status)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf url = RB_BUF_INIT(4096);
+    RB_CLEANUP(rb_buf_release) struct rb_buf auth = RB_BUF_INIT(RB_SECRET_MAX_BYTES + 64);
+    RB_CLEANUP(rb_buf_release) struct rb_buf last = RB_BUF_INIT(128);
+    RB_CLEANUP(rb_http_answer_release) struct rb_http_answer answer = {.status = 0};
+    struct rb_err err = {.code = RB_OK};
+    bool sent = false;
+    put_url(c, path, &url);
+    rb_buf_addf(&last, "Last-Event-ID: %s", last_id);
+    const char *headers[4] = {"Accept: text/event-stream"};
+    unsigned n = 1;
+    if (last_id[0] != '\0') {
+        headers[n++] = rb_buf_str(&last);
+    }
+    headers[n] = put_auth(c, &auth);
+    const struct rb_http_request req = {
+        .method = "GET",
+        .url = rb_buf_str(&url),
+        .headers = headers,
+        .reach = RB_REACH_TRUSTED,
+        .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+        .max_answer_bytes = ANSWER_MAX_BYTES,
+        .on_body = take,
+        .on_body_arg = arg,
+        .cancel = cancel,
+    };
+    enum rb_code rc = rb_httpc_call(c->http, &req, &answer, &sent, &err);
+    if (auth.data != NULL) {
+        rb_wipe(auth.data, auth.len);
+    }
+    bool broke = sent && (rc == RB_E_AMBIGUOUS || rc == RB_E_CLOSED);
+    *ret_status = rc == RB_OK ? answer.status : broke ? 200 : 0;
+    if (rc == RB_E_CLOSED) {
+        return RB_EXIT_OK;
+    }
+    if (rc == RB_OK) {
+        return judge(c, answer.status, NULL);
+    }
+    rb_cli_error(c->command, "%s", err.msg);
+    return rc == RB_E_UNAVAIL || rc == RB_E_TIMEOUT ? RB_EXIT_UNREACHABLE : RB_EXIT_FAILED;
+}
+
 int rb_client_call(struct rb_client *c, const char *method, const char *path, const json_t *body,
                    json_t **ret_answer, long *ret_status)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf url = RB_BUF_INIT(4096);
     RB_CLEANUP(rb_buf_release) struct rb_buf auth = RB_BUF_INIT(RB_SECRET_MAX_BYTES + 64);
-    size_t server_len = strlen(c->server);
-    while (server_len > 0 && c->server[server_len - 1] == '/') {
-        server_len--;
-    }
-    rb_buf_add(&url, c->server, server_len);
-    rb_buf_adds(&url, path);
-    const char *headers[3] = {"Content-Type: application/json", NULL, NULL};
-    if (c->token != NULL) {
-        rb_buf_adds(&auth, "Authorization: Bearer ");
-        rb_buf_add(&auth, rb_secret_data(c->token), rb_secret_len(c->token));
-        headers[1] = rb_buf_str(&auth);
-    }
+    put_url(c, path, &url);
+    const char *headers[3] = {"Content-Type: application/json", put_auth(c, &auth), NULL};
     RB_CLEANUP(rb_freep) char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
     const struct rb_http_request req = {
         .method = method,

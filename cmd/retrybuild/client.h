@@ -6,6 +6,8 @@
 #ifndef RB_CLI_CLIENT_H
 #define RB_CLI_CLIENT_H
 
+#include <stdatomic.h>
+
 #include <jansson.h>
 
 #include <retrybuild/buf.h>
@@ -44,6 +46,11 @@ void rb_client_close(struct rb_client *c);
  * (may be NULL) is the HTTP status, 0 = no answer. */
 int rb_client_call(struct rb_client *c, const char *method, const char *path, const json_t *body,
                    json_t **ret_answer, long *ret_status);
+/* rb_client_stream - GET @path, its body handed on as it arrives, until it ends, @take says false,
+ * or a signal sets @cancel. @last_id "" = from now on. *ret_status: 0 = no answer. */
+int rb_client_stream(struct rb_client *c, const char *path, const char *last_id,
+                     bool (*take)(void *arg, const char *data, size_t len), void *arg,
+                     const atomic_bool *cancel, long *ret_status);
 /* rb_client_print_json - pretty when a terminal reads it. */
 void rb_client_print_json(const json_t *j);
 /* rb_client_verb - POST /v1/retries/{id}/{verb}, print the outcome. */
@@ -58,5 +65,7 @@ const char *rb_member(const json_t *j, const char *name);
 const char *rb_member2(const json_t *j, const char *outer, const char *name);
 /* rb_print_retry_line / table - one row a retry: id, state, project, build, attempt, rule, age. */
 void rb_print_retry_table(const json_t *retries);
+/* rb_state_colour - how to begin a state's colour, NULL: how to end it; "" where there is none. */
+const char *rb_state_colour(const char *state);
 
 #endif

@@ -10,10 +10,11 @@
 #include "cli.h"
 
 static const struct rb_command *const commands[] = {
-    &rb_command_approve, &rb_command_cancel, &rb_command_check_config, &rb_command_deny,
-    &rb_command_explain, &rb_command_list,   &rb_command_pause,        &rb_command_requeue,
-    &rb_command_resume,  &rb_command_retry,  &rb_command_send,         &rb_command_serve,
-    &rb_command_show,    &rb_command_stats,  &rb_command_version,
+    &rb_command_approve, &rb_command_cancel,  &rb_command_check_config, &rb_command_completion,
+    &rb_command_deny,    &rb_command_doctor,  &rb_command_explain,      &rb_command_list,
+    &rb_command_pause,   &rb_command_requeue, &rb_command_resume,       &rb_command_retry,
+    &rb_command_send,    &rb_command_serve,   &rb_command_show,         &rb_command_stats,
+    &rb_command_tail,    &rb_command_version,
 };
 
 static void print_commands(FILE *out)
@@ -23,6 +24,14 @@ static void print_commands(FILE *out)
         (void)fprintf(out, "  %-13s %s\n", commands[i]->name, commands[i]->summary);
     }
     (void)fprintf(out, "\n'retrybuild COMMAND -h' explains one of them.\n");
+}
+
+/* print_words - the commands, for a shell that completes words. */
+static void print_words(void)
+{
+    for (size_t i = 0; i < RB_ARRAY_LEN(commands); i++) {
+        (void)printf("%s\t%s\n", commands[i]->name, commands[i]->summary);
+    }
 }
 
 static int unknown_command(const char *word)
@@ -53,6 +62,10 @@ int main(int argc, char **argv)
     const char *word = argv[1];
     if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
         print_commands(stdout);
+        return RB_EXIT_OK;
+    }
+    if (strcmp(word, "--complete") == 0) {
+        print_words();
         return RB_EXIT_OK;
     }
     if (strcmp(word, "--version") == 0) {

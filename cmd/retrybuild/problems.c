@@ -5,6 +5,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <retrybuild/buf.h>
 #include <retrybuild/cleanup.h>
@@ -17,15 +18,19 @@
 #include "problems.h"
 
 #define KEY_PATH_BYTES 64
+#define ITEM_KEYS_MAX 64
 
 struct findings {
+    const struct rb_problem_ear *ear;
     const char *file;
     const struct rb_settings *settings;
     unsigned n;
 };
 
-static void print_problem(const char *file, unsigned line, unsigned column, const char *text)
+static void print_problem(void *arg, const char *file, unsigned line, unsigned column,
+                          const char *text)
 {
+    (void)arg;
     if (line > 0) {
         (void)fprintf(stderr, "%s:%u:%u: %s\n", file, line, column, text);
     } else {
@@ -47,7 +52,7 @@ static void wrong(struct findings *f, const char *key, const char *fmt, ...)
     va_start(ap, fmt);
     rb_buf_addvf(&text, fmt, ap);
     va_end(ap);
-    print_problem(f->file, line, column, rb_buf_str(&text));
+    f->ear->told(f->ear->arg, f->file, line, column, rb_buf_str(&text));
     f->n++;
 }
 
@@ -70,17 +75,84 @@ static void wrong_type(struct findings *f, const char *list, unsigned i, const c
     }
 }
 
-static void check_types(struct findings *f)
+static bool is_among(const char *word, const char *const *words)
 {
-    const struct rb_settings *s = f->settings;
-    for (unsigned i = 0; i < s->n_sources; i++) {
-        if (rb_source_type_find(s->sources[i].type) == NULL) {
-            wrong_type(f, "sources", i, s->sources[i].type, rb_source_type_names());
+    for (; words != NULL && *words != NULL; words++) {
+        if (rb_str_eq(word, *words)) {
+            return true;
         }
     }
+    return false;
+}
+
+/* check_keys - every key that item @i of @list has must be one of all types or of its own. */
+static void check_keys(struct findings *f, const char *list, unsigned i, const char *type,
+                       const char *const *common, const char *const *own)
+{
+    const char *written[ITEM_KEYS_MAX];
+    unsigned n = rb_config_item_keys(f->settings, list, i, written, ITEM_KEYS_MAX);
+    for (unsigned k = 0; k < n; k++) {
+        if (is_among(written[k], common) || is_among(written[k], own)) {
+            continue;
+        }
+        RB_CLEANUP(rb_buf_release) struct rb_buf all = RB_BUF_INIT(512);
+        for (const char *const *p = own; p != NULL && *p != NULL; p++) {
+            rb_buf_addf(&all, "%s%s", p == own ? "" : ", ", *p);
+        }
+        char key[2 * KEY_PATH_BYTES];
+        (void)snprintf(key, sizeof key, "%s[%u].%.60s", list, i, written[k]);
+        wrong(f, key, "type '%s' has no use for it%s%s", type,
+              all.len == 0 ? "" : "; keys of its own are ", rb_buf_str(&all));
+    }
+}
+
+/* found_by_type - what the row of the type says about the item. */
+static void found_by_type(struct findings *f, const char *list, unsigned i, enum rb_code rc,
+                          const char *name, const struct rb_err *err)
+{
+    if (rc != RB_OK) {
+        char key[KEY_PATH_BYTES];
+        (void)snprintf(key, sizeof key, "%s[%u].%s", list, i, name);
+        wrong(f, key, "%s", err->msg);
+    }
+}
+
+static void check_sources(struct findings *f)
+{
+    static const char *const common[] = {"name", "type", "secrets", "who", NULL};
+    const struct rb_settings *s = f->settings;
+    for (unsigned i = 0; i < s->n_sources; i++) {
+        const struct rb_source_type *type = rb_source_type_find(s->sources[i].type);
+        if (type == NULL) {
+            wrong_type(f, "sources", i, s->sources[i].type, rb_source_type_names());
+            continue;
+        }
+        check_keys(f, "sources", i, type->type, common, type->keys);
+        struct rb_err err = {.code = RB_OK};
+        const char *key = "type";
+        if (type->check != NULL) {
+            found_by_type(f, "sources", i, type->check(&s->sources[i], &key, &err), key, &err);
+        }
+    }
+}
+
+static void check_destinations(struct findings *f)
+{
+    static const char *const common[] = {"name",    "type",    "when",     "stages",        "reply",
+                                         "timeout", "give_up", "schedule", "max_in_flight", NULL};
+    const struct rb_settings *s = f->settings;
     for (unsigned i = 0; i < s->n_destinations; i++) {
-        if (rb_destination_type_find(s->destinations[i].type) == NULL) {
+        const struct rb_destination_type *type = rb_destination_type_find(s->destinations[i].type);
+        if (type == NULL) {
             wrong_type(f, "destinations", i, s->destinations[i].type, rb_destination_type_names());
+            continue;
+        }
+        check_keys(f, "destinations", i, type->type, common, type->keys);
+        struct rb_err err = {.code = RB_OK};
+        const char *key = "type";
+        if (type->check != NULL) {
+            found_by_type(f, "destinations", i, type->check(&s->destinations[i], &key, &err), key,
+                          &err);
         }
     }
 }
@@ -133,29 +205,42 @@ static void check_rules(struct findings *f)
     }
 }
 
-int rb_load_settings(const struct rb_command *c, const char *path, struct rb_settings **ret_s)
+enum rb_code rb_find_problems(const char *path, const struct rb_problem_ear *ear,
+                              struct rb_settings **ret_s, struct rb_err *err)
 {
-    struct rb_err err = {.code = RB_OK};
     RB_CLEANUP(rb_problems_release) struct rb_problems problems = {NULL, 0};
     RB_CLEANUP(rb_settings_unrefp) struct rb_settings *s = NULL;
-    enum rb_code rc = rb_config_load(path, &s, &problems, &err);
+    enum rb_code rc = rb_config_load(path, &s, &problems, err);
     for (unsigned i = 0; i < problems.n; i++) {
-        print_problem(path, problems.items[i].line, problems.items[i].column,
-                      problems.items[i].text == NULL ? "no memory" : problems.items[i].text);
+        ear->told(ear->arg, path, problems.items[i].line, problems.items[i].column,
+                  problems.items[i].text == NULL ? "no memory" : problems.items[i].text);
     }
-    if (rc != RB_OK && problems.n == 0) {
-        rb_cli_error(c, "%s", err.msg);
+    if (rc == RB_E_INVALID && problems.n == 0) {
+        ear->told(ear->arg, path, 0, 0, err->msg);
     }
     if (rc != RB_OK) {
-        return RB_EXIT_CONFIG;
+        return rc;
     }
-    struct findings findings = {.file = path, .settings = s};
-    check_types(&findings);
+    struct findings findings = {.ear = ear, .file = path, .settings = s};
+    check_sources(&findings);
+    check_destinations(&findings);
     check_addresses(&findings);
     check_rules(&findings);
     if (findings.n > 0) {
-        return RB_EXIT_CONFIG;
+        return RB_E_INVALID;
     }
     *ret_s = RB_TAKE(s);
-    return RB_EXIT_OK;
+    return RB_OK;
+}
+
+int rb_load_settings(const struct rb_command *c, const char *path, struct rb_settings **ret_s)
+{
+    static const struct rb_problem_ear ear = {.told = print_problem};
+    struct rb_err err = {.code = RB_OK};
+
+    enum rb_code rc = rb_find_problems(path, &ear, ret_s, &err);
+    if (rc != RB_OK && rc != RB_E_INVALID) {
+        rb_cli_error(c, "%s", err.msg);
+    }
+    return rc == RB_OK ? RB_EXIT_OK : RB_EXIT_CONFIG;
 }

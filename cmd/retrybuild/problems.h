@@ -7,6 +7,14 @@
 
 #include "cli.h"
 
+/* rb_find_problems - RB_OK with settings. RB_E_INVALID: @ear was told each problem (line 0: not
+ * tied to a place); other errors in @err. */
+struct rb_problem_ear {
+    void (*told)(void *arg, const char *file, unsigned line, unsigned column, const char *text);
+    void *arg;
+};
+enum rb_code rb_find_problems(const char *path, const struct rb_problem_ear *ear,
+                              struct rb_settings **ret_s, struct rb_err *err);
 /* rb_load_settings - RB_EXIT_OK with settings, or RB_EXIT_CONFIG after one line per problem on
  * standard error. @path NULL: defaults. */
 int rb_load_settings(const struct rb_command *c, const char *path, struct rb_settings **ret_s);

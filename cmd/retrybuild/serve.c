@@ -39,7 +39,7 @@ struct service {
     struct rb_httpd *httpd;
 };
 
-static const struct rb_store_backend *const backends[] = {&rb_store_backend_sqlite,
+const struct rb_store_backend *const rb_cli_backends[] = {&rb_store_backend_sqlite,
                                                           &rb_store_backend_redis, NULL};
 
 static void block_signals(sigset_t *ret_set)
@@ -93,7 +93,7 @@ static enum rb_code start(struct service *s, struct rb_err *err)
 {
     const struct rb_clock *clock = rb_clock_system();
     raise_descriptors(s->settings->listen.max_connections);
-    enum rb_code rc = rb_store_open(backends, s->settings, clock, &s->store, err);
+    enum rb_code rc = rb_store_open(rb_cli_backends, s->settings, clock, &s->store, err);
     if (rc == RB_OK) {
         rc = rb_aws_new(s->settings, clock, &s->aws, err);
     }
@@ -149,8 +149,11 @@ static void reload(struct service *s)
     struct rb_err err = {.code = RB_OK};
     RB_CLEANUP(rb_settings_unrefp) struct rb_settings *fresh = NULL;
     rb_notify("RELOADING=1");
-    if (rb_load_settings(&rb_command_serve, s->config_path, &fresh) != RB_EXIT_OK ||
-        rb_engine_reload(s->engine, fresh, &err) != RB_OK) {
+    int loaded = rb_load_settings(&rb_command_serve, s->config_path, &fresh);
+    if (loaded == RB_EXIT_OK) {
+        rb_aws_settle_region(fresh, rb_clock_system());
+    }
+    if (loaded != RB_EXIT_OK || rb_engine_reload(s->engine, fresh, &err) != RB_OK) {
         rb_log(RB_LOG_ERROR, "config.reload_failed",
                RB_F("what", "the old configuration stays in force"),
                RB_F("why", err.code == RB_OK ? NULL : err.msg));
@@ -242,6 +245,7 @@ static int run(int argc, char **argv)
     block_signals(&signals);
     status = rb_load_settings(&rb_command_serve, s.config_path, &s.settings);
     if (status == RB_EXIT_OK) {
+        rb_aws_settle_region(s.settings, rb_clock_system());
         status = serve(&s, &signals);
     }
     rb_settings_unref(s.settings);

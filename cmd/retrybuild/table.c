@@ -52,6 +52,14 @@ static const char *or_dash(const char *s)
     return s == NULL ? "-" : s;
 }
 
+const char *rb_state_colour(const char *state)
+{
+    if (!rb_cli_colour(STDOUT_FILENO)) {
+        return "";
+    }
+    return state == NULL ? "\033[0m" : colour_of(state);
+}
+
 void rb_print_retry_table(const json_t *retries)
 {
     bool colour = rb_cli_colour(STDOUT_FILENO);

@@ -15,6 +15,8 @@
 #include <retrybuild/secret.h>
 #include <retrybuild/settings.h>
 
+#define RB_SOURCE_BYTES 256
+
 /* One frozen set; taken once per request so that key, secret and token always belong together. */
 struct rb_credentials {
     char *access_key; /* not secret */
@@ -22,11 +24,17 @@ struct rb_credentials {
     struct rb_secret *session_token; /* NULL = long-term key */
     int64_t expires_ms;              /* 0 = never */
     const char *provider;            /* static name: "environment" */
+    char source[RB_SOURCE_BYTES];    /* where from, for people: "profile 'ci' of /x"; no secret */
     bool outlives; /* may be used past its expiry while its provider is away (instance metadata) */
 };
 void rb_credentials_release(struct rb_credentials *c);
 
 struct rb_aws; /* shared by all threads */
+
+/* rb_aws_settle_region - where neither the file nor the environment says a region: that of the
+ * profile, else that of the instance; without either the default stays. Before anybody else uses
+ * @s. Blocks: as the instance metadata service does, a second where there is none. */
+void rb_aws_settle_region(struct rb_settings *s, const struct rb_clock *clock);
 
 enum rb_code rb_aws_new(struct rb_settings *s, const struct rb_clock *clock,
                         struct rb_aws **ret_aws, struct rb_err *err);
@@ -42,6 +50,18 @@ enum rb_code rb_aws_credentials(struct rb_aws *aws, struct rb_credentials *ret_c
 #define RB_ACCOUNT_BYTES 13
 enum rb_code rb_aws_credentials_for(struct rb_aws *aws, const char *account, const char *region,
                                     struct rb_credentials *ret_c, struct rb_err *err);
+/* rb_aws_session_initiator - what CodeBuild calls a caller who signs with a session of that name
+ * for an account with `exact`: "ROLE/NAME", in @a. NULL for other accounts. */
+enum rb_code rb_aws_session_initiator(struct rb_aws *aws, const char *account, const char *session,
+                                      struct rb_arena *a, const char **ret_initiator,
+                                      struct rb_err *err);
+/* rb_aws_credentials_as - a session of that name of the account's role; kept for a while, so that
+ * what follows soon is signed by the same. Also for an account without `exact`: a copy of a call
+ * must be signed in the name of the copies before it. RB_E_REFUSED: the account has no role here.
+ */
+enum rb_code rb_aws_credentials_as(struct rb_aws *aws, const char *account, const char *region,
+                                   const char *session, struct rb_credentials *ret_c,
+                                   struct rb_err *err);
 /* rb_aws_caller - who our own credentials are, by STS; strings in @a. */
 enum rb_code rb_aws_caller(struct rb_aws *aws, struct rb_arena *a, const char **ret_account,
                            const char **ret_arn, struct rb_err *err);

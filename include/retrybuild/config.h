@@ -39,6 +39,10 @@ enum rb_code rb_config_parse(const char *text, size_t len, const char *name, con
  * or what stands around it; 0 when it is not written at all. For checks that need other areas. */
 void rb_config_place(const struct rb_settings *s, const char *path, unsigned *ret_line,
                      unsigned *ret_column);
+/* rb_config_item_keys - the keys written in item @i of the list at the top called @list, forms of
+ * secrets without their ending; returns their number, at most @max. */
+unsigned rb_config_item_keys(const struct rb_settings *s, const char *list, unsigned i,
+                             const char **ret_keys, unsigned max);
 /* rb_config_diff - one line per changed key ("rules[2].limit: 1 -> 2", secrets as "changed"); keys
  * that need a restart are marked. */
 void rb_config_diff(const struct rb_settings *before, const struct rb_settings *after,

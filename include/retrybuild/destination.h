@@ -32,10 +32,19 @@ struct rb_rendered {
 
 struct rb_destination_type {
     const char *type;
+    const char *const *keys; /* of the configuration beside name, type, when, stages, reply,
+                                timeout, give_up, schedule, max_in_flight; NULL = none */
+    /* check - of the configuration, for check-config: RB_E_INVALID with the sentence, *ret_key the
+     * key it is about. NULL = nothing to check. */
+    enum rb_code (*check)(const struct rb_destination_setting *d, const char **ret_key,
+                          struct rb_err *err);
     enum rb_code (*render)(const struct rb_destination_setting *d, const struct rb_report_view *v,
                            struct rb_arena *a, struct rb_rendered *ret_r, struct rb_err *err);
 };
 const struct rb_destination_type *rb_destination_type_find(const char *type);
+/* rb_reply_type_find - how who asked through a source of @source_type is answered (retry->reply);
+ * NULL = not at all. */
+const struct rb_destination_type *rb_reply_type_find(const char *source_type);
 const char *const *rb_destination_type_names(void);
 
 /* rb_destination_wants - do `when` and `stages` of @d match this retry? */

@@ -32,8 +32,12 @@ struct rb_http_request {
     size_t body_len;
     enum rb_reach reach;
     int64_t connect_timeout_ms;
-    int64_t timeout_ms;
+    int64_t timeout_ms; /* 0 = none */
     size_t max_answer_bytes;
+    /* when set the body is handed on as it arrives and not kept; false ends the call (RB_E_CLOSED)
+     */
+    bool (*on_body)(void *arg, const char *data, size_t len);
+    void *on_body_arg;
     const atomic_bool *cancel; /* may be NULL; set by another thread to end the call soon */
 };
 
@@ -60,6 +64,13 @@ void rb_httpc_free(struct rb_httpc *c); /* NULL accepted */
  * RB_E_CLOSED (cancelled). Messages show host and port, never path, query or userinfo. */
 enum rb_code rb_httpc_call(struct rb_httpc *c, const struct rb_http_request *req,
                            struct rb_http_answer *ret_answer, bool *ret_sent, struct rb_err *err);
+
+/* rb_httpc_judge - what a guarded call to @url would be told by the guard, without making it.
+ * RB_OK: let through. RB_E_BLOCKED: refused, and what to add to network.allow; RB_E_UNAVAIL: its
+ * name has no address here; RB_E_INVALID: no http(s) URL. *ret_host (host and port, in @a) is set
+ * unless INVALID. Blocks: name resolution. */
+enum rb_code rb_httpc_judge(const struct rb_settings *s, const char *url, struct rb_arena *a,
+                            const char **ret_host, struct rb_err *err);
 
 /* ---- the guard by itself (pure) ---- */
 struct rb_netlist;

@@ -95,6 +95,8 @@ struct rb_build {
     int64_t started_ms, ended_ms;
     int64_t auto_retry_limit, auto_retry_number; /* -1 = not told (events do not carry them) */
     const char *next_auto_retry;                 /* build ARN */
+    int64_t run_ms; /* of a batch, or of the batch it is part of: when the run began that is meant
+                       (a batch keeps its id when it is run again); 0 = not known */
 };
 #define RB_MESSAGE_MAX_BYTES 1024
 #define RB_BUILD_INIT                                                    \
@@ -123,8 +125,12 @@ void rb_build_derive(struct rb_build *b, struct rb_arena *a);
 const char *rb_build_commit(const struct rb_build *b); /* resolved_version, else a source_version
                                                           that is 40 hex, else NULL */
 
+/* rb_build_is_batch - @b is a whole batch build: its ARN is that of the batch. */
+bool rb_build_is_batch(const struct rb_build *b);
+
 #define RB_KEY_BYTES 33 /* 32 hex digits (128 bits of SHA-256) + NUL */
-/* rb_build_key - key of (account, region, build id): effect keys and the child index. */
+/* rb_build_key - key of (account, region, build id), of a batch also its run: effect keys and the
+ * child index. */
 void rb_build_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);
 /* rb_intent_key - key of (account, region, project, source version): one open intent each. */
 void rb_intent_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);
@@ -175,6 +181,7 @@ struct rb_decision {
     int64_t limit;      /* of the rule, for this chain */
     struct rb_delay delay;
     bool start;          /* how: StartBuild with the original's settings, not RetryBuild */
+    bool pipeline;       /* how: CodePipeline's RetryStageExecution, for a build it started */
     enum rb_state state; /* what the retry becomes: SCHEDULED, HELD, IGNORED, REFUSED, DEFERRED */
     bool needs_log;      /* a rule would have to read the build's log; not recorded */
 };
@@ -228,6 +235,7 @@ struct rb_retry {
     const char *requested_by;   /* token name, or NULL for events */
     const char *request_reason; /* what the person said */
     const char *callback_url;
+    const char *reply; /* the source's handle for answers to who asked; a secret, never shown */
     bool force;
     int64_t created_ms, due_ms, submitted_ms, finished_ms;
     struct rb_rule_use rule_uses[RB_RULE_USES_MAX];
@@ -245,6 +253,12 @@ struct rb_retry {
         bool ambiguous;         /* a copy may have reached AWS */
         int64_t sends;          /* of this issue */
         const char *access_key; /* id of the key that signed first (initiator hints); not secret */
+        /* "ROLE/<id>": what AWS calls every copy of this issue, all of which are signed by a
+         * session that is named after the retry; NULL: by the account's usual credentials */
+        const char *initiator;
+        /* of a call to CodePipeline: the execution, and where in it the failed build stands */
+        const char *execution, *stage, *action;
+        bool taken; /* CodePipeline answered that it does it; its new build is looked for */
     } intent;
 
     /* kept by the store beside the record, filled by get, list and claim; not part of the record */

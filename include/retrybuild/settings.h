@@ -44,12 +44,54 @@ struct rb_access_key_setting { /* of the front door; made by the operator, unkno
     struct rb_secret *secret;
 };
 
+/* A host's REST API: where it is and who we are there. */
+struct rb_api_setting {
+    const char *url;         /* root with its prefix, no '/' at its end; NULL = the public host's */
+    struct rb_secret *token; /* NULL = none */
+    const char *app_id;      /* GitHub App instead of a token; NULL = none */
+    struct rb_secret *app_key;
+    const char *app_installation; /* NULL = asked of the API */
+};
+
+enum rb_permission {
+    RB_PERMISSION_NONE,
+    RB_PERMISSION_READ,
+    RB_PERMISSION_WRITE,
+    RB_PERMISSION_ADMIN
+};
+
+struct rb_who_setting { /* any row allows; what a row names must all hold, lists by any of theirs */
+    struct rb_strings users, groups, channels; /* ids of the platform */
+    enum rb_permission permission;             /* at least this on the repository */
+    bool anyone;
+    struct rb_strings commands, projects; /* n == 0 = all */
+    unsigned line;
+};
+
 struct rb_source_setting {
     const char *name; /* the path segment of /v1/hooks/{name}: [a-z0-9][a-z0-9._-]{0,62} */
     const char *type;
-    const char *header; /* lower case */
+    const char *header; /* lower case; NULL = the type's own */
     struct rb_secrets secrets;
-    unsigned line; /* of the configuration, for messages */
+    struct rb_secrets
+        signing_secrets; /* gitlab: Standard Webhooks keys; when given, they must fit */
+    struct rb_api_setting api;
+    struct rb_who_setting *who; /* n_who == 0: the type's default */
+    unsigned n_who;
+    struct rb_strings console_hosts;      /* further hosts a build link may point to */
+    struct rb_strings commands;           /* chat: allowed verbs; n == 0 = all */
+    struct rb_strings topics;             /* sns: ARN globs */
+    struct rb_strings signature_versions; /* sns: "1", "2"; n == 0 = both */
+    bool confirm;                         /* sns: confirm subscriptions of allowed topics */
+    const char *certificate_file;         /* sns: pins the signer's certificate */
+    const char *public_key;               /* discord: 64 hex digits */
+    struct {
+        const char *build, *project, *region, *account, *status, *token; /* dotted */
+    } paths;
+    enum rb_hmac_algorithm { RB_HMAC_SHA256, RB_HMAC_SHA1, RB_HMAC_SHA512 } algorithm;
+    enum rb_hmac_encoding { RB_HMAC_HEX, RB_HMAC_BASE64 } encoding;
+    const char *prefix; /* before the digest, such as "sha256="; NULL = none */
+    unsigned line;      /* of the configuration, for messages */
 };
 
 enum rb_flaky_is { RB_FLAKY_ANY, RB_FLAKY_TRUE, RB_FLAKY_FALSE };
@@ -63,7 +105,7 @@ struct rb_when { /* n == 0 / NULL = condition absent */
     const char *message, *log; /* PCRE2 */
 };
 
-enum rb_how { RB_HOW_RETRY, RB_HOW_START };
+enum rb_how { RB_HOW_RETRY, RB_HOW_START, RB_HOW_PIPELINE };
 
 struct rb_rule_setting {
     const char *name;
@@ -80,6 +122,16 @@ struct rb_destination_setting {
     const char *type;
     struct rb_secret *url;
     struct rb_secrets secrets;
+    struct rb_api_setting api;
+    const char *context; /* template of a commit status; NULL = retrybuild/<project> */
+    const char *channel; /* slack */
+    const char *format;  /* webhook: standard, cloudevents; sns: json, q-developer; NULL = first */
+    const char *topic_arn;    /* sns */
+    const char *bus;          /* eventbridge; NULL = default */
+    const char *event_source; /* eventbridge: key `source`; NULL = retrybuild */
+    const char *endpoint_url; /* sns, eventbridge */
+    bool reply;               /* answers where the request came from */
+    bool to_asker;            /* not configured: the answer to who asked, by rb_reply_type_find */
     struct rb_strings when_project, when_branch, when_repository, when_outcome,
         when_source; /* globs; n == 0 = all */
     bool stages[RB_STAGE_COUNT];
@@ -95,6 +147,7 @@ struct rb_account_setting { /* builds of another account, by a role there */
     const char *id, *role_arn;
     const char *external_id;   /* NULL = none */
     struct rb_strings regions; /* n == 0 = all */
+    bool exact; /* the call that starts a build is signed by a session named after the retry */
     unsigned line;
 };
 
@@ -135,7 +188,8 @@ struct rb_settings {
     } store;
     struct {
         const char *region, *endpoint_url, *account;
-        const char *profile; /* NULL = AWS_PROFILE, else default */
+        const char *region_from; /* who said it, for people; NULL = nobody, it is the default */
+        const char *profile;     /* NULL = AWS_PROFILE, else default */
         bool imds_v1;
         struct rb_account_setting *accounts;
         unsigned n_accounts;

@@ -7,6 +7,7 @@
 #ifndef RETRYBUILD_SOURCE_H
 #define RETRYBUILD_SOURCE_H
 
+#include <retrybuild/buf.h>
 #include <retrybuild/err.h>
 #include <retrybuild/model.h>
 #include <retrybuild/settings.h>
@@ -16,6 +17,7 @@
 
 /* An HTTP request as adapters see it. */
 struct rb_request {
+    const char *query; /* as sent, without '?'; NULL = none */
     const char *method;
     const char *path;
     struct rb_slice body;
@@ -26,14 +28,51 @@ struct rb_request {
     int64_t now_ms;
 };
 
+struct rb_command;
+
 struct rb_events {
     struct rb_event *items; /* in the arena handed to parse */
     unsigned n;
     const char *delivery_id; /* what the sender repeats; NULL = use the body's SHA-256 */
+
+    /* what a person asked for (command.h); at most RB_MAX_COMMANDS of one delivery */
+    struct rb_command *commands;
+    unsigned n_commands;
+
+    /* an answer that is due whatever else happens (ping, challenge, unknown event): with it n and
+     * n_commands are 0 */
+    const char *answer; /* NULL = none; "" = an empty body */
+    unsigned answer_status;
+    const char *answer_type; /* media type; NULL = application/json */
+    const char *ignored;     /* why there is nothing in it, when n and n_commands are 0 */
+};
+#define RB_MAX_COMMANDS 16
+
+/* What became of a delivery, for a sender that wants its own form. */
+struct rb_outcome {
+    unsigned status;     /* HTTP, as it would be sent */
+    const char *word;    /* accepted, duplicate, ignored, refused; NULL = a problem */
+    const char *retry;   /* id or NULL */
+    const char *reason;  /* one sentence or NULL */
+    const char *message; /* what a person who gave a command is told; NULL = there was none */
+    bool in_public;      /* the message is for everybody in that place */
+};
+
+struct rb_httpc;
+
+enum {                    /* rb_source_type.media: bodies beside JSON */
+       RB_MEDIA_FORM = 1, /* application/x-www-form-urlencoded */
+       RB_MEDIA_ANY = 2,
 };
 
 struct rb_source_type {
     const char *type;
+    const char *const *keys; /* of the configuration beside name, type, secrets, who; NULL = none */
+    unsigned media;
+    /* check - of the configuration, for check-config: RB_E_INVALID with the sentence, *ret_key the
+     * key it is about. NULL = nothing to check. */
+    enum rb_code (*check)(const struct rb_source_setting *s, const char **ret_key,
+                          struct rb_err *err);
     /* RB_E_DENIED with one text for every cause. */
     enum rb_code (*verify)(const struct rb_source_setting *s, const struct rb_request *req,
                            struct rb_err *err);
@@ -41,6 +80,13 @@ struct rb_source_type {
      * with RB_EVENT_NONE events. */
     enum rb_code (*parse)(const struct rb_source_setting *s, const struct rb_request *req,
                           struct rb_arena *a, struct rb_events *ret_events, struct rb_err *err);
+    /* answer - this sender's own form of an outcome; RB_OK with *ret_status set. NULL = ours. */
+    enum rb_code (*answer)(const struct rb_source_setting *s, const struct rb_request *req,
+                           const struct rb_outcome *o, struct rb_buf *out, unsigned *ret_status,
+                           const char **ret_type);
+    /* greet - the answer to OPTIONS (a handshake); headers "name: value" in @a. NULL = 405. */
+    enum rb_code (*greet)(const struct rb_source_setting *s, const struct rb_request *req,
+                          struct rb_arena *a, const char *ret_headers[4], struct rb_err *err);
     /* sign - for `retrybuild send`: the headers ("name: value", at most 4, in @a) that this sender
      * would add to @body. */
     enum rb_code (*sign)(const struct rb_secret *secret, const char *header, struct rb_slice body,

@@ -51,6 +51,29 @@ bool rb_store_up(const struct rb_store *s);
  * no call is under way, and @arg may go. */
 void rb_store_on_due(struct rb_store *s, void (*fn)(void *arg, enum rb_task_kind kind), void *arg);
 
+/* ---- looking from outside ---- */
+struct rb_store_health {
+    const char *kind;      /* "sqlite", "redis" */
+    const char *place;     /* file, or host and port; never a user or password */
+    bool held;             /* SQLite: a running service has the file, so nothing else is known */
+    bool absent;           /* SQLite: there is no file yet; `serve` makes it */
+    const char *version;   /* NULL = not told */
+    const char *policy;    /* Redis: maxmemory-policy; NULL = not told */
+    int64_t replicas;      /* Redis: attached ones; -1 = there is no such thing */
+    int64_t round_trip_us; /* Redis: of one PING; -1 = there is no such thing */
+    int64_t birth_ms;      /* of the epoch; 0 = no service has been here yet */
+    const char *notice;    /* what a person should know; NULL = nothing */
+};
+/* rb_store_examine - ask the store without opening it: nothing is made, written or locked. Strings
+ * of *ret_h in @a; kind and place are set also on errors (kind NULL: no such backend).
+ * RB_E_INVALID: a bad URL, or the file of another program or a newer version; RB_E_UNAVAIL: away,
+ * or must not be used (the message says why); RB_E_CORRUPT; RB_E_IO. Blocks: at most the store's
+ * deadline, and name resolution. */
+enum rb_code rb_store_examine(const struct rb_store_backend *const *backends,
+                              struct rb_settings *settings, const struct rb_clock *clock,
+                              struct rb_arena *a, struct rb_store_health *ret_h,
+                              struct rb_err *err);
+
 enum rb_code rb_store_session_open(struct rb_store *s, struct rb_store_session **ret_ses,
                                    struct rb_err *err);
 void rb_store_session_close(struct rb_store_session *ses); /* NULL accepted */

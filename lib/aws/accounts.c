@@ -12,6 +12,7 @@ enum rb_code rb_account_fetch(struct rb_aws *aws, const struct rb_slot *s,
 {
     RB_CLEANUP(rb_credentials_release) struct rb_credentials own = {.access_key = NULL};
     const struct rb_assume assume = {.role_arn = s->account->role_arn,
+                                     .session_name = s->session,
                                      .external_id = s->account->external_id};
 
     enum rb_code rc = rb_aws_credentials(aws, &own, err);
@@ -22,6 +23,7 @@ enum rb_code rb_account_fetch(struct rb_aws *aws, const struct rb_slot *s,
         return rb_err_wrap(err, rc, "account %s", s->account->id);
     }
     ret_c->provider = "aws.accounts";
+    rb_credentials_source(ret_c, "%.200s", s->account->role_arn);
     return RB_OK;
 }
 
@@ -76,11 +78,10 @@ static bool region_listed(const struct rb_account_setting *s, const char *region
     return s->regions.n == 0;
 }
 
-enum rb_code rb_aws_credentials_for(struct rb_aws *aws, const char *account, const char *region,
-                                    struct rb_credentials *ret_c, struct rb_err *err)
+enum rb_code rb_account_find(struct rb_aws *aws, const char *account, const char *region,
+                             struct rb_slot **ret_s, struct rb_err *err)
 {
-    char own[RB_ACCOUNT_BYTES];
-
+    *ret_s = NULL;
     for (unsigned i = 0; i < aws->n_accounts && !rb_str_empty(account); i++) {
         struct rb_slot *s = &aws->accounts[i];
         if (!rb_str_eq(s->account->id, account)) {
@@ -92,7 +93,33 @@ enum rb_code rb_aws_credentials_for(struct rb_aws *aws, const char *account, con
                               "aws.accounts[%u]",
                               region, account, i);
         }
-        return rb_slot_get(aws, s, ret_c, err);
+        *ret_s = s;
+    }
+    return RB_OK;
+}
+
+struct rb_aws_scope rb_codebuild_scope(const struct rb_codebuild *c, const char *region,
+                                       const char *operation)
+{
+    struct rb_aws_scope scope = {.region = region, .operation = operation};
+
+    for (unsigned i = 0; i < c->aws->n_accounts; i++) {
+        if (rb_str_eq(c->aws->accounts[i].account->id, c->account)) {
+            scope.account = c->account;
+        }
+    }
+    return scope;
+}
+
+enum rb_code rb_aws_credentials_for(struct rb_aws *aws, const char *account, const char *region,
+                                    struct rb_credentials *ret_c, struct rb_err *err)
+{
+    char own[RB_ACCOUNT_BYTES];
+    struct rb_slot *s = NULL;
+
+    enum rb_code found = rb_account_find(aws, account, region, &s, err);
+    if (found != RB_OK || s != NULL) {
+        return found != RB_OK ? found : rb_slot_get(aws, s, ret_c, err);
     }
     if (aws->n_accounts > 0 && !rb_str_empty(account)) {
         enum rb_code rc = own_account(aws, own, err);

@@ -29,6 +29,7 @@ static bool keep_account(struct rb_aws *aws, const struct rb_account_setting *fr
         ok = keep(aws, from->regions.items[i], &regions[i]);
     }
     if (ok) {
+        to->exact = from->exact;
         to->regions = (struct rb_strings){.items = regions, .n = from->regions.n};
         aws->accounts[aws->n_accounts++].account = to;
     }
@@ -84,6 +85,7 @@ void rb_aws_free(struct rb_aws *aws)
     if (aws == NULL) {
         return;
     }
+    rb_sessions_release(aws);
     rb_slot_release(&aws->own);
     for (unsigned i = 0; i < aws->n_accounts; i++) {
         rb_slot_release(&aws->accounts[i]);

@@ -78,7 +78,26 @@ static enum rb_code no_memory(struct rb_err *err)
 
 static const char *operation_of(const struct rb_retry_call *call)
 {
+    if (call->batch_id != NULL) {
+        return "RetryBuildBatch";
+    }
     return call->start ? "StartBuild" : "RetryBuild";
+}
+
+static enum rb_code read_batch(const json_t *j, const struct rb_retry_call *call,
+                               struct rb_arena *a, struct rb_build *ret_child, struct rb_err *err)
+{
+    struct rb_err why = {.code = RB_OK};
+    struct rb_batch batch;
+
+    enum rb_code rc = rb_codebuild_batch_from_json(json_object_get(j, "buildBatch"), call->region,
+                                                   a, &batch, &why);
+    if (rc != RB_OK) {
+        return rb_err_set(err, RB_E_AMBIGUOUS, "RetryBuildBatch: the answer names no batch: %s",
+                          why.msg);
+    }
+    *ret_child = batch.b;
+    return RB_OK;
 }
 
 static enum rb_code read_child(const json_t *j, const struct rb_retry_call *call,
@@ -86,6 +105,10 @@ static enum rb_code read_child(const json_t *j, const struct rb_retry_call *call
 {
     struct rb_err why = {.code = RB_OK};
     struct rb_build child;
+
+    if (call->batch_id != NULL) {
+        return read_batch(j, call, a, ret_child, err);
+    }
 
     enum rb_code rc =
         rb_codebuild_build_from_json(json_object_get(j, "build"), call->region, a, &child, &why);
@@ -104,12 +127,15 @@ static enum rb_code read_child(const json_t *j, const struct rb_retry_call *call
 static enum rb_code call_body(struct rb_codebuild *c, const struct rb_retry_call *call,
                               struct rb_buf *body, struct rb_err *err)
 {
-    if (call->start) {
+    if (call->start && call->batch_id == NULL) {
         return rb_start_read(c, call, body, err);
     }
     rb_buf_addc(body, '{');
-    rb_aws_add_member(body, "id", call->build_id);
+    rb_aws_add_member(body, "id", call->batch_id != NULL ? call->batch_id : call->build_id);
     rb_aws_add_member(body, "idempotencyToken", call->token);
+    if (call->batch_id != NULL) {
+        rb_aws_add_member(body, "retryType", "RETRY_FAILED_BUILDS");
+    }
     rb_buf_addc(body, '}');
     return rb_buf_failed(body) ? no_memory(err) : RB_OK;
 }
@@ -130,7 +156,7 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
 {
     RB_CLEANUP(wipe_body) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
     RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
-    const struct rb_aws_scope scope = {.region = call->region, .operation = operation_of(call)};
+    const struct rb_aws_scope scope = rb_codebuild_scope(c, call->region, operation_of(call));
     struct rb_aws_fate fate;
 
     *ret_retry_after_ms = -1;
@@ -147,6 +173,7 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
                                      .region = call->region,
                                      .body = &body,
                                      .date_ms = call->date_ms,
+                                     .session = call->session,
                                      .timeout_ms = c->timeout_ms,
                                      .changes = true,
                                      .last_check = call->last_check,
@@ -193,7 +220,7 @@ enum rb_code rb_aws_look_up(struct rb_codebuild *c, const struct rb_aws_call *wh
     int64_t deadline_boot_ms = rb_boot_ms(clock) + c->timeout_ms;
     bool clock_mended = false, credentials_renewed = false;
     struct rb_aws_call call = *what;
-    const struct rb_aws_scope scope = {.region = what->region, .operation = what->operation};
+    const struct rb_aws_scope scope = rb_codebuild_scope(c, what->region, what->operation);
     int64_t paid = 0;
 
     for (unsigned tries = 0;;) {
@@ -248,16 +275,14 @@ static enum rb_code read_builds(const json_t *list, const char *region, struct r
     return RB_OK;
 }
 
-enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const char *const *ids,
-                              unsigned n, struct rb_arena *a, struct rb_build **ret_builds,
-                              unsigned *ret_n, struct rb_err *err)
+enum rb_code rb_aws_batch_get(struct rb_codebuild *c, const char *operation, const char *region,
+                              const char *const *ids, unsigned n, json_t **ret_json,
+                              struct rb_err *err)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
-    RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
 
     if (n == 0 || n > IDS_MAX) {
-        return rb_err_set(err, RB_E_INVALID, "BatchGetBuilds takes 1 to %d ids, not %u", IDS_MAX,
-                          n);
+        return rb_err_set(err, RB_E_INVALID, "%s takes 1 to %d ids, not %u", operation, IDS_MAX, n);
     }
     rb_buf_adds(&body, "{\"ids\":[");
     for (unsigned i = 0; i < n; i++) {
@@ -268,9 +293,17 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
     if (rb_buf_failed(&body)) {
         return no_memory(err);
     }
-    const struct rb_aws_call call = {
-        .operation = "BatchGetBuilds", .region = region, .body = &body};
-    enum rb_code rc = rb_aws_look_up(c, &call, &j, err);
+    const struct rb_aws_call call = {.operation = operation, .region = region, .body = &body};
+    return rb_aws_look_up(c, &call, ret_json, err);
+}
+
+enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const char *const *ids,
+                              unsigned n, struct rb_arena *a, struct rb_build **ret_builds,
+                              unsigned *ret_n, struct rb_err *err)
+{
+    RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
+
+    enum rb_code rc = rb_aws_batch_get(c, "BatchGetBuilds", region, ids, n, &j, err);
     if (rc != RB_OK) {
         return rc;
     }
@@ -281,8 +314,9 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
     return read_builds(builds, region, a, ret_builds, ret_n, err);
 }
 
-static enum rb_code read_ids(const json_t *j, struct rb_arena *a, const char ***ret_ids,
-                             unsigned *ret_n, const char **ret_next, struct rb_err *err)
+static enum rb_code read_ids(const json_t *j, const char *operation, struct rb_arena *a,
+                             const char ***ret_ids, unsigned *ret_n, const char **ret_next,
+                             struct rb_err *err)
 {
     const json_t *list = json_object_get(j, "ids");
     const char *next = json_string_value(json_object_get(j, "nextToken"));
@@ -297,7 +331,7 @@ static enum rb_code read_ids(const json_t *j, struct rb_arena *a, const char ***
     {
         const char *id = json_string_value(item);
         if (id == NULL) {
-            return rb_err_set(err, RB_E_AMBIGUOUS, "ListBuildsForProject: an id is no string");
+            return rb_err_set(err, RB_E_AMBIGUOUS, "%s: an id is no string", operation);
         }
         ids[i] = rb_arena_strdup(a, id);
         if (ids[i] == NULL) {
@@ -335,9 +369,10 @@ enum rb_code rb_codebuild_stop(struct rb_codebuild *c, const char *region, const
     return rc == RB_OK || rc == RB_E_NOMEM ? rc : rb_err_wrap(err, RB_E_AMBIGUOUS, "StopBuild");
 }
 
-enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const char *project,
-                               const char *next, struct rb_arena *a, const char ***ret_ids,
-                               unsigned *ret_n, const char **ret_next, struct rb_err *err)
+enum rb_code rb_aws_list(struct rb_codebuild *c, const char *operation, const char *region,
+                         const char *project, const char *next, struct rb_arena *a,
+                         const char ***ret_ids, unsigned *ret_n, const char **ret_next,
+                         struct rb_err *err)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
     RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
@@ -351,14 +386,21 @@ enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const
     if (rb_buf_failed(&body)) {
         return no_memory(err);
     }
-    const struct rb_aws_call call = {
-        .operation = "ListBuildsForProject", .region = region, .body = &body};
+    const struct rb_aws_call call = {.operation = operation, .region = region, .body = &body};
     enum rb_code rc = rb_aws_look_up(c, &call, &j, err);
     if (rc != RB_OK) {
         return rc;
     }
     if (!json_is_array(json_object_get(j, "ids"))) {
-        return rb_err_set(err, RB_E_AMBIGUOUS, "ListBuildsForProject: the answer has no ids");
+        return rb_err_set(err, RB_E_AMBIGUOUS, "%s: the answer has no ids", operation);
     }
-    return read_ids(j, a, ret_ids, ret_n, ret_next, err);
+    return read_ids(j, operation, a, ret_ids, ret_n, ret_next, err);
+}
+
+enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const char *project,
+                               const char *next, struct rb_arena *a, const char ***ret_ids,
+                               unsigned *ret_n, const char **ret_next, struct rb_err *err)
+{
+    return rb_aws_list(c, "ListBuildsForProject", region, project, next, a, ret_ids, ret_n,
+                       ret_next, err);
 }

@@ -21,6 +21,8 @@ static const struct row {
     {"AccessDenied", RB_E_REFUSED},
     {"AccountLimitExceeded", RB_E_LATER},
     {"BandwidthLimitExceeded", RB_E_THROTTLED},
+    {"ConcurrentPipelineExecutionsLimitExceeded", RB_E_LATER},
+    {"Conflict", RB_E_THROTTLED}, /* CodePipeline is busy with the pipeline */
     {"EC2Throttled", RB_E_THROTTLED},
     {"ExpiredToken", RB_E_CREDENTIALS},
     {"IncompleteSignature", RB_E_CREDENTIALS},
@@ -153,6 +155,22 @@ static enum rb_code report(const char *operation, long status, struct rb_slice t
         add_text(&shown, text);
     }
     return rb_err_set(err, code, "%s: %s", operation, rb_buf_str(&shown));
+}
+
+const char *rb_aws_error_type(const struct rb_http_answer *answer, struct rb_arena *a)
+{
+    RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
+    const char *type = NULL;
+
+    if (rb_json_load(rb_buf_str(&answer->body), answer->body.len, &j, NULL) == RB_OK) {
+        type = member(j, "__type", "code");
+    }
+    if (type == NULL) {
+        type = rb_http_answer_header(answer, "x-amzn-errortype", a);
+    }
+    struct rb_slice bare = bare_type(type == NULL ? "" : type);
+    const char *kept = rb_arena_strndup(a, bare.ptr, bare.len);
+    return kept == NULL ? "" : kept;
 }
 
 enum rb_code rb_aws_judge(const char *operation, const struct rb_http_answer *answer,

@@ -13,7 +13,7 @@
 #define BODY_MAX_BYTES ((size_t)16 * 1024)
 #define TEXT_MAX_BYTES ((size_t)PAGES_MAX * 8 * 1024 * 1024)
 
-static const struct rb_aws_service LOGS = {.name = "logs", .target = "Logs_20140328"};
+const struct rb_aws_service rb_aws_logs = {.name = "logs", .target = "Logs_20140328"};
 
 struct place {
     const char *group, *stream;
@@ -63,7 +63,7 @@ static enum rb_code ask_page(struct rb_codebuild *c, const char *region, const s
         return rb_err_set(err, RB_E_NOMEM, "no memory for a call of CloudWatch Logs");
     }
     const struct rb_aws_call call = {
-        .service = &LOGS, .operation = "GetLogEvents", .region = region, .body = &body};
+        .service = &rb_aws_logs, .operation = "GetLogEvents", .region = region, .body = &body};
     return rb_aws_look_up(c, &call, ret_page, err);
 }
 

@@ -258,7 +258,7 @@ enum rb_code rb_aws_send(struct rb_codebuild *c, const struct rb_aws_call *call,
     RB_CLEANUP(rb_credentials_release) struct rb_credentials cred = {.access_key = NULL};
     RB_CLEANUP(wire_release) struct wire w;
     const struct rb_clock *clock = rb_aws_clock(c->aws);
-    const struct rb_aws_scope scope = {.region = call->region, .operation = call->operation};
+    const struct rb_aws_scope scope = rb_codebuild_scope(c, call->region, call->operation);
     int64_t began_boot_ms = rb_boot_ms(clock);
 
     wire_init(&w);
@@ -269,7 +269,10 @@ enum rb_code rb_aws_send(struct rb_codebuild *c, const struct rb_aws_call *call,
                          err);
     }
     if (rc == RB_OK) {
-        rc = rb_aws_credentials_for(c->aws, c->account, call->region, &cred, err);
+        rc = call->session == NULL
+                 ? rb_aws_credentials_for(c->aws, c->account, call->region, &cred, err)
+                 : rb_aws_credentials_as(c->aws, c->account, call->region, call->session, &cred,
+                                         err);
     }
     if (rc == RB_OK) {
         int64_t date_ms = call->date_ms != 0 ? call->date_ms : rb_aws_now_ms(c->aws);

@@ -150,6 +150,7 @@ void rb_aws_credentials_refused(struct rb_aws *aws)
     for (unsigned i = 0; i < aws->n_accounts; i++) {
         aws->accounts[i].stale = true;
     }
+    rb_sessions_refused_locked(aws);
     pthread_mutex_unlock(&aws->lock);
 }
 

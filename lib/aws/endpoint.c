@@ -74,7 +74,8 @@ static bool env_true(const char *name)
     return rb_str_ieq(getenv(name), "true");
 }
 
-/* A simulator on this machine has STS too; an endpoint of CodeBuild elsewhere has not. */
+/* A simulator on this machine has STS and CodePipeline too; an endpoint of CodeBuild elsewhere has
+ * not. */
 static bool on_this_machine(const char *url)
 {
     static const char *const starts[] = {"http://127.", "http://localhost", "http://[::1]"};
@@ -92,7 +93,9 @@ static const char *override_of(const struct rb_aws *aws, const char *service)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf name = RB_BUF_INIT(128);
 
-    if (!rb_str_empty(aws->endpoint_url) && !rb_str_eq(service, "sts")) {
+    bool own = rb_str_eq(service, "codebuild") || rb_str_eq(service, "logs");
+
+    if (!rb_str_empty(aws->endpoint_url) && own) {
         return aws->endpoint_url;
     }
     if (env_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {

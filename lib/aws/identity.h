@@ -15,6 +15,9 @@
 enum rb_code rb_credentials_make(const char *key_id, const char *secret, const char *token,
                                  int64_t expires_ms, struct rb_credentials *ret_c,
                                  struct rb_err *err);
+/* rb_credentials_source - where they come from, cut to its room; a set has none at first. */
+void rb_credentials_source(struct rb_credentials *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 /* rb_credentials_from_json - {"AccessKeyId","SecretAccessKey",<token_name>,"Expiration"} (pure). */
 enum rb_code rb_credentials_from_json(const json_t *j, const char *token_name,
                                       bool expiration_required, struct rb_credentials *ret_c,
@@ -104,6 +107,9 @@ enum rb_code rb_process_run(const char *command, int64_t timeout_ms, struct rb_c
  * NULL-terminated, in @a. */
 enum rb_code rb_process_split(const char *command, struct rb_arena *a, char ***ret_argv,
                               struct rb_err *err);
+/* rb_instance_region - the instance's own region, in @a. */
+enum rb_code rb_instance_region(struct rb_aws *aws, struct rb_arena *a, const char **ret_region,
+                                struct rb_err *err);
 /* rb_container_url - the endpoint by the environment, with the host rules. RB_E_NOT_FOUND: none. */
 enum rb_code rb_container_url(struct rb_arena *a, const char **ret_url, struct rb_err *err);
 

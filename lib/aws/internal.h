@@ -29,6 +29,14 @@ extern const struct rb_provider rb_provider_environment, rb_provider_role, rb_pr
 /* rb_providers_fetch - ask the providers in their order. RB_E_CREDENTIALS names them. */
 enum rb_code rb_providers_fetch(struct rb_aws *aws, struct rb_credentials *ret_c,
                                 struct rb_err *err);
+/* rb_providers_walk - the same, and @told hears of each provider that was asked: what it said
+ * (RB_OK, RB_E_NOT_FOUND, other) and why; of those behind, RB_E_CLOSED. */
+struct rb_providers_ear {
+    void (*told)(void *arg, const char *provider, enum rb_code rc, const char *why);
+    void *arg;
+};
+enum rb_code rb_providers_walk(struct rb_aws *aws, const struct rb_providers_ear *ear,
+                               struct rb_credentials *ret_c, struct rb_err *err);
 
 /* ---- pace: what the rates of rates.h are asked and told ---- */
 
@@ -72,19 +80,26 @@ struct rb_codebuild {
     char account[RB_ACCOUNT_BYTES]; /* whose builds the next call is about; "" = our own */
 };
 
+/* rb_codebuild_scope - of the client's calls: an account without a row in aws.accounts is our own.
+ */
+struct rb_aws_scope rb_codebuild_scope(const struct rb_codebuild *c, const char *region,
+                                       const char *operation);
+
 struct rb_aws_service {
     const char *name;   /* of the endpoint and of the signature */
     const char *target; /* what stands before the operation in X-Amz-Target */
 };
+extern const struct rb_aws_service rb_aws_logs; /* CloudWatch Logs */
 
 struct rb_aws_call {
     const struct rb_aws_service *service; /* NULL = CodeBuild */
     const char *operation;
     const char *region;
     const struct rb_buf *body;
-    int64_t date_ms;    /* X-Amz-Date; 0 = now, by AWS's clock */
-    int64_t timeout_ms; /* for everything: waiting for a token, connecting, the answer */
-    bool changes;       /* the call has an effect: lost answers count as ambiguous */
+    int64_t date_ms;     /* X-Amz-Date; 0 = now, by AWS's clock */
+    const char *session; /* that signs; NULL = the account's usual credentials */
+    int64_t timeout_ms;  /* for everything: waiting for a token, connecting, the answer */
+    bool changes;        /* the call has an effect: lost answers count as ambiguous */
     enum rb_code (*last_check)(void *arg, struct rb_err *err); /* may be NULL */
     void *arg;
     struct rb_http_answer *ret_answer; /* may be NULL; else any complete answer, of any status, is
@@ -108,6 +123,16 @@ enum rb_code rb_aws_look_up(struct rb_codebuild *c, const struct rb_aws_call *wh
 /* rb_aws_add_member - ,"name":"value" - or without the comma at the start of an object. */
 void rb_aws_add_member(struct rb_buf *out, const char *name, const char *value);
 
+/* rb_aws_batch_get - BatchGetBuilds, BatchGetBuildBatches: 1 to 100 ids. rb_aws_list - a page of
+ * ListBuildsForProject, ListBuildBatchesForProject. */
+enum rb_code rb_aws_batch_get(struct rb_codebuild *c, const char *operation, const char *region,
+                              const char *const *ids, unsigned n, json_t **ret_json,
+                              struct rb_err *err);
+enum rb_code rb_aws_list(struct rb_codebuild *c, const char *operation, const char *region,
+                         const char *project, const char *next, struct rb_arena *a,
+                         const char ***ret_ids, unsigned *ret_n, const char **ret_next,
+                         struct rb_err *err);
+
 /* rb_codebuild_read - one Build as CodeBuild tells it, variables and all; caller decrefs. */
 enum rb_code rb_codebuild_read(struct rb_codebuild *c, const char *region, const char *id,
                                json_t **ret_build, struct rb_err *err);
@@ -121,5 +146,8 @@ enum rb_code rb_start_read(struct rb_codebuild *c, const struct rb_retry_call *c
 /* rb_aws_judge - the class of an answer that is no 200 (pure). @body may be anything. */
 enum rb_code rb_aws_judge(const char *operation, const struct rb_http_answer *answer,
                           struct rb_err *err);
+/* rb_aws_error_type - AWS's type of an error answer without the suffix "Exception", in @a; "" when
+ * it names none. */
+const char *rb_aws_error_type(const struct rb_http_answer *answer, struct rb_arena *a);
 
 #endif

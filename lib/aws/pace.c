@@ -84,7 +84,7 @@ void rb_aws_told(struct rb_aws *aws, const struct rb_aws_scope *s, enum rb_code 
     if (rc == RB_E_THROTTLED) {
         rb_bucket_throttled(b, boot_ms, retry_after_ms);
     } else if (rc == RB_OK) {
-        rb_bucket_accepted(b);
+        rb_bucket_accepted(b, boot_ms);
         rb_quota_earn(rb_rates_quota(aws->rates, s->account, s->region, boot_ms), 1);
     } else if (rc == RB_E_AMBIGUOUS && retry_after_ms > 0) {
         rb_bucket_hold(b, boot_ms, retry_after_ms); /* a 503 that says when to come again */

@@ -29,6 +29,7 @@ struct row {
 struct rb_profiles {
     struct rb_arena arena;
     struct rb_buf text[2];
+    const char *path[2]; /* NULL = no home */
     struct row *first;
 };
 
@@ -213,6 +214,7 @@ static enum rb_code read_file(struct rb_profiles *p, enum rb_profile_file file,
     if (path == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for profiles");
     }
+    p->path[file] = rb_arena_strdup(&p->arena, path);
     struct reading r = {.p = p, .file = file, .path = path};
     enum rb_code rc = read_text(path, text, err);
     char *next = text->data;
@@ -284,7 +286,14 @@ enum rb_code rb_profiles_keys(const struct rb_profiles *p, const char *profile,
     }
     enum rb_code rc = rb_credentials_make(
         key_id, secret, rb_profiles_get(p, profile, "aws_session_token", file), 0, ret_c, err);
-    return rc == RB_OK ? RB_OK : rb_err_wrap(err, rc, "profile '%s'", profile);
+    if (rc != RB_OK) {
+        return rb_err_wrap(err, rc, "profile '%s'", profile);
+    }
+    bool shared = file != RB_PROFILE_CONFIG &&
+                  find(p, profile, "aws_access_key_id", RB_PROFILE_CREDENTIALS) != NULL;
+    const char *path = p->path[shared ? RB_PROFILE_CREDENTIALS : RB_PROFILE_CONFIG];
+    rb_credentials_source(ret_c, "profile '%.60s' of %.180s", profile, path == NULL ? "" : path);
+    return RB_OK;
 }
 
 const char *rb_profile_name(const struct rb_aws *aws, bool *ret_named)

@@ -140,6 +140,9 @@ static enum rb_code fetch(struct rb_aws *aws, struct rb_credentials *ret_c, stru
     }
     for (unsigned tries = 1;; tries++) {
         rc = ask(aws, url, line.len == 0 ? NULL : rb_buf_str(&line), ret_c, err);
+        if (rc == RB_OK) {
+            rb_credentials_source(ret_c, "%.*s", (int)strcspn(url, "?"), url);
+        }
         if (rc != RB_E_UNAVAIL || tries == TRIES) {
             return rc;
         }

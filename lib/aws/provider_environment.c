@@ -43,7 +43,11 @@ enum rb_code rb_environment_keys(struct rb_credentials *ret_c, struct rb_err *er
     }
     const char *token = c.session_token == NULL ? NULL : rb_secret_data(c.session_token);
     rc = rb_credentials_make(key_id, rb_secret_data(c.secret_key), token, c.expires_ms, ret_c, err);
-    return rc == RB_OK ? RB_OK : rb_err_wrap(err, rc, "AWS_ACCESS_KEY_ID and its companions");
+    if (rc != RB_OK) {
+        return rb_err_wrap(err, rc, "AWS_ACCESS_KEY_ID and its companions");
+    }
+    rb_credentials_source(ret_c, "AWS_ACCESS_KEY_ID and its companions");
+    return RB_OK;
 }
 
 static enum rb_code fetch(struct rb_aws *aws, struct rb_credentials *ret_c, struct rb_err *err)

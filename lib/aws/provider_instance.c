@@ -242,7 +242,33 @@ static enum rb_code fetch(struct rb_aws *aws, struct rb_credentials *ret_c, stru
         return rb_err_set(err, RB_E_CREDENTIALS, "instance metadata gives no usable role name");
     }
     rc = get(&m, path, "the role's credentials", &answer, err);
-    return rc == RB_OK ? read_set(&m, &answer, ret_c, err) : rc;
+    if (rc == RB_OK) {
+        rc = read_set(&m, &answer, ret_c, err);
+    }
+    if (rc == RB_OK) {
+        rb_credentials_source(ret_c, "role '%.100s' of %.120s", path + strlen(ROLES), m.root);
+    }
+    return rc;
+}
+
+enum rb_code rb_instance_region(struct rb_aws *aws, struct rb_arena *a, const char **ret_region,
+                                struct rb_err *err)
+{
+    RB_CLEANUP(imds_release) struct imds m;
+    RB_CLEANUP(rb_identity_answer_release) struct rb_http_answer answer = {.status = 0};
+
+    enum rb_code rc = imds_init(&m, aws, err);
+    if (rc == RB_OK) {
+        rc = get_token(&m, err);
+    }
+    if (rc == RB_OK) {
+        rc = get(&m, "/latest/meta-data/placement/region", "the region", &answer, err);
+    }
+    if (rc == RB_OK) {
+        *ret_region = rb_arena_strdup(a, rb_buf_str(&answer.body));
+        rc = *ret_region != NULL ? RB_OK : rb_err_set(err, RB_E_NOMEM, "no memory for a region");
+    }
+    return rc;
 }
 
 const struct rb_provider rb_provider_instance = {.name = "instance-metadata", .fetch = fetch};

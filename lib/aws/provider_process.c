@@ -278,7 +278,11 @@ static enum rb_code fetch(struct rb_aws *aws, struct rb_credentials *ret_c, stru
     if (command == NULL) {
         return rb_err_set(err, RB_E_NOT_FOUND, "profile '%s' has no credential_process", profile);
     }
-    return rb_process_run(command, PROCESS_TIMEOUT_MS, ret_c, err);
+    rc = rb_process_run(command, PROCESS_TIMEOUT_MS, ret_c, err);
+    if (rc == RB_OK) { /* the command itself may hold what nobody should read */
+        rb_credentials_source(ret_c, "credential_process of profile '%.60s'", profile);
+    }
+    return rc;
 }
 
 const struct rb_provider rb_provider_process = {.name = "credential-process", .fetch = fetch};

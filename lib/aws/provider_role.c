@@ -150,7 +150,11 @@ static enum rb_code assume(struct chain *c, const char *profile, struct rb_crede
                                    .external_id = get(c, profile, "external_id"),
                                    .duration_seconds = duration};
     rc = rb_sts_assume_role(c->aws, &base, &what, ret_c, err);
-    return rc == RB_OK ? RB_OK : rb_err_wrap(err, rc, "profile '%s'", profile);
+    if (rc != RB_OK) {
+        return rb_err_wrap(err, rc, "profile '%s'", profile);
+    }
+    rb_credentials_source(ret_c, "profile '%.60s': %.160s", profile, what.role_arn);
+    return RB_OK;
 }
 
 static enum rb_code fetch(struct rb_aws *aws, struct rb_credentials *ret_c, struct rb_err *err)

@@ -17,7 +17,11 @@ static enum rb_code exchange(struct rb_aws *aws, const char *file, const char *r
     }
     const struct rb_assume assume = {.role_arn = role,
                                      .session_name = rb_str_empty(session) ? NULL : session};
-    return rb_sts_web_identity(aws, &assume, file, ret_c, err);
+    enum rb_code rc = rb_sts_web_identity(aws, &assume, file, ret_c, err);
+    if (rc == RB_OK) {
+        rb_credentials_source(ret_c, "%.120s by the token file '%.100s'", role, file);
+    }
+    return rc;
 }
 
 enum rb_code rb_web_identity_of_profile(struct rb_aws *aws, const struct rb_profiles *p,

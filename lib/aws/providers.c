@@ -1,4 +1,6 @@
 /* The credential providers in the order in which they are asked, and what makes one set. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,25 +28,63 @@ void rb_credentials_release(struct rb_credentials *c)
     *c = (struct rb_credentials){.access_key = NULL};
 }
 
-enum rb_code rb_providers_fetch(struct rb_aws *aws, struct rb_credentials *ret_c,
-                                struct rb_err *err)
+static enum rb_code ask_all(struct rb_aws *aws, const struct rb_providers_ear *ear, size_t *at,
+                            struct rb_credentials *ret_c, struct rb_err *err)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf asked = RB_BUF_INIT(1024);
 
-    for (size_t i = 0; i < RB_ARRAY_LEN(PROVIDERS); i++) {
+    for (; *at < RB_ARRAY_LEN(PROVIDERS); (*at)++) {
+        const struct rb_provider *p = PROVIDERS[*at];
         struct rb_err why = {.code = RB_OK};
-        enum rb_code rc = PROVIDERS[i]->fetch(aws, ret_c, &why);
+        enum rb_code rc = p->fetch(aws, ret_c, &why);
+        ear->told(ear->arg, p->name, rc, why.msg);
         if (rc == RB_OK) {
-            ret_c->provider = PROVIDERS[i]->name;
+            ret_c->provider = p->name;
             return RB_OK;
         }
         if (rc != RB_E_NOT_FOUND) {
-            return rb_err_set(err, RB_E_CREDENTIALS, "AWS credentials by %s: %s",
-                              PROVIDERS[i]->name, why.msg);
+            return rb_err_set(err, RB_E_CREDENTIALS, "AWS credentials by %s: %s", p->name, why.msg);
         }
-        rb_buf_addf(&asked, "%s%s: %s", i == 0 ? "" : "; ", PROVIDERS[i]->name, why.msg);
+        rb_buf_addf(&asked, "%s%s: %s", *at == 0 ? "" : "; ", p->name, why.msg);
     }
     return rb_err_set(err, RB_E_CREDENTIALS, "no AWS credentials (%s)", rb_buf_str(&asked));
+}
+
+enum rb_code rb_providers_walk(struct rb_aws *aws, const struct rb_providers_ear *ear,
+                               struct rb_credentials *ret_c, struct rb_err *err)
+{
+    size_t at = 0;
+    enum rb_code rc = ask_all(aws, ear, &at, ret_c, err);
+
+    for (at++; at < RB_ARRAY_LEN(PROVIDERS); at++) {
+        ear->told(ear->arg, PROVIDERS[at]->name, RB_E_CLOSED, "");
+    }
+    return rc;
+}
+
+static void no_ear(void *arg, const char *provider, enum rb_code rc, const char *why)
+{
+    (void)arg;
+    (void)provider;
+    (void)rc;
+    (void)why;
+}
+
+enum rb_code rb_providers_fetch(struct rb_aws *aws, struct rb_credentials *ret_c,
+                                struct rb_err *err)
+{
+    const struct rb_providers_ear ear = {.told = no_ear};
+
+    return rb_providers_walk(aws, &ear, ret_c, err);
+}
+
+void rb_credentials_source(struct rb_credentials *c, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(c->source, sizeof(c->source), fmt, ap);
+    va_end(ap);
 }
 
 /* The key id is put into a header and into records: visible ASCII only. */

@@ -3,8 +3,15 @@
  * A bucket for each account, region and operation: AWS limits each by itself. It follows what AWS
  * says: a throttle cuts the rate, which then grows back to the configured one; a throttle that
  * follows a cut with no call accepted in between starts again from a low rate, which doubles every
- * second up to where the trouble began. A quota for each account and region bounds how much is
- * repeated: a broken AWS is not hammered.
+ * second up to where the trouble began.
+ *
+ * Not every throttle is about our rate: the account's other callers, or a service in trouble, can
+ * have a part of the calls throttled however rarely we call. Cutting for those would end at the
+ * lowest rate and help nobody. So each cut is judged by the answers at the rate after it: where as
+ * large a part is throttled as before, the cut is taken back, and that part is the floor; from then
+ * on only what lies clearly above the floor cuts. The floor sinks as fewer are throttled.
+ *
+ * A quota for each account and region bounds how much is repeated: a broken AWS is not hammered.
  *
  * Times are milliseconds of the boot clock. Threads: one at a time (rb_aws locks).
  */
@@ -21,6 +28,15 @@
 #define RB_BUCKET_LOW_PART 16.0     /* of the configured rate: where a slow start begins */
 #define RB_BUCKET_REACTION_MS 1000  /* answers to calls made before a cut say nothing new */
 #define RB_BUCKET_HOLD_MAX_MS 60000 /* longest pause of an operation that AWS may ask for */
+#define RB_BUCKET_SAMPLE 16         /* answers that say something, in no less than the time above */
+#define RB_BUCKET_SAMPLE_NO 4       /* throttled ones among them end the judgement of a cut early */
+#define RB_BUCKET_JUDGE_MS 5000     /* else it takes this long, for few in a hundred are rare */
+#define RB_BUCKET_NO_HELP 0.6       /* of the part throttled before the cut: it did not help */
+#define RB_BUCKET_FLOOR_MAX 0.35    /* a larger part is never taken for independent of our rate */
+#define RB_BUCKET_FLOOR_MIN 0.002   /* a smaller floor is none */
+#define RB_BUCKET_FLOOR_SINKS 8     /* a part of the way, with each sample in which fewer were */
+#define RB_BUCKET_EXCESS 1.5        /* times the floor, and this much more, cuts again: */
+#define RB_BUCKET_EXCESS_MIN 0.05
 
 struct rb_bucket {
     double ceiling; /* tokens a second as configured; <= 0: no limit */
@@ -29,9 +45,14 @@ struct rb_bucket {
     double threshold; /* a slow start ends here */
     double tokens;    /* negative: reserved by those who wait */
     int64_t filled_boot_ms;
-    int64_t cut_boot_ms;  /* of the last cut; at first so long ago that it does not count */
-    int64_t hold_boot_ms; /* nothing before this */
-    bool accepted;        /* a call was accepted since the last cut */
+    int64_t cut_boot_ms;      /* of the last cut; at first so long ago that it does not count */
+    int64_t hold_boot_ms;     /* nothing before this */
+    bool accepted;            /* a call was accepted since the last cut */
+    unsigned ok, no;          /* answers at the present rate: accepted, throttled */
+    int64_t counted_boot_ms;  /* since then */
+    double floor;             /* part that is throttled whatever the rate; 0: none is known */
+    double uncut, part_uncut; /* the rate before the cut that is being judged (0: none is), and the
+                               * part that was throttled at it */
 };
 void rb_bucket_init(struct rb_bucket *b, double per_second, double burst, int64_t boot_ms);
 /* rb_bucket_take - reserve one token, so that takers are served in their order and wait once each;
@@ -39,7 +60,7 @@ void rb_bucket_init(struct rb_bucket *b, double per_second, double burst, int64_
 int64_t rb_bucket_take(struct rb_bucket *b, int64_t boot_ms, int64_t max_wait_ms);
 /* rb_bucket_wait_ms - how long somebody who came now would wait. */
 int64_t rb_bucket_wait_ms(struct rb_bucket *b, int64_t boot_ms);
-void rb_bucket_accepted(struct rb_bucket *b);
+void rb_bucket_accepted(struct rb_bucket *b, int64_t boot_ms);
 /* rb_bucket_throttled - @retry_after_ms: what AWS asked for, < 0 = nothing. */
 void rb_bucket_throttled(struct rb_bucket *b, int64_t boot_ms, int64_t retry_after_ms);
 /* rb_bucket_hold - nothing for this long, at most RB_BUCKET_HOLD_MAX_MS. */

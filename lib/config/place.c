@@ -96,6 +96,24 @@ const char *rb_path(struct rb_conversion *c, const char *fmt, ...)
     return path == NULL ? "" : path;
 }
 
+unsigned rb_config_item_keys(const struct rb_settings *s, const char *list, unsigned i,
+                             const char **ret_keys, unsigned max)
+{
+    const struct rb_node *root = s->document;
+    const struct rb_node_entry *e = root == NULL ? NULL : step(root, &list);
+    const struct rb_node *item = NULL;
+    unsigned n = 0;
+
+    if (e != NULL && e->value != NULL && e->value->kind == RB_NODE_LIST && i < e->value->n) {
+        item = e->value->entries[i].value;
+    }
+    for (unsigned k = 0; item != NULL && item->kind == RB_NODE_MAP && k < item->n && n < max; k++) {
+        const char *key = item->entries[k].key;
+        ret_keys[n++] = rb_str_starts(key, "url_") ? "url" : key;
+    }
+    return n;
+}
+
 void rb_config_place(const struct rb_settings *s, const char *path, unsigned *ret_line,
                      unsigned *ret_column)
 {

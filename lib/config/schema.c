@@ -5,18 +5,9 @@
 
 #include "schema.h"
 
-#define AT(member) .offset = offsetof(struct rb_settings, member)
-#define IN(type, member) .offset = offsetof(struct type, member)
-#define CHILDREN(rows) .children = (rows), .n_children = RB_ARRAY_LEN(rows)
-#define LIST_OF(type, rows, count, line) \
-    CHILDREN(rows), .item_size = sizeof(struct type), .count_offset = (count), .line_offset = (line)
-#define SECOND 1000LL
-#define MINUTE (60 * SECOND)
-#define DAY (24 * 60 * MINUTE)
-
 static const char *const role_words[] = {"", "viewer", "operator", NULL};
 static const char *const mode_words[] = {"auto", "ask", "shadow", NULL};
-static const char *const how_words[] = {"retry", "start", NULL};
+static const char *const how_words[] = {"retry", "start", "pipeline", NULL};
 static const char *const flaky_words[] = {"", "true", "false", NULL};
 static const char *const then_words[] = {"", "retry", "ask", "ignore", NULL};
 
@@ -109,11 +100,18 @@ static const struct rb_key account_keys[] = {
      IN(rb_account_setting, external_id)},
     {"regions", RB_KEY_TEXTS, NULL, false, "only these; absent = all",
      IN(rb_account_setting, regions)},
+    {"exact", RB_KEY_BOOL, "false", false,
+     "sign each RetryBuild by a session that is named after the retry, so that the build's "
+     "initiator "
+     "says whose it is; costs one AssumeRole a retry",
+     IN(rb_account_setting, exact)},
 };
 
 static const struct rb_key aws_keys[] = {
     {"region", RB_KEY_TEXT, NULL, false,
-     "region of builds that do not say one; absent = AWS_REGION, AWS_DEFAULT_REGION, us-east-1",
+     "region of builds that do not say one; absent = AWS_REGION, AWS_DEFAULT_REGION, the "
+     "profile's, "
+     "the instance's, us-east-1",
      AT(aws.region)},
     {"endpoint_url", RB_KEY_TEXT, NULL, false,
      "another CodeBuild endpoint (a simulator, a VPC endpoint); absent = "
@@ -144,17 +142,6 @@ static const struct rb_key workers_keys[] = {
      .min = 0, .max = 256},
     {"report", RB_KEY_INT, "8", false, "threads that post results", AT(report_workers), .min = 1,
      .max = 256},
-};
-
-static const struct rb_key source_keys[] = {
-    {"name", RB_KEY_TEXT, NULL, true, "last part of the hook's path: POST /v1/hooks/NAME",
-     IN(rb_source_setting, name)},
-    {"type", RB_KEY_TEXT, NULL, true, "eventbridge", IN(rb_source_setting, type)},
-    {"header", RB_KEY_TEXT, "x-retrybuild-key", true,
-     "eventbridge: the header that carries the secret", IN(rb_source_setting, header)},
-    {"secrets", RB_KEY_SECRETS, NULL, true,
-     "accepted secrets, all tried: [{value|file|env, not_after: the last day}]",
-     IN(rb_source_setting, secrets)},
 };
 
 static const struct rb_key projects_keys[] = {
@@ -215,7 +202,8 @@ static const struct rb_key rule_keys[] = {
      "before the call: {base, cap} with full jitter, {fixed} or {list}",
      IN(rb_rule_setting, delay)},
     {"how", RB_KEY_WORD, "retry", true,
-     "retry = RetryBuild, start = StartBuild with the original's settings",
+     "retry = RetryBuild, start = StartBuild with the original's settings, pipeline = retry the "
+     "failed stage of CodePipeline",
      IN(rb_rule_setting, how), .words = how_words},
 };
 
@@ -270,40 +258,6 @@ static const struct rb_key sweep_keys[] = {
      "projects to sweep for missed failures beside those of recent deliveries", AT(sweep_projects)},
 };
 
-static const struct rb_key destination_when_keys[] = {
-    {"project", RB_KEY_TEXTS, NULL, true, "globs", IN(rb_destination_setting, when_project)},
-    {"branch", RB_KEY_TEXTS, NULL, true, "globs", IN(rb_destination_setting, when_branch)},
-    {"repository", RB_KEY_TEXTS, NULL, true, "globs", IN(rb_destination_setting, when_repository)},
-    {"outcome", RB_KEY_TEXTS, NULL, true, "states: recovered, failed_again, dead, …",
-     IN(rb_destination_setting, when_outcome)},
-    {"source", RB_KEY_TEXTS, NULL, true, "globs of the source's name",
-     IN(rb_destination_setting, when_source)},
-};
-
-static const struct rb_key destination_keys[] = {
-    {"name", RB_KEY_TEXT, NULL, true, "shown in reports and metrics",
-     IN(rb_destination_setting, name)},
-    {"type", RB_KEY_TEXT, NULL, true, "webhook", IN(rb_destination_setting, type)},
-    {"url", RB_KEY_SECRET, NULL, true, "where to post; a secret", IN(rb_destination_setting, url)},
-    {"secrets", RB_KEY_SECRETS, NULL, true,
-     "signing keys (whsec_… or text); several while one is being replaced",
-     IN(rb_destination_setting, secrets)},
-    {"when", RB_KEY_MAP, NULL, true, "which retries are reported; absent = all",
-     CHILDREN(destination_when_keys)},
-    {"stages", RB_KEY_STAGES, "[held, started, finished, refused]", true,
-     "which of held, started, finished, refused", IN(rb_destination_setting, stages)},
-    {"timeout", RB_KEY_DURATION, NULL, true, "for one post; absent = timing.report_timeout",
-     IN(rb_destination_setting, timeout_ms), .min = 100, .max = 2 * MINUTE},
-    {"give_up", RB_KEY_DURATION, "24h", true, "after this a report is dead",
-     IN(rb_destination_setting, give_up_ms), .min = SECOND, .max = 30 * DAY},
-    {"schedule", RB_KEY_DURATIONS, NULL, true,
-     "waits between attempts, the last repeats; absent = full jitter from 1s, cap 15m",
-     IN(rb_destination_setting, schedule_ms),
-     .count_offset = offsetof(struct rb_destination_setting, n_schedule)},
-    {"max_in_flight", RB_KEY_INT, "4", true, "posts under way at once",
-     IN(rb_destination_setting, max_in_flight), .min = 1, .max = 256},
-};
-
 static const struct rb_key network_keys[] = {
     {"allow", RB_KEY_TEXTS, NULL, true,
      "addresses and CIDRs that posts may reach although they are private", AT(network.allow)},
@@ -352,7 +306,7 @@ const struct rb_key rb_schema[] = {
      AT(mode), .words = mode_words},
     {"workers", RB_KEY_MAP, NULL, false, "threads", CHILDREN(workers_keys)},
     {"sources", RB_KEY_LIST, NULL, true, "ways in", AT(sources),
-     LIST_OF(rb_source_setting, source_keys, offsetof(struct rb_settings, n_sources),
+     LIST_OF(rb_source_setting, rb_source_keys, offsetof(struct rb_settings, n_sources),
              offsetof(struct rb_source_setting, line))},
     {"projects", RB_KEY_MAP, NULL, true, "which projects at all", CHILDREN(projects_keys)},
     {"rules", RB_KEY_LIST, NULL, true, "first match wins; after them come the built-in rules",
@@ -369,7 +323,8 @@ const struct rb_key rb_schema[] = {
     {"sweep", RB_KEY_MAP, NULL, true, "the search for failures that no delivery brought",
      CHILDREN(sweep_keys)},
     {"destinations", RB_KEY_LIST, NULL, true, "ways out", AT(destinations),
-     LIST_OF(rb_destination_setting, destination_keys, offsetof(struct rb_settings, n_destinations),
+     LIST_OF(rb_destination_setting, rb_destination_keys,
+             offsetof(struct rb_settings, n_destinations),
              offsetof(struct rb_destination_setting, line))},
     {"network", RB_KEY_MAP, NULL, false, "outbound connections", CHILDREN(network_keys)},
     {"timing", RB_KEY_MAP, NULL, true, "every window of the protocol", CHILDREN(timing_keys)},

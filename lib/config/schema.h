@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <retrybuild/cleanup.h>
+#include <retrybuild/settings.h>
+
 enum rb_key_type {
     RB_KEY_TEXT,      /* const char * */
     RB_KEY_PATH,      /* const char *, made absolute by the configuration's folder */
@@ -42,6 +45,21 @@ struct rb_key {
     size_t count_offset;
     size_t line_offset; /* LIST items: where the item's line goes; SIZE_MAX = nowhere */
 };
+
+/* Rows are written with these. */
+#define AT(member) .offset = offsetof(struct rb_settings, member)
+#define IN(type, member) .offset = offsetof(struct type, member)
+#define CHILDREN(rows) .children = (rows), .n_children = RB_ARRAY_LEN(rows)
+#define LIST_OF(type, rows, count, line) \
+    CHILDREN(rows), .item_size = sizeof(struct type), .count_offset = (count), .line_offset = (line)
+#define SECOND 1000LL
+#define MINUTE (60 * SECOND)
+#define DAY (24 * 60 * MINUTE)
+
+#define RB_SOURCE_KEYS 18
+#define RB_DESTINATION_KEYS 19
+extern const struct rb_key rb_source_keys[RB_SOURCE_KEYS]; /* schema_adapters.c */
+extern const struct rb_key rb_destination_keys[RB_DESTINATION_KEYS];
 
 extern const struct rb_key rb_schema[];
 extern const size_t rb_schema_len;

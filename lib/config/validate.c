@@ -29,6 +29,11 @@ static const char *const phase_statuses[] = {"FAILED",       "FAULT",   "TIMED_O
 static const char *const store_schemes[] = {
     "sqlite:", "redis://", "rediss://", "redis+unix:/", "redis+sentinel://", "redis+cluster://"};
 
+static bool is_http_url(const char *text)
+{
+    return rb_str_starts(text, "http://") || rb_str_starts(text, "https://");
+}
+
 static bool is_name(const char *s)
 {
     size_t len = strlen(s);
@@ -72,6 +77,30 @@ static const char *lower(struct rb_conversion *c, const char *s)
     return copy == NULL ? "" : copy;
 }
 
+/* proven_otherwise - types whose senders sign with a key that is not ours. */
+static bool proven_otherwise(const char *type)
+{
+    return rb_str_eq(type, "sns") || rb_str_eq(type, "discord");
+}
+
+static void check_api(struct rb_conversion *c, const char *list, unsigned i,
+                      struct rb_api_setting *api)
+{
+    if (api->url == NULL) {
+        return;
+    }
+    if (!is_http_url(api->url)) {
+        rb_wrong(c, rb_path(c, "%s[%u].api.url", list, i), "is not an http:// or https:// URL");
+        return;
+    }
+    char *copy = rb_arena_strdup(&c->settings->arena, api->url);
+    size_t len = copy == NULL ? 0 : strlen(copy);
+    while (len > 0 && copy[len - 1] == '/') {
+        copy[--len] = '\0';
+    }
+    api->url = copy;
+}
+
 static void check_sources(struct rb_conversion *c)
 {
     struct rb_settings *s = c->settings;
@@ -82,15 +111,21 @@ static void check_sources(struct rb_conversion *c)
             rb_wrong(c, rb_path(c, "sources[%u].type", i), "is missing, for example eventbridge");
         }
         const char *path = rb_path(c, "sources[%u].secrets", i);
-        if (x->secrets.n == 0 && !rb_has_problem(c, path)) {
+        bool proven = x->secrets.n > 0 || x->signing_secrets.n > 0 || proven_otherwise(x->type);
+        if (!proven && !rb_has_problem(c, path)) {
             rb_wrong(c, path, "at least one secret is needed, or anybody could start builds");
         }
-        x->header = lower(c, x->header);
-        size_t len = strlen(x->header);
-        if (len == 0 || strspn(x->header, LETTERS DIGITS "!#$%&'*+-.^_`|~") != len) {
+        x->header = x->header == NULL ? NULL : lower(c, x->header);
+        size_t len = x->header == NULL ? 0 : strlen(x->header);
+        if (x->header != NULL && len == 0) {
+            len = 0;
+        }
+        if (x->header != NULL &&
+            (len == 0 || strspn(x->header, LETTERS DIGITS "!#$%&'*+-.^_`|~") != len)) {
             rb_wrong(c, rb_path(c, "sources[%u].header", i),
                      "'%.60s' is not the name of a header, such as x-retrybuild-key", x->header);
         }
+        check_api(c, "sources", i, &x->api);
         for (unsigned k = 0; k < i; k++) {
             check_taken(c, "sources", i, k, x->name, s->sources[k].name);
         }
@@ -115,11 +150,6 @@ static void check_words(struct rb_conversion *c, const char *path, const struct 
     }
 }
 
-static bool is_http_url(const char *text)
-{
-    return rb_str_starts(text, "http://") || rb_str_starts(text, "https://");
-}
-
 static void check_outcomes(struct rb_conversion *c, unsigned i)
 {
     const struct rb_strings *outcomes = &c->settings->destinations[i].when_outcome;
@@ -141,12 +171,18 @@ static void check_destinations(struct rb_conversion *c)
         }
         const char *path = rb_path(c, "destinations[%u].url", i);
         if (x->url == NULL) {
-            if (!rb_has_problem(c, path)) {
+            bool needed = x->type == NULL || rb_str_eq(x->type, "webhook");
+            if (needed && !rb_has_problem(c, path)) {
                 rb_wrong(c, path, "is missing (or url_file, url_env)");
             }
         } else if (!is_http_url(rb_secret_data(x->url))) {
             rb_wrong(c, path, "is not an http:// or https:// URL");
         }
+        if (rb_str_eq(x->name, "reply")) {
+            rb_wrong(c, rb_path(c, "destinations[%u].name", i),
+                     "'reply' is what answers to commands are called; take another");
+        }
+        check_api(c, "destinations", i, &x->api);
         check_outcomes(c, i);
         for (unsigned k = 0; k < i; k++) {
             check_taken(c, "destinations", i, k, x->name, s->destinations[k].name);
@@ -330,14 +366,16 @@ static void fill_aws(struct rb_conversion *c)
 {
     struct rb_settings *s = c->settings;
     static const char *const variables[] = {"AWS_REGION", "AWS_DEFAULT_REGION"};
+    s->aws.region_from = s->aws.region == NULL ? NULL : "aws.region";
     for (unsigned i = 0; i < RB_ARRAY_LEN(variables) && s->aws.region == NULL; i++) {
         const char *v = getenv(variables[i]);
         if (v != NULL && v[0] != '\0') {
             s->aws.region = rb_arena_strdup(&s->arena, v);
+            s->aws.region_from = variables[i];
         }
     }
     if (s->aws.region == NULL) {
-        s->aws.region = DEFAULT_REGION;
+        s->aws.region = DEFAULT_REGION; /* unless rb_aws_settle_region finds another */
     }
     size_t len = strlen(s->aws.region);
     if (len == 0 || strspn(s->aws.region, "abcdefghijklmnopqrstuvwxyz" DIGITS "-") != len) {

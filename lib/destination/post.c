@@ -98,7 +98,8 @@ void rb_destination_post(const struct rb_destination_setting *d, const struct rb
 {
     RB_CLEANUP(rb_arena_release) struct rb_arena a;
     RB_CLEANUP(rb_http_answer_release) struct rb_http_answer answer = {.status = 0};
-    const struct rb_destination_type *type = rb_destination_type_find(d->type);
+    const struct rb_destination_type *type =
+        d->to_asker ? rb_reply_type_find(d->type) : rb_destination_type_find(d->type);
     struct rb_rendered r;
     struct rb_err err = {.code = RB_OK};
 

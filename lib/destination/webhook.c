@@ -100,4 +100,10 @@ static enum rb_code render(const struct rb_destination_setting *d, const struct 
     return rc == RB_OK ? fill(d, v, &body, &signatures, a, ret_r, err) : rc;
 }
 
-const struct rb_destination_type rb_destination_webhook = {.type = "webhook", .render = render};
+static const char *const own_keys[] = {"url", "secrets", "format", NULL};
+
+const struct rb_destination_type rb_destination_webhook = {
+    .type = "webhook",
+    .keys = own_keys,
+    .render = render,
+};

@@ -10,6 +10,7 @@
 #include <retrybuild/digest.h>
 
 #define RB_ENDED_ARENA_BYTES 4096
+#define RB_AHEAD_MS 60000 /* a sender's clock may be ahead by this much */
 
 struct admission_box {
     struct rb_admission a; /* first: the box is found from it */
@@ -200,10 +201,12 @@ bool rb_engine_reports(const struct rb_settings *s, const struct rb_retry *r, in
 
     *ret_t = NULL;
     *ret_n = 0;
-    if (!rb_stage_of(r->state, &stage) || (s->n_destinations == 0 && callback_of(r) == NULL)) {
+    bool asker = !rb_str_empty(r->reply) && rb_reply_type_find(r->source.type) != NULL;
+    if (!rb_stage_of(r->state, &stage) ||
+        (s->n_destinations == 0 && callback_of(r) == NULL && !asker)) {
         return true;
     }
-    struct rb_report_task *t = rb_arena_alloc(a, (s->n_destinations + 1) * sizeof(*t));
+    struct rb_report_task *t = rb_arena_alloc(a, (s->n_destinations + 2) * sizeof(*t));
     if (t == NULL) {
         return false;
     }
@@ -219,6 +222,10 @@ bool rb_engine_reports(const struct rb_settings *s, const struct rb_retry *r, in
     if (callback_of(r) != NULL) {
         t[n++] = (struct rb_report_task){
             .destination = RB_CALLBACK_DESTINATION, .stage = stage, .due_ms = now_ms};
+    }
+    if (asker) {
+        t[n++] = (struct rb_report_task){
+            .destination = RB_REPLY_DESTINATION, .stage = stage, .due_ms = now_ms};
     }
     *ret_t = t;
     *ret_n = n;
@@ -253,6 +260,16 @@ static void set_delivery_key(struct admission_box *box, const struct rb_delivery
                       box->delivery_key);
         box->a.delivery_key = box->delivery_key;
     }
+}
+
+/* Whether the effect key alone tells a repeated delivery of @ev: it is held until the end of the
+ * retry and effect_ttl beyond, and by then the event, whose time a repetition cannot change, is too
+ * old to start anything. That saves the store a key of each delivery. */
+static bool known_by_effect(const struct rb_timing *t, const struct rb_event *ev, int64_t now_ms)
+{
+    return ev->kind == RB_EVENT_FAILURE && !ev->needs_inspection && ev->at_ms > 0 &&
+           ev->at_ms <= now_ms + RB_AHEAD_MS &&
+           t->max_event_age_ms + RB_AHEAD_MS <= t->effect_ttl_ms;
 }
 
 static bool box_ended(struct admission_box *box, const struct rb_event *ev,
@@ -313,7 +330,9 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
     if (!ok) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a delivery");
     }
-    set_delivery_key(box, delivery);
+    if (!known_by_effect(&rt->settings->timing, ev, now_ms)) {
+        set_delivery_key(box, delivery);
+    }
     *ret_a = RB_TAKE(a);
     return RB_OK;
 }
@@ -339,9 +358,11 @@ static bool fill_person(struct rb_retry *r, const struct rb_person_request *p)
     r->requested_by = rb_arena_strdup(&r->arena, who);
     r->request_reason = rb_arena_strdup(&r->arena, p->reason);
     r->callback_url = rb_arena_strdup(&r->arena, p->callback_url);
+    r->reply = rb_arena_strdup(&r->arena, p->reply);
     r->force = p->force;
     return r->requested_by != NULL && (r->request_reason != NULL || p->reason == NULL) &&
-           (r->callback_url != NULL || p->callback_url == NULL);
+           (r->callback_url != NULL || p->callback_url == NULL) &&
+           (r->reply != NULL || p->reply == NULL);
 }
 
 /* Whoever asks the same again within a moment has clicked twice: without a token of its own a
@@ -418,7 +439,9 @@ static bool inherit(struct rb_retry *next, const struct rb_retry *r)
     }
     next->n_rule_uses = r->n_rule_uses;
     next->callback_url = rb_arena_strdup(&next->arena, r->callback_url);
-    return next->callback_url != NULL || r->callback_url == NULL;
+    next->reply = rb_arena_strdup(&next->arena, r->reply);
+    return (next->callback_url != NULL || r->callback_url == NULL) &&
+           (next->reply != NULL || r->reply == NULL);
 }
 
 enum rb_code rb_engine_follow_on(struct rb_engine *e, const struct rb_runtime *rt,

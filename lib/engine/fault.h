@@ -1,8 +1,8 @@
-/* fault.h - named points at which a test build kills itself; nothing in every other build.
+/* fault.h - named points at which a program for tests kills itself; nothing in every other program.
  *
- * With -Dfault_points=true, RB_FAULT_AT="submit.after_intent:3" raises SIGKILL when the third pass
- * through that point is made in this process; several, separated by commas, each count for
- * themselves.
+ * The engine is compiled twice; what is linked with the second kind (tests/fault/retrybuild-fault)
+ * reads RB_FAULT_AT="submit.after_intent:3" and raises SIGKILL when the third pass through that
+ * point is made in this process; several, separated by commas, each count for themselves.
  */
 #ifndef RB_ENGINE_FAULT_H
 #define RB_ENGINE_FAULT_H

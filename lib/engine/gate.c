@@ -215,7 +215,7 @@ static void tell(const struct rb_work *k, const struct rb_desk *d)
     }
 }
 
-enum rb_code rb_gate_outcome(struct rb_work *k, enum rb_outcome outcome, struct rb_err *err)
+enum rb_code rb_gate_outcome(struct rb_work *k, enum rb_ending outcome, struct rb_err *err)
 {
     struct gate g;
 

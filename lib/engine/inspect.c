@@ -123,7 +123,7 @@ static void inspect_one(struct rb_work *k, const struct rb_fetch *f)
         snprintf(note, sizeof(note), "CodeBuild does not show the build: %s", f->err.msg);
         rc = rb_work_finish(k, RB_STATE_REFUSED, note, &err);
     } else {
-        snprintf(note, sizeof(note), "CodeBuild could not be asked: %s", rb_code_name(f->rc));
+        rb_work_not_asked(f->rc, &f->err, note, sizeof(note));
         int64_t waited_ms = rb_engine_now_ms(k->e) - k->r->due_ms;
         int64_t most_ms = waited_ms < 2000 ? 1000 : waited_ms / 2;
         rc = rb_work_later(k, rb_engine_jitter_ms(k->e, 300, most_ms > 30000 ? 30000 : most_ms),

@@ -114,6 +114,7 @@ struct rb_engine {
     atomic_int_least64_t birth_ms; /* of the store's memory, as the keeper saw it; 0 = not yet */
     atomic_bool cancel_reads;      /* look-ups end now */
     atomic_bool cancel_calls;      /* RetryBuild calls end now */
+    atomic_bool unnamed;           /* AWS does not show the sessions that we name after retries */
     atomic_bool store_away;        /* for the log: told once */
 };
 
@@ -151,6 +152,7 @@ void rb_engine_admission_freep(struct rb_admission **a);
 bool rb_engine_reports(const struct rb_settings *s, const struct rb_retry *r, int64_t now_ms,
                        struct rb_arena *a, const struct rb_report_task **ret_t, unsigned *ret_n);
 #define RB_CALLBACK_DESTINATION "callback_url"
+#define RB_REPLY_DESTINATION "reply"
 
 /* ---- one piece of work ---- */
 struct rb_work {
@@ -185,6 +187,9 @@ enum rb_code rb_work_later(struct rb_work *k, int64_t wait_ms, const char *note,
 enum rb_code rb_work_keep(struct rb_work *k, int64_t need_ms, struct rb_err *err);
 /* rb_work_done - log what went wrong with a piece of work and give it back if it is still ours. */
 void rb_work_done(struct rb_work *k, enum rb_code rc, const struct rb_err *err);
+/* rb_work_not_asked - the note for a look-up that got no answer: what a person can mend is told in
+ * full, what passes by itself only by its kind, so that one note serves for all its forms. */
+void rb_work_not_asked(enum rb_code rc, const struct rb_err *why, char *ret_note, size_t size);
 const char *rb_work_last_note(const struct rb_retry *r);
 unsigned rb_work_count_notes(const struct rb_retry *r, const char *prefix);
 
@@ -212,7 +217,7 @@ enum rb_code rb_gate_standing(struct rb_engine *e, const struct rb_settings *s,
                               struct rb_store_session *ses, const struct rb_build *b,
                               struct rb_arena *a, struct rb_standing *ret_x, struct rb_err *err);
 /* rb_gate_outcome - what became of the retry, before that is written; counts once. */
-enum rb_code rb_gate_outcome(struct rb_work *k, enum rb_outcome outcome, struct rb_err *err);
+enum rb_code rb_gate_outcome(struct rb_work *k, enum rb_ending outcome, struct rb_err *err);
 
 struct rb_tally *rb_tally_new(void);
 void rb_tally_free(struct rb_tally *t); /* NULL accepted */
@@ -258,8 +263,15 @@ void rb_look_fresh(struct rb_work *k, bool all, struct rb_look *ret, struct rb_e
 /* rb_look_since - the builds above the low-water mark of the open intent. */
 void rb_look_since(struct rb_work *k, struct rb_look *ret, struct rb_err *err);
 
+/* rb_look_definite_no - AWS said no, and would again. rb_look_worth_another - after stale
+ * credentials or a clock that was off, the first time. */
+bool rb_look_definite_no(enum rb_code rc);
+bool rb_look_worth_another(struct rb_engine *e, enum rb_code rc, unsigned tries);
+
 struct rb_fetch { /* one build to ask for, with others of its account and region in one call */
     const char *account, *region, *id;
+    bool of_batch;                /* @id is of a batch build */
+    const struct rb_batch *batch; /* of one that is */
     const struct rb_build *build; /* NULL: not known to AWS, or rc */
     enum rb_code rc;
     struct rb_err err;
@@ -267,7 +279,68 @@ struct rb_fetch { /* one build to ask for, with others of its account and region
 /* rb_fetch_builds - BatchGetBuilds for all, grouped by account and region. */
 void rb_fetch_builds(struct rb_worker *w, struct rb_fetch *items, unsigned n, struct rb_arena *a);
 
+/* ---- one effect that several retries ask for ---- */
+/* rb_lead_take - @what names the effect. Without *ret_leads the retry has ended (written): listed
+ * with the one that leads, @why and its id are the note. */
+enum rb_code rb_lead_take(struct rb_work *k, const char *what, const char *why, bool *ret_leads,
+                          struct rb_err *err);
+/* rb_lead_join - the same when @leader, which lives, is known. */
+enum rb_code rb_lead_join(struct rb_work *k, const struct rb_retry *leader, const char *why,
+                          struct rb_err *err);
+
+/* ---- CodePipeline ---- */
+/* rb_pipeline_fresh - the call that was never made, for a build that CodePipeline started. */
+enum rb_code rb_pipeline_fresh(struct rb_work *k, struct rb_err *err);
+/* rb_pipeline_call - RetryStageExecution of the open intent. */
+enum rb_code rb_pipeline_call(struct rb_work *k,
+                              enum rb_code (*last_check)(void *, struct rb_err *), void *arg,
+                              const char **ret_access_key, int64_t *ret_retry_after_ms,
+                              struct rb_err *err);
+/* rb_pipeline_taken - CodePipeline said yes: from here on its new build is looked for. */
+enum rb_code rb_pipeline_taken(struct rb_work *k, struct rb_err *err);
+/* rb_pipeline_look_since - the build that the action runs since the open intent, or none. */
+void rb_pipeline_look_since(struct rb_work *k, struct rb_look *ret, struct rb_err *err);
+/* rb_pipeline_wait - CodePipeline said yes, and no build shows: later, or the end of patience. */
+enum rb_code rb_pipeline_wait(struct rb_work *k, struct rb_err *err);
+
+/* ---- batch builds ---- */
+/* rb_batch_id - "project:uuid" of the batch in an ARN of a batch build; NULL when it is none. */
+const char *rb_batch_id(const char *arn);
+struct rb_batch_look {
+    struct rb_look look; /* builds: the other batches of the project, newest first */
+    const struct rb_batch *own;
+};
+/* rb_batch_look - the batch of the task's build; with @others also those of its project, down to
+ * the number @down_to. */
+void rb_batch_look(struct rb_work *k, bool others, int64_t down_to, struct rb_batch_look *ret,
+                   struct rb_err *err);
+/* rb_batch_look_since - what may have come of the open intent: the batch itself when it has been
+ * run again, else the batches above the low-water mark. */
+void rb_batch_look_since(struct rb_work *k, struct rb_look *ret, struct rb_err *err);
+/* rb_batch_get - BatchGetBuildBatches, for the worker's round. */
+enum rb_code rb_batch_get(struct rb_worker *w, const char *account, const char *region,
+                          const char *const *ids, unsigned n, struct rb_arena *a,
+                          struct rb_batch **ret_batches, unsigned *ret_n, struct rb_err *err);
+/* rb_batch_fresh - the call that was never made, for a build that is part of a batch or is one:
+ * everything that is looked at before, the intent, the call. */
+enum rb_code rb_batch_fresh(struct rb_work *k, bool strict, struct rb_err *err);
+/* rb_batch_followed - what a look at the child, a batch, means: *ret_seen is the child with what
+ * made it fail; NULL = dealt with (written). */
+enum rb_code rb_batch_followed(struct rb_work *k, const struct rb_batch *seen,
+                               const struct rb_build **ret_seen, struct rb_err *err);
+
 /* ---- submit ---- */
+/* rb_fresh_look_failed - AWS could not be asked: later. rb_fresh_not_shown - ask again a few times,
+ * then end as refused. rb_fresh_check_newer - something makes a retry of @own pointless: ended. */
+enum rb_code rb_fresh_look_failed(struct rb_work *k, const struct rb_look *look,
+                                  const struct rb_err *why, struct rb_err *err);
+enum rb_code rb_fresh_not_shown(struct rb_work *k, const char *what, const char *end,
+                                struct rb_err *err);
+enum rb_code rb_fresh_check_newer(struct rb_work *k, const struct rb_build *own,
+                                  const struct rb_look *look, bool strict, bool *ret_ended,
+                                  struct rb_err *err);
+/* rb_fresh_intent_and_send - the intent, then the first copy of the call. */
+enum rb_code rb_fresh_intent_and_send(struct rb_work *k, int64_t low_water, struct rb_err *err);
 void rb_submit_work(struct rb_work *k);
 enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err);
 enum rb_code rb_submit_resume(struct rb_work *k, struct rb_err *err);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <retrybuild/random.h>
 #include <retrybuild/str.h>
 
 static int64_t min64(int64_t a, int64_t b)
@@ -86,7 +87,8 @@ static struct rb_plan resume_ambiguous(const struct rb_plan_windows *w,
     /* A look speaks for the time when it began: what arrived since may not be in it. */
     bool copies_dead = look->began_ms > rb_plan_dead_at(w, s);
 
-    if (look->status == RB_LOOK_OK && look->n_candidates == 1) {
+    bool seen = look->status == RB_LOOK_OK || (look->status == RB_LOOK_CUT && look->named);
+    if (seen && look->n_candidates == 1) {
         return (struct rb_plan){.step = RB_PLAN_ADOPT};
     }
     if (may_send) {
@@ -210,12 +212,50 @@ static bool same_principal(const char *a, const char *b)
     return a_len == b_len && memcmp(a, b, a_len) == 0;
 }
 
+static const char *last_part(const char *initiator)
+{
+    const char *slash = strrchr(initiator, '/');
+    return slash == NULL ? initiator : slash + 1;
+}
+
+enum rb_plan_name rb_plan_named(const struct rb_retry *r, const struct rb_build *b)
+{
+    const char *ours = r->intent.initiator;
+
+    if (b->initiator == NULL || b->initiator[0] == '\0') {
+        return RB_NAME_UNKNOWN;
+    }
+    if (r->id[0] != '\0' && strstr(b->initiator, r->id) != NULL) {
+        return RB_NAME_OURS;
+    }
+    const char *last = last_part(b->initiator);
+    if (rb_id_shard("rty_", last) >= 0) {
+        return RB_NAME_OTHER; /* another retry's session */
+    }
+    if (ours == NULL) {
+        return RB_NAME_UNKNOWN;
+    }
+    /* A role that is shown without its session could be ours. */
+    size_t role_len = strcspn(ours, "/");
+    return strlen(last) == role_len && memcmp(last, ours, role_len) == 0 ? RB_NAME_UNKNOWN
+                                                                         : RB_NAME_OTHER;
+}
+
 bool rb_plan_candidate(const struct rb_retry *r, const struct rb_build *b, const char *initiator)
 {
     static const char *const foreign[] = {"GitHub-Hookshot/", "codepipeline/"};
 
     if (b->id == NULL || same_text(b->id, r->build.id)) {
         return false;
+    }
+    /* A batch starts batches and its own members, and what is of no batch starts neither. */
+    if ((b->batch_arn != NULL || r->build.batch_arn != NULL) &&
+        (!rb_build_is_batch(b) || r->build.batch_arn == NULL)) {
+        return false;
+    }
+    enum rb_plan_name named = rb_plan_named(r, b);
+    if (named != RB_NAME_UNKNOWN) {
+        return named == RB_NAME_OURS;
     }
     if (b->number != 0 && b->number <= r->intent.low_water) {
         return false;
@@ -235,6 +275,12 @@ bool rb_plan_candidate(const struct rb_retry *r, const struct rb_build *b, const
         }
     }
     return initiator == NULL || same_principal(initiator, b->initiator);
+}
+
+bool rb_plan_rerun(const struct rb_retry *r, const struct rb_build *b)
+{
+    return rb_build_is_batch(b) && same_text(b->arn, r->build.batch_arn) && r->build.run_ms != 0 &&
+           b->run_ms != r->build.run_ms;
 }
 
 bool rb_plan_newer(const struct rb_build *own, const struct rb_build *b, bool strict)

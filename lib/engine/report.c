@@ -17,6 +17,7 @@
 #define RB_BUSY_MOST_MS 60000
 #define RB_CALLBACK_GIVE_UP_MS (24LL * 3600 * 1000)
 #define RB_CALLBACK_IN_FLIGHT 4
+#define RB_REPLY_GIVE_UP_MS (3600 * 1000)
 
 /* The URL that a request named is a webhook of that one retry. */
 static void callback_setting(const struct rb_retry *r, struct rb_secret *url,
@@ -31,6 +32,28 @@ static void callback_setting(const struct rb_retry *r, struct rb_secret *url,
         .give_up_ms = RB_CALLBACK_GIVE_UP_MS,
         .max_in_flight = RB_CALLBACK_IN_FLIGHT,
     };
+}
+
+/* Who asked through a source is answered by its type, with its credential. False when the source is
+ * no longer configured. */
+static bool reply_setting(const struct rb_settings *s, const struct rb_retry *r,
+                          struct rb_destination_setting *ret_d)
+{
+    for (unsigned i = 0; i < s->n_sources; i++) {
+        if (rb_str_eq(s->sources[i].name, r->source.source)) {
+            *ret_d = (struct rb_destination_setting){
+                .name = RB_REPLY_DESTINATION,
+                .type = s->sources[i].type,
+                .api = s->sources[i].api,
+                .to_asker = true,
+                .stages = {true, true, true, true},
+                .give_up_ms = RB_REPLY_GIVE_UP_MS,
+                .max_in_flight = RB_CALLBACK_IN_FLIGHT,
+            };
+            return true;
+        }
+    }
+    return false;
 }
 
 static const struct rb_destination_setting *find_destination(const struct rb_settings *s,
@@ -167,7 +190,7 @@ static enum rb_code report_one(struct rb_worker *w, const struct rb_task *t,
 {
     RB_CLEANUP(rb_secret_freep) struct rb_secret *url = NULL;
     const struct rb_destination_setting *d = find_destination(w->rt->settings, t->destination);
-    struct rb_destination_setting callback;
+    struct rb_destination_setting made;
     int64_t now_ms = rb_engine_now_ms(w->e);
 
     if (d == NULL && strcmp(t->destination, RB_CALLBACK_DESTINATION) == 0 &&
@@ -176,8 +199,12 @@ static enum rb_code report_one(struct rb_worker *w, const struct rb_task *t,
         if (url == NULL) {
             return rb_err_set(err, RB_E_NOMEM, "no memory for a report");
         }
-        callback_setting(t->retry, url, &callback);
-        d = &callback;
+        callback_setting(t->retry, url, &made);
+        d = &made;
+    }
+    if (d == NULL && strcmp(t->destination, RB_REPLY_DESTINATION) == 0 &&
+        reply_setting(w->rt->settings, t->retry, &made)) {
+        d = &made;
     }
     if (d == NULL) {
         rb_count(RB_M_REPORTS, "other", "dead");

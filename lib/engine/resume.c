@@ -10,6 +10,8 @@
 
 #include <retrybuild/log.h>
 
+#include "fault.h"
+
 #define RB_PAUSED_AGAIN_MS 5000
 #define RB_CLOCK_AGAIN_MS 15000
 #define RB_MAX_CANDIDATES 32
@@ -19,19 +21,39 @@
 struct candidates {
     const struct rb_build *builds[RB_MAX_CANDIDATES];
     unsigned n;
+    bool named; /* all of them, by their initiator */
 };
 
-static enum rb_code find_candidates(struct rb_work *k, const struct rb_look *look,
-                                    struct candidates *ret, struct rb_err *err)
+/* One that is ours by name leaves those that only might be behind. */
+static void add_candidate(struct rb_work *k, struct candidates *c, const struct rb_build *b)
 {
-    const char *initiator = rb_engine_initiator_of(k->e, k->r->intent.access_key, &k->arena);
+    bool named = rb_plan_named(k->r, b) == RB_NAME_OURS;
 
-    ret->n = 0;
+    if (c->named && !named) {
+        return;
+    }
+    if (named && !c->named) {
+        c->n = 0;
+    }
+    c->named = named;
+    c->builds[c->n++] = b;
+}
+
+static enum rb_code find_among(struct rb_work *k, const struct rb_look *look,
+                               struct candidates *ret, struct rb_err *err)
+{
+    /* Copies by a named session have no key in common. */
+    const char *initiator = k->r->intent.initiator != NULL
+                                ? NULL
+                                : rb_engine_initiator_of(k->e, k->r->intent.access_key, &k->arena);
+
+    *ret = (struct candidates){.n = 0};
     for (unsigned i = 0; i < look->n_builds && ret->n < RB_MAX_CANDIDATES; i++) {
         char key[RB_KEY_BYTES], owner[RB_ID_BYTES];
         struct rb_build named = *look->builds[i];
 
-        if (!rb_plan_candidate(k->r, look->builds[i], initiator)) {
+        if (!k->r->decision.pipeline && !rb_plan_rerun(k->r, look->builds[i]) &&
+            !rb_plan_candidate(k->r, look->builds[i], initiator)) {
             continue;
         }
         named.account = k->r->build.account;
@@ -43,10 +65,24 @@ static enum rb_code find_candidates(struct rb_work *k, const struct rb_look *loo
             return rc;
         }
         if (owner[0] == '\0' || strcmp(owner, k->r->id) == 0) {
-            ret->builds[ret->n++] = look->builds[i];
+            add_candidate(k, ret, look->builds[i]);
         }
     }
     return RB_OK;
+}
+
+/* Where AWS does not show the name, that it is missing says nothing. */
+static enum rb_code find_candidates(struct rb_work *k, const struct rb_look *look,
+                                    struct candidates *ret, struct rb_err *err)
+{
+    const char *kept = k->r->intent.initiator;
+
+    if (atomic_load(&k->e->unnamed)) {
+        k->r->intent.initiator = NULL;
+    }
+    enum rb_code rc = find_among(k, look, ret, err);
+    k->r->intent.initiator = kept;
+    return rc;
 }
 
 /* A note holds a few names: all candidates are named, in as many notes as it takes. */
@@ -129,12 +165,19 @@ static enum rb_code follow_plan(struct rb_work *k, const struct rb_look *look, s
 {
     for (;;) {
         struct rb_plan_state state;
-        struct rb_look_result seen = {
-            .status = look->status, .began_ms = look->began_ms, .n_candidates = c->n};
+        struct rb_look_result seen = {.status = look->status,
+                                      .began_ms = look->began_ms,
+                                      .n_candidates = c->n,
+                                      .named = c->named};
         rb_plan_state_of(k->r, &state);
-        struct rb_plan plan =
-            rb_plan_resume(&k->rt->windows, &state, &seen, rb_aws_now_ms(k->e->aws));
+        struct rb_plan_windows windows = k->rt->windows;
+        windows.one_shot |= k->r->decision.pipeline; /* CodePipeline has no tokens */
+        struct rb_plan plan = rb_plan_resume(&windows, &state, &seen, rb_aws_now_ms(k->e->aws));
         enum rb_code rc;
+
+        if (k->r->intent.taken && plan.step != RB_PLAN_ADOPT && plan.step != RB_PLAN_HOLD) {
+            return rb_pipeline_wait(k, err);
+        }
 
         switch (plan.step) {
         case RB_PLAN_ADOPT:
@@ -190,11 +233,19 @@ enum rb_code rb_submit_resume(struct rb_work *k, struct rb_err *err)
         rb_retry_enter(k->r, RB_STATE_SUBMITTING, rb_engine_now_ms(k->e),
                        "a copy of the last call may still be under way");
     }
-    rb_look_since(k, &look, &why);
+    if (k->r->decision.pipeline) {
+        rb_pipeline_look_since(k, &look, &why);
+    } else if (k->r->build.batch_arn != NULL) {
+        rb_batch_look_since(k, &look, &why);
+    } else {
+        rb_look_since(k, &look, &why);
+    }
+    RB_FAULT_POINT("submit.after_search");
     if (look.rc == RB_E_CLOSED || look.rc == RB_E_FENCED) {
         return rb_err_set(err, look.rc, "%s", why.msg);
     }
-    if (look.status == RB_LOOK_OK) {
+    bool by_name = look.status == RB_LOOK_CUT && k->r->intent.initiator != NULL;
+    if (look.status == RB_LOOK_OK || by_name) {
         enum rb_code rc = find_candidates(k, &look, &c, err);
         if (rc != RB_OK) {
             return rc;

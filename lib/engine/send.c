@@ -102,17 +102,22 @@ static int64_t again_wait_ms(const struct rb_work *k, enum rb_code rc, int64_t r
     }
 }
 
+static const char *who_answers(const struct rb_work *k)
+{
+    return k->r->decision.pipeline ? "CodePipeline" : "CodeBuild";
+}
+
 static const char *again_why(enum rb_code rc)
 {
     switch ((int)rc) {
     case RB_E_LATER:
         return "the account's limit of builds is reached";
     case RB_E_CREDENTIALS:
-        return "CodeBuild did not accept the credentials";
+        return " did not accept the credentials";
     case RB_E_CLOCK:
-        return "CodeBuild did not accept the date of the signature";
+        return " did not accept the date of the signature";
     default:
-        return "CodeBuild asked to slow down";
+        return " asked to slow down";
     }
 }
 
@@ -122,12 +127,13 @@ static enum rb_code answer_again(struct rb_work *k, enum rb_code rc, const struc
 {
     int64_t now_ms = rb_engine_now_ms(k->e);
     int64_t wait_ms = again_wait_ms(k, rc, retry_after_ms);
-    bool says_more = rc == RB_E_LATER; /* which limit, and how high it is */
+    /* which limit, and how high it is; which key, and what is wrong with it */
+    bool says_more = rc == RB_E_LATER || rc == RB_E_CREDENTIALS;
     char note[RB_ERR_MESSAGE_BYTES + 160];
 
-    snprintf(note, sizeof(note), "%s; nothing was started, again in %lld.%lld s%s%s", again_why(rc),
-             (long long)(wait_ms / 1000), (long long)(wait_ms % 1000 / 100), says_more ? ": " : "",
-             says_more ? why->msg : "");
+    snprintf(note, sizeof(note), "%s%s; nothing was started, again in %lld.%lld s%s%s",
+             says_more ? "" : who_answers(k), again_why(rc), (long long)(wait_ms / 1000),
+             (long long)(wait_ms % 1000 / 100), says_more ? ": " : "", says_more ? why->msg : "");
     k->r->intent.ambiguous = false;
     k->r->intent.sends = 0;
     rb_retry_enter(k->r, RB_STATE_SCHEDULED, now_ms, note);
@@ -141,7 +147,7 @@ static enum rb_code answer_refused(struct rb_work *k, const struct rb_err *why, 
 {
     char note[RB_ERR_MESSAGE_BYTES + 64];
 
-    snprintf(note, sizeof(note), "CodeBuild refused the call: %s", why->msg);
+    snprintf(note, sizeof(note), "%s refused the call: %s", who_answers(k), why->msg);
     k->r->intent.ambiguous = false;
     k->r->intent.sends = 0;
     return rb_work_finish(k, RB_STATE_REFUSED, note, err);
@@ -204,15 +210,36 @@ static enum rb_code answer_ambiguous(struct rb_work *k, const struct rb_err *why
     return rb_work_later(k, rb_plan_ambiguous_wait_ms(intent_age_ms(k)), note, err);
 }
 
+/* The answer shows what AWS makes of a session's name. If it is not there, it cannot be missed
+ * elsewhere either: from here on this process goes by what it looks at otherwise. */
+static void check_name(struct rb_work *k, const struct rb_build *child)
+{
+    if (rb_str_empty(child->initiator) || rb_plan_named(k->r, child) == RB_NAME_OURS ||
+        atomic_exchange(&k->e->unnamed, true)) {
+        return;
+    }
+    rb_log(RB_LOG_ERROR, "submit.unnamed", RB_F("retry", k->r->id), RB_F("child", child->id),
+           RB_F("initiator", child->initiator), RB_F("expected", k->r->intent.initiator));
+}
+
 static enum rb_code answer_running(struct rb_work *k, const struct rb_build *child,
                                    const char *access_key, struct rb_err *err)
 {
     char note[256];
     enum rb_code rc;
 
-    rb_engine_learn_initiator(k->e, access_key, child->initiator);
-    snprintf(note, sizeof(note), "CodeBuild started %s%s", child->id,
-             k->r->decision.start ? " anew, with the settings of the original" : "");
+    if (k->r->intent.initiator == NULL) {
+        rb_engine_learn_initiator(k->e, access_key, child->initiator);
+    } else {
+        check_name(k, child);
+    }
+    if (k->r->build.batch_arn != NULL) {
+        snprintf(note, sizeof(note), "CodeBuild runs the failed builds of batch %s again",
+                 child->id);
+    } else {
+        snprintf(note, sizeof(note), "CodeBuild started %s%s", child->id,
+                 k->r->decision.start ? " anew, with the settings of the original" : "");
+    }
     rc = rb_submit_running(k, child, note, err);
     if (rc == RB_E_CONFLICT) {
         /* Somebody took our build for theirs; it runs, so the failure is being retried. */
@@ -248,6 +275,11 @@ enum rb_code rb_submit_running(struct rb_work *k, const struct rb_build *child, 
     if (r->child.project == NULL) {
         r->child.project = r->build.project;
     }
+    if (rb_build_is_batch(&r->child) && rb_str_eq(r->child.arn, r->build.batch_arn) &&
+        r->child.run_ms == r->build.run_ms) {
+        r->child.run_ms = 0; /* not shown yet: the follower sees it begin */
+    }
+    bool known = !rb_build_is_batch(&r->child) || r->child.run_ms != 0;
     rb_build_key(&r->child, child_key);
     r->has_child = true;
     r->submitted_ms = now_ms;
@@ -258,7 +290,7 @@ enum rb_code rb_submit_running(struct rb_work *k, const struct rb_build *child, 
         .next = RB_TASK_FOLLOW,
         .next_due_ms = r->due_ms,
         .close_intent = k->intent_key,
-        .child_key = child_key,
+        .child_key = known ? child_key : NULL,
     };
     enum rb_code rc = rb_work_settle(k, &s, true, err);
     if (rc == RB_E_CONFLICT) {
@@ -274,15 +306,18 @@ enum rb_code rb_submit_running(struct rb_work *k, const struct rb_build *child, 
     return rc;
 }
 
-static void note_key(struct rb_work *k)
+static void note_key(struct rb_work *k, const char *session)
 {
     RB_CLEANUP(rb_credentials_release) struct rb_credentials c = {.access_key = NULL};
     struct rb_retry *r = k->r;
     struct rb_err ignored;
 
-    if (rb_aws_credentials_for(k->e->aws, r->build.account, r->build.region, &c, &ignored) !=
-            RB_OK ||
-        c.access_key == NULL) {
+    enum rb_code rc =
+        session == NULL
+            ? rb_aws_credentials_for(k->e->aws, r->build.account, r->build.region, &c, &ignored)
+            : rb_aws_credentials_as(k->e->aws, r->build.account, r->build.region, session, &c,
+                                    &ignored);
+    if (rc != RB_OK || c.access_key == NULL) {
         return; /* the call itself will say it */
     }
     if (r->intent.sends == 0) {
@@ -301,15 +336,19 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
     int64_t retry_after_ms = -1;
     char token[65];
 
-    bool start = k->r->decision.start;
+    const char *batch_id = rb_batch_id(k->r->build.batch_arn);
+    bool start = k->r->decision.start && batch_id == NULL;
+    /* All copies of an issue are signed in one name, whatever the configuration says by now. */
+    const char *session = k->r->intent.initiator == NULL ? NULL : k->r->id;
 
-    /* StartBuild reads the build first. */
-    int64_t need_ms = (start ? 2 : 1) * t->call_timeout_ms + k->lease_ms / 6;
+    /* StartBuild reads the build first, a session is asked for. */
+    int64_t calls = 1 + (start ? 1 : 0) + (session != NULL ? 1 : 0);
+    int64_t need_ms = calls * t->call_timeout_ms + k->lease_ms / 6;
     enum rb_code rc = rb_work_keep(k, need_ms, err);
     if (rc != RB_OK) {
         return rc;
     }
-    note_key(k);
+    note_key(k, session);
     rb_retry_token(k->r, token);
     struct send_context c = {
         .k = k,
@@ -319,17 +358,21 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
     };
     const struct rb_retry_call call = {
         .region = k->r->build.region,
+        .batch_id = batch_id,
         .build_id = k->r->build.id,
         .token = token,
         .date_ms = k->r->intent.date_ms,
+        .session = session,
         .start = start,
         .repeats = k->r->intent.sends > 0,
         .last_check = last_check,
         .arg = &c,
     };
     rb_codebuild_of_account(k->w->codebuild, k->r->build.account);
-    rc = rb_codebuild_retry(k->w->codebuild, &call, &k->arena, &child, &access_key, &retry_after_ms,
-                            &why);
+    rc = k->r->decision.pipeline
+             ? rb_pipeline_call(k, last_check, &c, &access_key, &retry_after_ms, &why)
+             : rb_codebuild_retry(k->w->codebuild, &call, &k->arena, &child, &access_key,
+                                  &retry_after_ms, &why);
     RB_FAULT_POINT("submit.after_answer");
     if (c.marks > 1 || (c.marks == 1 && c.check != RB_OK)) {
         /* The client went to the wire more than once: "not sent" speaks for the last time only. */
@@ -339,6 +382,9 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
     rb_plan_state_of(k->r, &state);
     switch (rb_plan_answer(&state, rc, c.marks > 0 ? RB_SENT_COPY : RB_SENT_NOTHING)) {
     case RB_ANSWER_RUNNING:
+        if (k->r->decision.pipeline) {
+            return rb_pipeline_taken(k, err);
+        }
         return answer_running(k, &child, access_key, err);
     case RB_ANSWER_AGAIN:
         if (rc == RB_E_CREDENTIALS) {

@@ -11,6 +11,8 @@
 
 #include <retrybuild/log.h>
 
+#include "fault.h"
+
 #define RB_SWEEP_PAGES 10
 #define RB_SWEEP_IDS 100
 #define RB_SWEEP_PROJECTS 2000
@@ -124,6 +126,7 @@ static enum rb_code offer(struct sweep *sw, const struct rb_build *b, struct rb_
     a->delivery_key = NULL;
     rc = rb_store_admit(sw->w->ses, &a, 1, rb_engine_now_ms(e), err);
     rb_engine_store_state(e, rc, err);
+    RB_FAULT_POINT("sweep.after_admit");
     if (rc == RB_OK && a->rc != RB_OK) {
         rc = rb_err_set(err, a->rc, "the store did not take build '%s'", b->id);
     }
@@ -191,11 +194,24 @@ static enum rb_code sweep_project(struct sweep *sw, const struct rb_project_seen
     return RB_OK;
 }
 
-static bool already(const struct rb_project_seen *items, unsigned n, const char *region,
+/* Configured names are our own account's; where STS has not told which that is, whatever is no
+ * account of the configuration counts as it. */
+static bool is_ours(const struct rb_settings *s, const char *account)
+{
+    for (unsigned i = 0; i < s->aws.n_accounts; i++) {
+        if (rb_str_eq(s->aws.accounts[i].id, account)) {
+            return rb_str_eq(s->aws.account, account);
+        }
+    }
+    return true;
+}
+
+static bool already(const struct rb_settings *s, const struct rb_project_seen *items, unsigned n,
                     const char *project)
 {
     for (unsigned i = 0; i < n; i++) {
-        if (rb_str_eq(items[i].project, project) && rb_str_eq(items[i].region, region)) {
+        if (rb_str_eq(items[i].project, project) && rb_str_eq(items[i].region, s->aws.region) &&
+            is_ours(s, items[i].account)) {
             return true;
         }
     }
@@ -224,7 +240,7 @@ static enum rb_code all_projects(struct rb_worker *w, struct rb_arena *a,
         memcpy(all, seen, n * sizeof(*all));
     }
     for (unsigned i = 0; i < s->sweep_projects.n; i++) {
-        if (!already(all, n, s->aws.region, s->sweep_projects.items[i])) {
+        if (!already(s, all, n, s->sweep_projects.items[i])) {
             all[n++] = (struct rb_project_seen){.account = s->aws.account,
                                                 .region = s->aws.region,
                                                 .project = s->sweep_projects.items[i]};

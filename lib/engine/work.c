@@ -185,6 +185,14 @@ enum rb_code rb_work_keep(struct rb_work *k, int64_t need_ms, struct rb_err *err
     return RB_OK;
 }
 
+void rb_work_not_asked(enum rb_code rc, const struct rb_err *why, char *ret_note, size_t size)
+{
+    bool told = rc == RB_E_CREDENTIALS && why->msg[0] != '\0';
+
+    (void)snprintf(ret_note, size, "CodeBuild could not be asked: %s%s%s", rb_code_name(rc),
+                   told ? ": " : "", told ? why->msg : "");
+}
+
 void rb_work_done(struct rb_work *k, enum rb_code rc, const struct rb_err *err)
 {
     struct rb_err ignored;

@@ -33,7 +33,7 @@ struct rb_httpc {
     const struct rb_http_request *req;
     struct rb_http_answer answer;
     bool tls;
-    bool sent, opened, blocked, too_large, no_memory, repeated, headers_complete;
+    bool sent, opened, blocked, too_large, no_memory, repeated, headers_complete, ended_by_caller;
     int64_t deadline_boot_ms;
 };
 
@@ -113,6 +113,10 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
     struct rb_httpc *c = arg;
     size_t len = size * n;
 
+    if (c->req->on_body != NULL) {
+        c->ended_by_caller = !c->req->on_body(c->req->on_body_arg, data, len);
+        return c->ended_by_caller ? 0 : len;
+    }
     if (len > c->req->max_answer_bytes - c->answer.body.len) {
         c->too_large = true;
         return 0;
@@ -351,6 +355,9 @@ static enum rb_code judge(const struct rb_httpc *c, CURLcode rc, const struct ta
     if (c->too_large) {
         return rb_err_set(err, RB_E_TOO_LARGE, "the answer of %s:%s is too large", host, port);
     }
+    if (c->ended_by_caller) {
+        return rb_err_set(err, RB_E_CLOSED, "the call to %s:%s was ended", host, port);
+    }
     if (c->req->cancel != NULL && rc == CURLE_ABORTED_BY_CALLBACK && !c->repeated) {
         return rb_err_set(err, RB_E_CLOSED, "the call to %s:%s was cancelled", host, port);
     }
@@ -371,7 +378,7 @@ static void begin(struct rb_httpc *c, const struct rb_http_request *req, bool tl
     c->req = req;
     c->tls = tls;
     c->sent = c->opened = c->blocked = c->too_large = c->no_memory = c->repeated = false;
-    c->headers_complete = false;
+    c->headers_complete = c->ended_by_caller = false;
     c->deadline_boot_ms = rb_boot_ms(rb_clock_system()) + req->timeout_ms;
     memset(&c->answer, 0, sizeof(c->answer));
     rb_buf_init(&c->answer.body, req->max_answer_bytes);

@@ -59,6 +59,7 @@ void rb_exchange_free(struct rb_exchange *ex)
         rb_engine_admission_free(ex->admissions[i]);
     }
     rb_door_end(ex);
+    rb_events_end(ex);
     rb_view_unref(ex->view);
     h->n_exchanges--;
     give_room(ex);

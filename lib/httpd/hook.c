@@ -57,14 +57,19 @@ static void count(struct rb_exchange *ex, enum rb_delivery_result result)
     rb_metric_add(ex->source->results[result], 1);
 }
 
-/* media_type_fits - JSON under any of its names, or text/plain (SNS), or not said. */
-static bool media_type_fits(struct MHD_Connection *mhd)
+/* media_type_fits - JSON under any of its names, or text/plain (SNS), or not said, or what the
+ * source's type takes besides. */
+static bool media_type_fits(struct MHD_Connection *mhd, unsigned media)
 {
     const char *v = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_TYPE);
-    if (v == NULL) {
+    if (v == NULL || (media & RB_MEDIA_ANY) != 0) {
         return true;
     }
     size_t len = strcspn(v, "; \t");
+    if ((media & RB_MEDIA_FORM) != 0 && len == 33 &&
+        strncasecmp(v, "application/x-www-form-urlencoded", 33) == 0) {
+        return true;
+    }
     bool json_suffix = len > 5 && strncasecmp(v + len - 5, "+json", 5) == 0;
     return json_suffix || (len == 16 && strncasecmp(v, "application/json", 16) == 0) ||
            (len == 10 && strncasecmp(v, "text/plain", 10) == 0) ||
@@ -239,10 +244,18 @@ static void read_events(struct rb_exchange *ex, const struct rb_request *req)
                           err.msg);
         return;
     }
+    if (events.answer != NULL) {
+        count(ex, RB_RESULT_IGNORED);
+        rb_buf_adds(&ex->answer, events.answer);
+        rb_answer_json(ex, events.answer_status == 0 ? 200 : events.answer_status);
+        ex->content_type = events.answer_type == NULL ? ex->content_type : events.answer_type;
+        return;
+    }
     if (events.n == 0) {
         count(ex, RB_RESULT_IGNORED);
-        rb_buf_adds(&ex->answer,
-                    "{\"status\":\"ignored\",\"reason\":\"nothing in it concerns a build\"}\n");
+        add_result(&ex->answer, RB_RESULT_IGNORED, NULL,
+                   events.ignored == NULL ? "nothing in it concerns a build" : events.ignored);
+        rb_buf_addc(&ex->answer, '\n');
         rb_answer_json(ex, 200);
         return;
     }
@@ -264,7 +277,7 @@ void rb_handle_hook(struct rb_exchange *ex)
             ex, 404, "there is no source of this name; sources are listed in the configuration");
         return;
     }
-    if (!media_type_fits(ex->mhd)) {
+    if (!media_type_fits(ex->mhd, ex->source->type->media)) {
         count(ex, RB_RESULT_INVALID);
         rb_answer_problem(ex, 415, "the body must be JSON (Content-Type: application/json)");
         return;

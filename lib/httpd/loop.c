@@ -18,6 +18,7 @@
 #include <retrybuild/thread.h>
 
 #include "door.h"
+#include "feed.h"
 #include "listen.h"
 #include "private.h"
 #include "tls.h"
@@ -84,6 +85,10 @@ static int next_timeout_ms(struct rb_httpd *h, int64_t until_cut_ms)
     if (door_ms >= 0 && door_ms < best) {
         best = door_ms;
     }
+    int64_t events_ms = rb_events_timeout_ms(h);
+    if (events_ms >= 0 && events_ms < best) {
+        best = events_ms;
+    }
     int admitter_ms = rb_admitter_timeout_ms(h->admitter);
     if (admitter_ms >= 0 && admitter_ms < best) {
         best = admitter_ms;
@@ -109,6 +114,7 @@ static void turn(struct rb_httpd *h)
         }
     }
     rb_door_turn(h);
+    rb_events_turn(h);
     rb_admitter_pump(h->admitter, rb_now_ms(h->deps.clock));
     do {
         h->resumed = false;
@@ -127,6 +133,7 @@ static void let_go(struct rb_httpd *h)
     rb_admitter_close(
         h->admitter); /* completes what is under way with RB_E_CLOSED, which resumes it */
     h->admitter = NULL;
+    rb_events_turn(h);
     (void)MHD_run(h->mhd);
 }
 
@@ -252,6 +259,7 @@ static void release(struct rb_httpd *h)
     if (h->mhd != NULL) {
         MHD_stop_daemon(h->mhd);
     }
+    rb_feed_free(h->feed);
     rb_closep(&h->listen_fd);
     rb_closep(&h->wake_fd);
     rb_closep(&h->epoll_fd);

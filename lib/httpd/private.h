@@ -99,6 +99,8 @@ enum rb_next_step {
 
 struct rb_codebuild;
 struct rb_door;
+struct rb_feed;
+struct rb_stream;
 
 #define RB_REQUEST_ID_BYTES 37 /* a UUID + NUL */
 
@@ -143,7 +145,8 @@ struct rb_exchange {
     /* POST / alone */
     bool aws_form; /* answers and errors are those of AWS */
     char request_id[RB_REQUEST_ID_BYTES];
-    struct rb_door *door; /* in the arena; set when the caller has proved who it is */
+    struct rb_stream *stream; /* GET /v1/events alone */
+    struct rb_door *door;     /* in the arena; set when the caller has proved who it is */
     enum rb_next_step next_step;
     void (*call)(struct rb_exchange *ex, struct rb_codebuild *c); /* for a front-door thread */
 };
@@ -173,6 +176,8 @@ struct rb_httpd {
     struct rb_exchange *door_waiting; /* between two looks */
     int64_t door_due_ms;              /* boot clock: the first of those looks; INT64_MAX = none */
     char door_account[RB_ACCOUNT_BYTES]; /* that of our credentials, once CodeBuild has told it */
+    struct rb_feed *feed;                /* made by the first reader of events */
+    struct rb_stream *streams;           /* their connections */
     unsigned n_door;                     /* front-door requests that wait for something */
     pthread_t door_threads[RB_DOOR_THREADS];
     unsigned n_door_threads; /* started by the first request that needs one */
@@ -285,7 +290,15 @@ void rb_api_stop(struct rb_httpd *h); /* runs what is queued, then joins */
 /* ---- loop.c ---- */
 void rb_httpd_wake(struct rb_httpd *h);
 
+/* ---- events.c ---- */
+/* rb_events_turn - go on with readers for whom there is something, or of whom nothing was heard. */
+void rb_events_turn(struct rb_httpd *h);
+int64_t rb_events_timeout_ms(const struct rb_httpd *h); /* until that is due; -1 = no reader */
+void rb_events_end(struct rb_exchange *ex);             /* nothing when it is no reader's */
+struct MHD_Response *rb_events_response(struct rb_exchange *ex);
+
 /* ---- handlers ---- */
+void rb_handle_events(struct rb_exchange *ex);
 void rb_handle_hook(struct rb_exchange *ex);
 void rb_handle_retries_post(struct rb_exchange *ex);
 void rb_handle_retries_list(struct rb_exchange *ex);

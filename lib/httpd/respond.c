@@ -139,8 +139,11 @@ enum MHD_Result rb_answer_send(struct rb_exchange *ex)
         rb_answer_problem(ex, 500, "the answer grew past its limit");
     }
     /* the buffer lives in the exchange, which outlives the response */
-    struct MHD_Response *r = MHD_create_response_from_buffer(
-        ex->answer.len, ex->answer.len == 0 ? NULL : ex->answer.data, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *r = ex->stream != NULL
+                                 ? rb_events_response(ex)
+                                 : MHD_create_response_from_buffer(
+                                       ex->answer.len, ex->answer.len == 0 ? NULL : ex->answer.data,
+                                       MHD_RESPMEM_PERSISTENT);
     if (r == NULL) {
         return MHD_NO;
     }
@@ -160,5 +163,8 @@ enum MHD_Result rb_answer_send(struct rb_exchange *ex)
     }
     MHD_destroy_response(r);
     ex->phase = RB_EX_ANSWERED;
+    if (ex->stream != NULL) {
+        rb_conn_hold(ex->conn); /* it has no end */
+    }
     return ok;
 }

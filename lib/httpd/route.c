@@ -14,6 +14,7 @@ static const struct rb_route routes[] = {
     {"POST", "/v1/retries/*/requeue", RB_ROLE_OPERATOR, true, rb_handle_requeue},
     {"POST", "/v1/explain", RB_ROLE_VIEWER, true, rb_handle_explain},
     {"GET", "/v1/stats", RB_ROLE_VIEWER, false, rb_handle_stats},
+    {"GET", "/v1/events", RB_ROLE_VIEWER, false, rb_handle_events},
     {"POST", "/v1/pause", RB_ROLE_OPERATOR, true, rb_handle_pause},
     {"POST", "/v1/resume", RB_ROLE_OPERATOR, true, rb_handle_resume},
     {"POST", "/", RB_ROLE_NONE, true, rb_handle_front_door},

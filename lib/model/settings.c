@@ -19,6 +19,12 @@ static void free_secrets(struct rb_secrets *s)
     s->n = 0;
 }
 
+static void free_api(struct rb_api_setting *a)
+{
+    rb_secret_freep(&a->token);
+    rb_secret_freep(&a->app_key);
+}
+
 void rb_settings_unref(struct rb_settings *s)
 {
     if (s == NULL || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) > 0) {
@@ -32,10 +38,13 @@ void rb_settings_unref(struct rb_settings *s)
     }
     for (unsigned i = 0; i < s->n_sources; i++) {
         free_secrets(&s->sources[i].secrets);
+        free_secrets(&s->sources[i].signing_secrets);
+        free_api(&s->sources[i].api);
     }
     for (unsigned i = 0; i < s->n_destinations; i++) {
         rb_secret_freep(&s->destinations[i].url);
         free_secrets(&s->destinations[i].secrets);
+        free_api(&s->destinations[i].api);
     }
     rb_secret_freep(&s->store.url);
     rb_secret_freep(&s->store.password);

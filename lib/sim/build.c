@@ -2,10 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <retrybuild/buf.h>
 #include <retrybuild/cleanup.h>
 #include <retrybuild/str.h>
 
 #include "core.h"
+#include "identity.h"
 
 struct sim_build *sim_build_find(struct rb_sim *sim, const char *id)
 {
@@ -48,6 +50,29 @@ static char *text(const char *a, const char *b, const char *c, const char *d)
     return rb_buf_detach(&out);
 }
 
+/* One character of the template, or one mark of it; returns how long it was. @arn: of an assumed
+ * role, "…:assumed-role/ROLE/SESSION", or "". */
+static size_t add_part(struct rb_buf *out, const char *p, const char *access_key, const char *arn)
+{
+    const char *role = strchr(arn, '/');
+    const char *session = role == NULL ? NULL : strchr(role + 1, '/');
+
+    if (rb_str_starts(p, "{access_key}")) {
+        rb_buf_adds(out, access_key);
+        return strlen("{access_key}");
+    }
+    if (rb_str_starts(p, "{role}") && session != NULL) {
+        rb_buf_add(out, role + 1, (size_t)(session - role - 1));
+        return strlen("{role}");
+    }
+    if (rb_str_starts(p, "{session}") && session != NULL) {
+        rb_buf_adds(out, session + 1);
+        return strlen("{session}");
+    }
+    rb_buf_addc(out, *p);
+    return 1;
+}
+
 char *sim_initiator(const struct rb_sim *sim, const char *access_key)
 {
     const char *caller = access_key == NULL ? "anonymous" : access_key;
@@ -55,14 +80,13 @@ char *sim_initiator(const struct rb_sim *sim, const char *access_key)
     if (named != NULL) {
         return strdup(named);
     }
-    const char *mark = strstr(sim->script->initiator, "{access_key}");
-    if (mark == NULL) {
-        return strdup(sim->script->initiator);
+    const struct sim_session *session = sim_session_find(sim, rb_slice_str(caller));
+    struct rb_buf out = RB_BUF_INIT(4096);
+    const char *p = session == NULL ? sim->script->initiator : sim->script->session_initiator;
+    while (*p != '\0') {
+        p += add_part(&out, p, caller, session == NULL ? "" : session->arn);
     }
-    char *head = strndup(sim->script->initiator, (size_t)(mark - sim->script->initiator));
-    char *all = text(head, caller, mark + strlen("{access_key}"), NULL);
-    free(head);
-    return all;
+    return rb_buf_detach(&out);
 }
 
 char *sim_service_initiator(json_t *base, const char *uuid)

@@ -16,6 +16,7 @@
 
 #define ROLE "sim-instance-role"
 #define ROLES "/latest/meta-data/iam/security-credentials/"
+#define REGION "/latest/meta-data/placement/region"
 #define METADATA_TOKEN "sim-metadata-token"
 #define CONTAINER_TOKEN "sim-container-token"
 
@@ -77,10 +78,12 @@ static void instance(struct rb_sim *sim, const struct sim_request *r, struct sim
     } else if (put && strcmp(r->path, "/latest/api/token") == 0 && !v1_only) {
         bool good = r->header(r, "X-aws-ec2-metadata-token-ttl-seconds") != NULL;
         text(reply, good ? 200 : 400, good ? METADATA_TOKEN : "no ttl");
-    } else if (put || !rb_str_starts(r->path, ROLES)) {
+    } else if (put || (!rb_str_starts(r->path, ROLES) && strcmp(r->path, REGION) != 0)) {
         text(reply, 404, "not found");
     } else if (v1_only ? token != NULL : !rb_str_eq(token, METADATA_TOKEN)) {
         text(reply, 401, "unauthorized");
+    } else if (strcmp(r->path, REGION) == 0) {
+        text(reply, 200, sim->region);
     } else if (strcmp(r->path, ROLES) == 0) {
         text(reply, 200, ROLE);
     } else if (strcmp(r->path, ROLES ROLE) == 0) {

@@ -10,6 +10,8 @@
 
 #define DEFAULT_HEADER "x-retrybuild-key"
 
+static const char *const own_keys[] = {"header", NULL};
+
 static enum rb_code verify(const struct rb_source_setting *s, const struct rb_request *req,
                            struct rb_err *err)
 {
@@ -69,6 +71,7 @@ static enum rb_code sign(const struct rb_secret *secret, const char *header, str
 
 const struct rb_source_type rb_source_eventbridge = {
     .type = "eventbridge",
+    .keys = own_keys,
     .verify = verify,
     .parse = parse,
     .sign = sign,

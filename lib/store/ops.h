@@ -34,6 +34,10 @@ struct rb_store_ops {
     enum rb_code (*open)(const char *url, struct rb_settings *settings,
                          const struct rb_clock *clock, struct rb_store **ret_store,
                          struct rb_err *err);
+    /* examine - *ret_h is empty but for replicas and round_trip_us, which are -1 */
+    enum rb_code (*examine)(const char *url, struct rb_settings *settings,
+                            const struct rb_clock *clock, struct rb_arena *a,
+                            struct rb_store_health *ret_h, struct rb_err *err);
     void (*close)(struct rb_store *s); /* frees @s itself; never NULL */
     bool (*up)(const struct rb_store *s);
     /* listen - somebody waits for base.due (before any session); NULL when nothing is to be done */

@@ -59,6 +59,20 @@ enum rb_code rb_store_open(const struct rb_store_backend *const *backends,
     return RB_OK;
 }
 
+enum rb_code rb_store_examine(const struct rb_store_backend *const *backends,
+                              struct rb_settings *settings, const struct rb_clock *clock,
+                              struct rb_arena *a, struct rb_store_health *ret_h, struct rb_err *err)
+{
+    const char *url = settings->store.url == NULL ? "" : rb_secret_data(settings->store.url);
+    const struct rb_store_backend *backend = find_backend(backends, url);
+
+    *ret_h = (struct rb_store_health){.replicas = -1, .round_trip_us = -1};
+    if (backend == NULL) {
+        return no_backend(backends, err);
+    }
+    return backend->ops->examine(url, settings, clock, a, ret_h, err);
+}
+
 void rb_store_close(struct rb_store *s)
 {
     if (s != NULL) {

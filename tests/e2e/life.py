@@ -77,7 +77,7 @@ class World:
     @contextlib.contextmanager
     def serving(self, kind="sqlite", extra="", timing=service.FAST):
         redis = service.Redis() if kind == "redis" else None
-        url = redis.url if redis else "sqlite:life.db"
+        url = redis.url if redis else "sqlite:life.db" if kind == "sqlite" else kind
         s = service.Service(self.build / "cmd/retrybuild/retrybuild", url, self.sim.url, extra, timing)
         try:
             yield s.start()

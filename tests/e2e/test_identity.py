@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """Who calls AWS: one retry through each credential provider against codebuild-sim, refreshes, other accounts."""
 import json
+import os
 import pathlib
+import subprocess
 import tempfile
 
 import cases
@@ -93,14 +95,14 @@ def works(env=None, files=None, aws=""):
 
 
 def refuses(words, env=None, files=None, aws=""):
-    """No call, and the log says why, without a secret."""
+    """No call, and the retry's history says why, as the log does, without a secret."""
     with World(env, files, aws) as w:
         build, number = w.failed()
         status, _, answer = w.service.deliver(failure_event(build, number))
         equal(status, 202, answer)
-        wait_until(f"{words!r} in the log", lambda: words in w.log())
-        equal(AWS_SECRET in w.log(), False)
-        equal(w.keys(), [])
+        retry = json.loads(answer)["retry"]
+        wait_until(f"{words!r} in the history", lambda: words in json.dumps(w.service.api("GET", f"/v1/retries/{retry}")[1]["history"]))
+        equal((words in w.log(), AWS_SECRET in w.log(), w.keys()), (True, False, []))
 
 
 BASE = f"[base]\naws_access_key_id = {AWS_KEY}\naws_secret_access_key = {AWS_SECRET}\n"
@@ -152,15 +154,78 @@ def an_instance_works(_):
 
 
 @case
-def each_refusal_says_what_to_do(_):
-    refuses("no AWS credentials")
-    refuses("profile 'nobody' is in neither", aws="profile: nobody")
-    refuses("AccessDenied", {"AWS_PROFILE": "ci"}, {"credentials": BASE, "config": f"[profile ci]\n{ROLE}-ext\nsource_profile = base\n"})
+def why_there_are_no_credentials_stands_in_the_retry(_):
+    refuses("AWS_ACCESS_KEY_ID is not set")
     refuses("leads back in a circle", files={"config": f"[default]\n{ROLE}\nsource_profile = default\n"})
-    refuses("Token expired", {"AWS_WEB_IDENTITY_TOKEN_FILE": "{dir}/jwt", "AWS_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/web"}, {"jwt": "expired.token"})
-    refuses("answered 401", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{sim}/container", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "wrong"})
-    refuses("is not allowed by plain http", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.169.254/x"})
-    refuses("ended with status 1", files={"config": "[default]\ncredential_process = /bin/false\n"})
+
+
+JWT = {"AWS_WEB_IDENTITY_TOKEN_FILE": "{dir}/jwt", "AWS_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/web"}
+CONTAINER = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "{sim}/container"}
+CI = {"AWS_PROFILE": "ci"}
+
+
+def config(text):
+    return {"config": f"[profile ci]\n{text}\n", "credentials": BASE}
+
+
+# What must be said, the environment, the files.
+REFUSALS = [
+    ("AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not", {"AWS_ACCESS_KEY_ID": AWS_KEY}, {}),
+    ("AWS_CREDENTIAL_EXPIRATION is not a time", {"AWS_ACCESS_KEY_ID": AWS_KEY, "AWS_SECRET_ACCESS_KEY": AWS_SECRET, "AWS_CREDENTIAL_EXPIRATION": "soon"}, {}),
+    ("have expired", {"AWS_ACCESS_KEY_ID": AWS_KEY, "AWS_SECRET_ACCESS_KEY": AWS_SECRET, "AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"}, {}),
+    ("profile 'nobody' is in neither", {"AWS_PROFILE": "nobody"}, {}),
+    ("config, line 2: expected [section] or key = value", {}, {"config": "[default]\nnonsense\n"}),
+    ("needs either source_profile or credential_source", CI, config(ROLE)),
+    ("not both", CI, config(f"{ROLE}\nsource_profile = base\ncredential_source = Environment")),
+    ("its source_profile 'gone' is missing", CI, config(f"{ROLE}\nsource_profile = gone")),
+    ("leads back in a circle", CI, config(f"{ROLE}\nsource_profile = ci")),
+    ("'Elsewhere' is none of Environment, Ec2InstanceMetadata, EcsContainer", CI, config(f"{ROLE}\ncredential_source = Elsewhere")),
+    ("a service cannot type an MFA code", CI, config(f"{ROLE}\nsource_profile = base\nmfa_serial = arn:aws:iam::{ACCOUNT}:mfa/ann")),
+    ("AccessDenied", CI, config(f"{ROLE}-ext\nsource_profile = base")),
+    ("AccessDenied", CI, config(f"{ROLE}-ext\nsource_profile = base\nexternal_id = wrong")),
+    ("InvalidClientTokenId", CI, {"config": f"[profile ci]\n{ROLE}\nsource_profile = other\n",
+                                  "credentials": f"[other]\naws_access_key_id = AKIAUNKNOWN\naws_secret_access_key = {AWS_SECRET}\n"}),
+    ("signs in by SSO, which needs a person", CI, config("sso_session = corp\nsso_account_id = 1")),
+    ("set AWS_ROLE_ARN", {"AWS_WEB_IDENTITY_TOKEN_FILE": "{dir}/jwt"}, {"jwt": "a.b.c"}),
+    ("web identity token", JWT, {}),
+    ("Token expired", JWT, {"jwt": "expired.token"}),
+    ("ended with status 1", CI, config("credential_process = /bin/false")),
+    ("did not print a JSON object", CI, config("credential_process = /bin/echo canary")),
+    ('must print "Version": 1', CI, config('credential_process = /bin/echo "{\\"Version\\": 2}"')),
+    ("is not allowed by plain http", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.169.254/x"}, {}),
+    ("must begin with a slash", {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "x"}, {}),
+    ("answered 401", {**CONTAINER, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "wrong"}, {}),
+    ("holds a line break (also a last one in its file counts)", {**CONTAINER, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "{dir}/token"}, {"token": "sim-container-token\n"}),
+    ("instance metadata", {"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:9"}, {}),
+    ("is not a plain http(s) URL", {"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": "ftp://x"}, {}),
+]
+
+
+def refusal(sim, words, env, files):
+    """What `doctor` says of these credentials: the same providers as the service's, without a service."""
+    with tempfile.TemporaryDirectory(prefix="rb-refusal-") as folder:
+        for name, text in files.items():
+            (pathlib.Path(folder) / name).write_text(text)
+        path = pathlib.Path(folder) / "rb.yaml"
+        path.write_text(f'store: {{url: "sqlite:rb.db"}}\naws: {{region: {REGION}, endpoint_url: "{sim.url}"}}\n')
+        fixed = {"AWS_SHARED_CREDENTIALS_FILE": f"{folder}/credentials", "AWS_CONFIG_FILE": f"{folder}/config", "AWS_ENDPOINT_URL_STS": sim.url}
+        own = {k: v.format(dir=folder, sim=sim.url) for k, v in env.items()}
+        done = subprocess.run([BINARIES["service"], "doctor", "--json", "--config", str(path)], capture_output=True, text=True, timeout=60, check=False,
+                              env={**os.environ, **NOTHING, **fixed, **own})
+        equal((done.returncode, AWS_SECRET in done.stdout, "canary" in done.stdout), (1, False, False), done.stdout)
+        said = [r["detail"] for r in json.loads(done.stdout)["checks"] if r["status"] == "attention" and r["area"] in ("credentials", "identity")]
+        equal(any(words in s for s in said), True, f"{words!r} in {said}")
+
+
+@case
+def each_refusal_says_what_to_do(_):
+    sim = Sim(BINARIES["sim"], FAILS_ONCE, "--access-key", f"{AWS_KEY}:{AWS_SECRET}")
+    try:
+        for words, env, files in REFUSALS:
+            refusal(sim, words, env, files)
+        equal(sim.effects(), [])
+    finally:
+        sim.stop()
 
 
 @case
@@ -216,6 +281,28 @@ def builds_of_a_configured_account_are_called_with_its_role(_):
         r = w.retry(OTHER, "eu-west-1")
         equal((r["state"], "add it to regions of aws.accounts[0]" in json.dumps(r)), ("refused", True), r)
         equal(len(w.keys()), 3)
+
+
+@case
+def an_exact_account_s_builds_name_their_retry_and_are_found_by_it(_):
+    rows = f'accounts: [{{id: "{OTHER}", role_arn: "arn:aws:iam::{OTHER}:role/ci/there", exact: true}}]'
+    with World({"AWS_ACCESS_KEY_ID": AWS_KEY, "AWS_SECRET_ACCESS_KEY": AWS_SECRET}, aws=rows) as w:
+        r = w.retry(OTHER)
+        equal(r["state"], "recovered", w.service.tail())
+        client = w.sim.client(AWS_KEY, AWS_SECRET)
+        equal(client.batch_get_builds(ids=[r["child"]["id"]])["builds"][0]["initiator"], f"there/{r['id']}")
+
+        # The answer is lost, every later copy refused, and somebody else retries the same build: only the name tells the two.
+        w.sim.faults({"operation": "RetryBuild", "nth": [1], "lose_reply": True}, {"operation": "RetryBuild", "nth": [3, 4, 5, 6, 7, 8], "error": "ThrottlingException"},
+                     {"operation": "ListBuildsForProject", "nth": [2, 3], "status": 503})
+        build, number = w.failed()
+        event = json.loads(json.dumps(failure_event(build, number)).replace(ACCOUNT, OTHER))
+        retry = json.loads(w.service.deliver(event)[2])["retry"]
+        wait_until("the call", lambda: len(w.sim.effects("RetryBuild")) == 2)
+        theirs = client.retry_build(id=build)["build"]["id"]
+        r = wait_until("the retry to end", lambda: w.ended(retry, TERMINAL))
+        equal((r["state"], r["child"]["id"] != theirs), ("recovered", True), w.service.tail())
+        equal([e["build"] for e in w.sim.effects("RetryBuild") if e["parent"].endswith(build.split(":")[1])].count(r["child"]["id"]), 1)
 
 
 if __name__ == "__main__":

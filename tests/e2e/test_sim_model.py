@@ -11,19 +11,17 @@ import argparse
 import json
 import os
 import pathlib
-import shutil
-import subprocess
 import sys
 import traceback
 
 import boto3
 import botocore.config
 
+import js_client
 from sim_harness import KEY, SECRET, Sim, aws, equal, error_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODEL = json.loads((ROOT / "tests/data/sim/output-shapes.json").read_text(encoding="utf-8"))
-JS_CLIENT = "@aws-sdk/client-codebuild@3.1142.0"
 
 SCRIPT = """
 projects:
@@ -320,28 +318,8 @@ def the_aws_cli_drives_batches(sim):
     equal(aws(sim, "list-build-batches-for-project", "--project-name", "full")["ids"], [first["id"]])
 
 
-def installed_js_client(build):
-    """The folder that has the JavaScript client, or None and why not."""
-    folder = pathlib.Path(build).resolve() / "js-client"
-    if (folder / "node_modules" / "@aws-sdk" / "client-codebuild" / "package.json").exists():
-        return folder, ""
-    if shutil.which("npm") is None or shutil.which("node") is None:
-        return None, "npm or node is not installed"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "package.json").write_text('{"private": true}\n', encoding="utf-8")
-    try:
-        r = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent", JS_CLIENT], cwd=folder, capture_output=True, text=True,
-                           timeout=180, check=False)
-    except subprocess.TimeoutExpired:
-        return None, "npm did not get the client in three minutes"
-    return (folder, "") if r.returncode == 0 else (None, f"npm cannot install the client: {r.stderr.strip()[-200:]}")
-
-
 def the_javascript_client_drives_it(sim, folder):
-    r = subprocess.run(["node", str(ROOT / "tests/e2e/sim_clients_js.mjs"), sim.url], cwd=folder, capture_output=True, text=True, timeout=120,
-                       check=False)
-    equal(r.returncode, 0, r.stderr)
-    told = json.loads(r.stdout)
+    told = js_client.told(folder, "sim_clients_js.mjs", sim.url)
     equal(told, {"fresh": ["IN_PROGRESS", True, 2], "failed": "FAILED", "once": True,
                  "missing": [True, "ResourceNotFoundException", 1], "mismatch": [True, "InvalidInputException", 1],
                  "unknown": ["UnknownOperationException", 1], "batch": "SUCCEEDED", "pages": [100, 11],
@@ -366,7 +344,7 @@ def main():
             continue
         more = []
         if check is the_javascript_client_drives_it:
-            folder, why = installed_js_client(args.build)
+            folder, why = js_client.installed(args.build)
             if folder is None:
                 print(f"skipped {check.__name__}: {why}", flush=True)
                 continue

@@ -117,7 +117,7 @@ def deliver_all(s, ids):
         event = service.failure_event(ids[n], n // PROJECTS + 1, source_version=f"{n:040x}")
         for _ in range(100):
             status, _, text = s.deliver(event)
-            if status == 202:
+            if status == 202 or (status == 200 and '"duplicate"' in text):  # the sweep can be first where there are many
                 return
             if status not in (429, 503):
                 raise AssertionError(f"a delivery was answered {status}: {text}")

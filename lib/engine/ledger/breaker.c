@@ -76,24 +76,24 @@ static bool should_open(const struct rb_settings *s, const struct rb_scope_sheet
 }
 
 bool rb_breaker_outcome(const struct rb_settings *s, struct rb_scope_sheet *x, int64_t minimum,
-                        const char *retry_id, enum rb_outcome outcome, int64_t now_ms)
+                        const char *retry_id, enum rb_ending outcome, int64_t now_ms)
 {
     bool probe = strcmp(x->probe.id, retry_id) == 0;
     enum rb_breaker_state state = rb_breaker_state(s, x, now_ms);
     if (probe) {
         x->probe = (struct rb_probe){.id = ""};
     }
-    if (outcome == RB_OUTCOME_NONE) {
+    if (outcome == RB_ENDING_NONE) {
         return false;
     }
-    rb_series_add(&x->outcomes, s->breaker.window_ms, now_ms, outcome == RB_OUTCOME_FAILED ? 1 : 0,
-                  outcome == RB_OUTCOME_RECOVERED ? 1 : 0);
-    if (outcome == RB_OUTCOME_RECOVERED && state == RB_BREAKER_HALF_OPEN) {
+    rb_series_add(&x->outcomes, s->breaker.window_ms, now_ms, outcome == RB_ENDING_FAILED ? 1 : 0,
+                  outcome == RB_ENDING_RECOVERED ? 1 : 0);
+    if (outcome == RB_ENDING_RECOVERED && state == RB_BREAKER_HALF_OPEN) {
         x->opened_ms = 0;
         x->outcomes.n = 0; /* what was before counts no more */
         return false;
     }
-    if (outcome == RB_OUTCOME_FAILED && state == RB_BREAKER_HALF_OPEN) {
+    if (outcome == RB_ENDING_FAILED && state == RB_BREAKER_HALF_OPEN) {
         x->opened_ms = now_ms;
         return true;
     }

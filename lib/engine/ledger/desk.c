@@ -124,9 +124,9 @@ static void settle_flakes(struct rb_desk *d, const struct rb_retry *r, bool reco
 }
 
 void rb_desk_settle(const struct rb_settings *s, struct rb_desk *d, const struct rb_retry *r,
-                    enum rb_outcome outcome, int64_t now_ms)
+                    enum rb_ending outcome, int64_t now_ms)
 {
-    bool counts = outcome != RB_OUTCOME_NONE;
+    bool counts = outcome != RB_ENDING_NONE;
     int64_t seconds = build_seconds(&r->child);
 
     d->changed[RB_DESK_PROJECT] |=
@@ -144,7 +144,7 @@ void rb_desk_settle(const struct rb_settings *s, struct rb_desk *d, const struct
         d->changed[RB_DESK_MINUTES] = true;
     }
     if (counts) {
-        settle_flakes(d, r, outcome == RB_OUTCOME_RECOVERED, now_ms);
+        settle_flakes(d, r, outcome == RB_ENDING_RECOVERED, now_ms);
     }
     d->mark.settled = 1;
     d->changed[RB_DESK_MARK] = true;

@@ -46,7 +46,7 @@ void rb_desk_budgets(const struct rb_settings *s, struct rb_desk *d, int64_t now
 void rb_desk_count(const struct rb_settings *s, struct rb_desk *d, const struct rb_retry *r,
                    int64_t now_ms);
 void rb_desk_settle(const struct rb_settings *s, struct rb_desk *d, const struct rb_retry *r,
-                    enum rb_outcome outcome, int64_t now_ms);
+                    enum rb_ending outcome, int64_t now_ms);
 /* rb_name_or_dash - names of sheets and scopes have no empty parts. */
 const char *rb_name_or_dash(const char *s);
 

@@ -121,7 +121,7 @@ static void end_hold(struct rb_incident_row *row)
 }
 
 bool rb_incident_outcome(const struct rb_settings *s, struct rb_incident_sheet *x,
-                         const char *retry_id, enum rb_outcome outcome, int64_t now_ms)
+                         const char *retry_id, enum rb_ending outcome, int64_t now_ms)
 {
     for (unsigned i = 0; i < x->n; i++) {
         struct rb_incident_row *row = &x->rows[i];
@@ -129,9 +129,9 @@ bool rb_incident_outcome(const struct rb_settings *s, struct rb_incident_sheet *
             continue;
         }
         row->probe = (struct rb_probe){.id = ""};
-        if (outcome == RB_OUTCOME_RECOVERED) {
+        if (outcome == RB_ENDING_RECOVERED) {
             end_hold(row);
-        } else if (outcome == RB_OUTCOME_FAILED) {
+        } else if (outcome == RB_ENDING_FAILED) {
             row->until_ms = now_ms + s->incident.hold_ms;
             row->next_probe_ms = now_ms + s->incident.hold_ms / PROBES_A_HOLD;
         }

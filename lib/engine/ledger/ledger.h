@@ -128,11 +128,11 @@ struct rb_wait rb_breaker_judge(const struct rb_settings *s, const struct rb_sco
 bool rb_breaker_pass(const struct rb_settings *s, struct rb_scope_sheet *x, const char *retry_id,
                      int64_t now_ms);
 
-enum rb_outcome { RB_OUTCOME_NONE, RB_OUTCOME_RECOVERED, RB_OUTCOME_FAILED };
+enum rb_ending { RB_ENDING_NONE, RB_ENDING_RECOVERED, RB_ENDING_FAILED };
 /* rb_breaker_outcome - returns true when it opens by this. @minimum: that of a project or of an
  * account. */
 bool rb_breaker_outcome(const struct rb_settings *s, struct rb_scope_sheet *x, int64_t minimum,
-                        const char *retry_id, enum rb_outcome outcome, int64_t now_ms);
+                        const char *retry_id, enum rb_ending outcome, int64_t now_ms);
 int64_t rb_breaker_minimum(const struct rb_settings *s, bool of_account);
 
 /* ---- budgets ---- */
@@ -169,7 +169,7 @@ void rb_incident_pass(struct rb_incident_sheet *x, const struct rb_incident_row 
 /* rb_incident_outcome - of a probe: recovered ends the hold, failed makes it longer. True: changed.
  */
 bool rb_incident_outcome(const struct rb_settings *s, struct rb_incident_sheet *x,
-                         const char *retry_id, enum rb_outcome outcome, int64_t now_ms);
+                         const char *retry_id, enum rb_ending outcome, int64_t now_ms);
 /* rb_incident_release - every hold ends now; how many there were. */
 unsigned rb_incident_release(const struct rb_settings *s, struct rb_incident_sheet *x,
                              int64_t now_ms);

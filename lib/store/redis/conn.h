@@ -85,6 +85,9 @@ enum rb_code rgreet_reply(struct rconn *c, const redisReply *r, struct rb_err *e
  * that may evict is refused by rinfo_check, so that the keeper can tell it from one that is away.
  */
 enum rb_code rinfo_check(const struct rinfo *info, struct rb_err *err);
+/* rinfo_field - the value of "name:" at the start of a line, cut to @size - 1 bytes; false: not
+ * there. */
+bool rinfo_field(const char *text, const char *name, char *ret_value, size_t size);
 enum rb_code rinfo_read(const redisReply *r, struct rinfo *ret_info, struct rb_err *err);
 void rscripts_send_load(struct rb_buf *out); /* one SCRIPT LOAD a script */
 

@@ -97,8 +97,7 @@ enum rb_code rgreet_reply(struct rconn *c, const redisReply *r, struct rb_err *e
     }
 }
 
-/* The value of "name:" at the start of a line, at most @size - 1 bytes of it; false: not there. */
-static bool field(const char *text, const char *name, char *ret_value, size_t size)
+bool rinfo_field(const char *text, const char *name, char *ret_value, size_t size)
 {
     size_t name_len = strlen(name);
     for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
@@ -116,16 +115,17 @@ static bool field(const char *text, const char *name, char *ret_value, size_t si
 static enum rb_code judge(const char *text, struct rb_err *err)
 {
     char value[64];
-    if (field(text, "loading", value, sizeof(value)) && !rb_str_eq(value, "0")) {
+    if (rinfo_field(text, "loading", value, sizeof(value)) && !rb_str_eq(value, "0")) {
         return rb_err_set(err, RB_E_UNAVAIL, "the server is still loading its data");
     }
-    if (field(text, "role", value, sizeof(value)) && !rb_str_eq(value, "master")) {
+    if (rinfo_field(text, "role", value, sizeof(value)) && !rb_str_eq(value, "master")) {
         return rb_err_set(err, RB_E_UNAVAIL, "the server is a replica, not the primary");
     }
-    if (field(text, "redis_version", value, sizeof(value)) && value[1] == '.' && value[0] < '7') {
+    if (rinfo_field(text, "redis_version", value, sizeof(value)) && value[1] == '.' &&
+        value[0] < '7') {
         return rb_err_set(err, RB_E_UNAVAIL, "Redis %s is too old: 7.0 or later is needed", value);
     }
-    if (field(text, "cluster_enabled", value, sizeof(value)) && rb_str_eq(value, "1")) {
+    if (rinfo_field(text, "cluster_enabled", value, sizeof(value)) && rb_str_eq(value, "1")) {
         return rb_err_set(err, RB_E_UNAVAIL, "the server is part of a cluster");
     }
     return RB_OK;
@@ -161,16 +161,16 @@ enum rb_code rinfo_read(const redisReply *r, struct rinfo *ret_info, struct rb_e
     struct rinfo info = {.replicas = 0};
     char value[24];
     uint64_t n = 0;
-    if (field(r->str, "connected_slaves", value, sizeof(value)) &&
+    if (rinfo_field(r->str, "connected_slaves", value, sizeof(value)) &&
         rb_parse_u64(rb_slice_str(value), &n)) {
         info.replicas = n > 1000 ? 1000 : (unsigned)n;
     }
-    (void)field(r->str, "master_replid", info.id, sizeof(info.id));
-    (void)field(r->str, "master_replid2", info.from, sizeof(info.from));
+    (void)rinfo_field(r->str, "master_replid", info.id, sizeof(info.id));
+    (void)rinfo_field(r->str, "master_replid2", info.from, sizeof(info.from));
     if (strspn(info.from, "0") == strlen(info.from)) {
         info.from[0] = '\0';
     }
-    if (field(r->str, "maxmemory_policy", info.policy, sizeof(info.policy)) &&
+    if (rinfo_field(r->str, "maxmemory_policy", info.policy, sizeof(info.policy)) &&
         rb_str_eq(info.policy, "noeviction")) {
         info.policy[0] = '\0';
     }

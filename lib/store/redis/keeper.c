@@ -112,7 +112,7 @@ enum rb_code rkeeper_addresses(struct redis_store *s, int64_t deadline_ms, struc
     return rc;
 }
 
-static enum rb_code find(struct redis_store *s, struct raddresses *ret_a, struct rb_err *err)
+enum rb_code rkeeper_find(struct redis_store *s, struct raddresses *ret_a, struct rb_err *err)
 {
     switch (s->target.kind) {
     case RTARGET_UNIX:
@@ -173,7 +173,7 @@ static enum rb_code subscribe(struct keeper *k, struct rb_err *err)
 static enum rb_code keeper_connect(struct keeper *k, struct rb_err *err)
 {
     struct redis_store *s = k->store;
-    enum rb_code rc = find(s, &k->addresses, err);
+    enum rb_code rc = rkeeper_find(s, &k->addresses, err);
     if (rc != RB_OK) {
         return rc;
     }

@@ -18,8 +18,8 @@ static void free_store(struct redis_store *s)
     free(s);
 }
 
-static enum rb_code start_tls(struct redis_store *s, const struct rb_settings *settings,
-                              struct rb_err *err)
+enum rb_code rstore_tls(struct redis_store *s, const struct rb_settings *settings,
+                        struct rb_err *err)
 {
     /* Sentinels and what they name speak TLS when an authority is configured for them. */
     bool wants = s->target.tls ||
@@ -48,7 +48,7 @@ static enum rb_code redis_open(const char *url, struct rb_settings *settings,
     rb_cond_init(&s->changed);
     enum rb_code rc = rtarget_parse(url, settings->store.password, &s->target, err);
     if (rc == RB_OK) {
-        rc = start_tls(s, settings, err);
+        rc = rstore_tls(s, settings, err);
     }
     if (rc == RB_OK) {
         rc = rkeeper_start(s, err);
@@ -109,6 +109,7 @@ static void redis_session_close(struct rb_store_session *base)
 
 static const struct rb_store_ops ops = {
     .open = redis_open,
+    .examine = redis_examine,
     .close = redis_close,
     .up = redis_up,
     .listen = redis_listen,

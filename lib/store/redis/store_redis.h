@@ -46,6 +46,13 @@ struct redis_store {
     bool hears, missed;          /* lock; subscribed; may have missed what was published before */
 };
 
+/* redis.c */
+enum rb_code rstore_tls(struct redis_store *s, const struct rb_settings *settings,
+                        struct rb_err *err);
+/* examine.c */
+enum rb_code redis_examine(const char *url, struct rb_settings *settings,
+                           const struct rb_clock *clock, struct rb_arena *a,
+                           struct rb_store_health *ret_h, struct rb_err *err);
 /* keeper.c */
 enum rb_code rkeeper_start(struct redis_store *s, struct rb_err *err);
 void rkeeper_stop(struct redis_store *s);
@@ -58,6 +65,8 @@ void rkeeper_doubt(struct redis_store *s);
  */
 enum rb_code rkeeper_addresses(struct redis_store *s, int64_t deadline_ms, struct raddresses *ret_a,
                                uint64_t *ret_generation, struct rb_err *err);
+/* rkeeper_find - ask the resolver or the sentinels where the server is. */
+enum rb_code rkeeper_find(struct redis_store *s, struct raddresses *ret_a, struct rb_err *err);
 int64_t rbackoff_ms(unsigned failures); /* jittered; 0 for the first */
 
 /* beat.c */

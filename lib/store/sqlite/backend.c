@@ -4,27 +4,57 @@
 
 #include <retrybuild/thread.h>
 
+#include "file.h"
 #include "session.h"
 
 static const char *const schemes[] = {"sqlite", NULL};
 
-static enum rb_code open_store(const char *url, struct rb_settings *settings,
-                               const struct rb_clock *clock, struct rb_store **ret_store,
-                               struct rb_err *err)
+static enum rb_code path_of(const char *url, const char **ret_path, struct rb_err *err)
 {
     const char *path = url + strlen("sqlite:");
-    (void)clock;
+
     if (strncmp(path, "//", 2) == 0) {
         path += 2; /* sqlite:///var/lib/x is /var/lib/x */
     }
     if (path[0] == '\0' || path[0] == ':') {
         return rb_err_set(err, RB_E_INVALID, "store.url: 'sqlite:' needs the path of a file");
     }
+    *ret_path = path;
+    return RB_OK;
+}
+
+static enum rb_code examine_store(const char *url, struct rb_settings *settings,
+                                  const struct rb_clock *clock, struct rb_arena *a,
+                                  struct rb_store_health *ret_h, struct rb_err *err)
+{
+    const char *path = NULL;
+
+    (void)settings;
+    (void)clock;
+    ret_h->kind = "sqlite";
+    enum rb_code rc = path_of(url, &path, err);
+    if (rc == RB_OK) {
+        ret_h->place = rb_arena_strdup(a, path);
+        rc = rb_sq_examine(path, a, ret_h, err);
+    }
+    return rc;
+}
+
+static enum rb_code open_store(const char *url, struct rb_settings *settings,
+                               const struct rb_clock *clock, struct rb_store **ret_store,
+                               struct rb_err *err)
+{
+    const char *path = NULL;
+    (void)clock;
+    enum rb_code rc = path_of(url, &path, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
     struct rb_sq_store *s = calloc(1, sizeof(*s));
     if (s == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory");
     }
-    enum rb_code rc = rb_sq_db_open(path, settings, &s->db, err);
+    rc = rb_sq_db_open(path, settings, &s->db, err);
     if (rc != RB_OK) {
         free(s);
         return rc;
@@ -65,6 +95,7 @@ static bool store_up(const struct rb_store *base)
 
 static const struct rb_store_ops ops = {
     .open = open_store,
+    .examine = examine_store,
     .close = close_store,
     .up = store_up,
     .session_open = rb_sq_session_open,

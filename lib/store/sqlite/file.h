@@ -7,7 +7,7 @@
 #include <sqlite3.h>
 #include <sys/types.h>
 
-#include <retrybuild/err.h>
+#include <retrybuild/store.h>
 
 /* rb_sq_file_make - the file at @path is there afterwards, made with its tables if need be; which
  * one it is, in @ret_dev and @ret_ino. */
@@ -18,5 +18,10 @@ enum rb_code rb_sq_file_check(sqlite3 *handle, const char *path, struct rb_err *
 enum rb_code rb_sq_file_upgrade(sqlite3 *handle, const char *path, struct rb_err *err);
 /* rb_sq_file_error - what SQLite's @rc means, as "<what> '<path>': …". */
 enum rb_code rb_sq_file_error(const char *path, int rc, const char *what, struct rb_err *err);
+
+/* rb_sq_examine - the file at @path as it stands, nothing changed; see rb_store_examine. Needs no
+ * lock. */
+enum rb_code rb_sq_examine(const char *path, struct rb_arena *a, struct rb_store_health *ret_h,
+                           struct rb_err *err);
 
 #endif

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <retrybuild/cleanup.h>
+
 #include "../../../lib/aws/rates.h"
 
 #define HOUR_MS (3600 * 1000)
@@ -64,7 +66,7 @@ static void a_throttle_cuts_the_rate_once_a_second_and_takes_the_savings(void **
     rb_bucket_throttled(&b, 0, -1);
     assert_true(b.rate > 6.99 && b.rate < 7.01);
     assert_int_equal(rb_bucket_take(&b, 0, 0), -1);
-    rb_bucket_accepted(&b);
+    rb_bucket_accepted(&b, 500);
     rb_bucket_throttled(&b, 999, -1); /* was under way when the rate was cut */
     assert_true(b.rate > 6.9);
     rb_bucket_throttled(&b, 1000, -1);
@@ -119,43 +121,70 @@ static void a_pause_that_aws_asks_for_is_kept_and_bounded(void **state)
     assert_true(rb_bucket_wait_ms(&b, 10001) > RB_BUCKET_HOLD_MAX_MS - 1000);
 }
 
-/* An AWS that lets @limit calls a second pass, for @hours, with eight takers. */
+/* An AWS that lets @limit calls a second pass and throttles @part of them whatever the rate. */
+struct aws {
+    double limit, part;
+    double tokens;
+    int64_t at_ms;
+    uint64_t seed;
+};
 struct outcome {
     long sent, throttled;
     long most_in_a_second;
 };
 
-static struct outcome live_with(struct rb_bucket *b, double limit, int hours)
+static double drawn(uint64_t *seed)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (double)(*seed >> 11) / 9007199254740992.0;
+}
+
+static bool lets_pass(struct aws *a, int64_t at_ms)
+{
+    a->tokens += (double)(at_ms - a->at_ms) * a->limit / 1000.0;
+    a->tokens = a->tokens > a->limit ? a->limit : a->tokens;
+    a->at_ms = at_ms;
+    if (a->tokens < 1 || drawn(&a->seed) < a->part) {
+        return false;
+    }
+    a->tokens -= 1;
+    return true;
+}
+
+/* Eight takers, from @from_ms on for @seconds; an answer comes after 1 ms. */
+static struct outcome live_on(struct rb_bucket *b, struct aws *a, int64_t from_ms, int64_t seconds)
 {
     struct outcome o = {0, 0, 0};
-    double theirs = limit;
-    int64_t theirs_ms = 0, at_ms = 0, second = 0;
+    int64_t at_ms = from_ms, second = 0;
     long in_second = 0;
 
-    while (at_ms < (int64_t)hours * HOUR_MS) {
+    a->at_ms = from_ms;
+    while (at_ms < from_ms + seconds * 1000) {
         int64_t wait_ms = rb_bucket_take(b, at_ms, 5000);
         at_ms += wait_ms < 0 ? 1000 : wait_ms + 1;
         if (wait_ms < 0) {
             continue;
         }
-        theirs += (double)(at_ms - theirs_ms) * limit / 1000.0;
-        theirs = theirs > limit ? limit : theirs;
-        theirs_ms = at_ms;
         if (at_ms / 1000 != second) {
             second = at_ms / 1000;
             in_second = 0;
         }
         o.most_in_a_second = ++in_second > o.most_in_a_second ? in_second : o.most_in_a_second;
         o.sent++;
-        if (theirs >= 1) {
-            theirs -= 1;
-            rb_bucket_accepted(b);
+        if (lets_pass(a, at_ms)) {
+            rb_bucket_accepted(b, at_ms);
         } else {
             o.throttled++;
             rb_bucket_throttled(b, at_ms, -1);
         }
     }
     return o;
+}
+
+static struct outcome live_with(struct rb_bucket *b, double limit, int hours)
+{
+    struct aws a = {.limit = limit, .tokens = limit, .seed = 1};
+    return live_on(b, &a, 0, (int64_t)hours * 3600);
 }
 
 static void hours_below_the_limit_of_aws_use_the_whole_configured_rate(void **state)
@@ -192,9 +221,80 @@ static void an_aws_that_throttles_everything_is_asked_rarely_and_comes_back(void
     struct outcome o = live_with(&b, 0, 1);
     assert_int_equal(o.throttled, o.sent);
     assert_true(o.sent < 3600 * 3); /* not 16 a second */
-    rb_bucket_accepted(&b);
+    rb_bucket_accepted(&b, HOUR_MS);
     (void)rb_bucket_wait_ms(&b, HOUR_MS + 60000);
     assert_true(b.rate == 16);
+}
+
+static void throttles_at_random_leave_most_of_the_configured_rate(void **state)
+{
+    static const double rates[] = {5, 50, 500};
+    static const double parts[] = {0.01, 0.05, 0.1, 0.2};
+
+    (void)state;
+    for (size_t r = 0; r < RB_ARRAY_LEN(rates); r++) {
+        for (size_t p = 0; p < RB_ARRAY_LEN(parts); p++) {
+            struct rb_bucket b;
+            struct aws a = {.limit = 1e6, .tokens = 1e6, .part = parts[p], .seed = r * 10 + p};
+            rb_bucket_init(&b, rates[r], 10, 0);
+            struct outcome o = live_on(&b, &a, 0, 3600);
+            double share = (double)o.sent / (3600 * rates[r]);
+            /* A taker waits whole milliseconds, and one more for the answer. */
+            double most = 1000 / (1000 / rates[r] + 1) / rates[r];
+            print_message("  %.0f%% of %.0f/s throttled: %.0f%% of the rate\n", 100 * parts[p],
+                          rates[r], 100 * share);
+            assert_true(share > 0.75 * most);
+        }
+    }
+}
+
+static void a_limit_beside_throttles_at_random_is_found_and_kept(void **state)
+{
+    struct rb_bucket b;
+    struct aws a = {.limit = 20, .tokens = 20, .part = 0.1, .seed = 3};
+
+    (void)state;
+    rb_bucket_init(&b, 100, 10, 0);
+    struct outcome o = live_on(&b, &a, 0, 3600);
+    print_message("  %ld calls in 1 h, %ld throttled, limit 20/s beside 10%%\n", o.sent,
+                  o.throttled);
+    assert_true(o.sent - o.throttled > 3600 * 20 * 7 / 10);
+    assert_true(o.throttled * 3 < o.sent);
+}
+
+static void a_limit_that_comes_after_throttles_at_random_is_found_within_a_minute(void **state)
+{
+    struct rb_bucket b;
+    struct aws a = {.limit = 1e6, .tokens = 1e6, .part = 0.2, .seed = 4};
+
+    (void)state;
+    rb_bucket_init(&b, 100, 10, 0);
+    (void)live_on(&b, &a, 0, 600);
+    assert_true(b.rate > 65);
+    a.limit = a.tokens = 10;
+    a.part = 0;
+    (void)live_on(&b, &a, 600000, 60);
+    struct outcome o = live_on(&b, &a, 660000, 3600);
+    print_message("  then %ld calls in 1 h, %ld throttled, limit 10/s\n", o.sent, o.throttled);
+    assert_true(o.sent - o.throttled > 3600 * 10 * 3 / 4);
+    assert_true(o.throttled * 10 < o.sent);
+}
+
+static void when_throttles_at_random_end_the_first_one_counts_again(void **state)
+{
+    struct rb_bucket b;
+    struct aws a = {.limit = 1e6, .tokens = 1e6, .part = 0.2, .seed = 5};
+
+    (void)state;
+    rb_bucket_init(&b, 50, 10, 0);
+    (void)live_on(&b, &a, 0, 600);
+    assert_true(b.floor > 0.05);
+    a.part = 0;
+    (void)live_on(&b, &a, 600000, 60);
+    assert_true(b.floor == 0);
+    double before = b.rate;
+    rb_bucket_throttled(&b, 700000, -1);
+    assert_true(b.rate < before * (RB_BUCKET_CUT + 0.01));
 }
 
 static void a_clock_far_ahead_of_the_last_call_is_no_trouble(void **state)
@@ -265,6 +365,10 @@ int main(void)
         cmocka_unit_test(hours_below_the_limit_of_aws_use_the_whole_configured_rate),
         cmocka_unit_test(hours_above_the_limit_of_aws_use_most_of_it_with_few_throttles),
         cmocka_unit_test(an_aws_that_throttles_everything_is_asked_rarely_and_comes_back),
+        cmocka_unit_test(throttles_at_random_leave_most_of_the_configured_rate),
+        cmocka_unit_test(a_limit_beside_throttles_at_random_is_found_and_kept),
+        cmocka_unit_test(a_limit_that_comes_after_throttles_at_random_is_found_within_a_minute),
+        cmocka_unit_test(when_throttles_at_random_end_the_first_one_counts_again),
         cmocka_unit_test(a_clock_far_ahead_of_the_last_call_is_no_trouble),
         cmocka_unit_test(the_quota_is_spent_by_repetitions_and_earned_by_answers),
         cmocka_unit_test(each_has_its_own_and_the_one_unused_longest_makes_room),

@@ -21,7 +21,7 @@
 #include <retrybuild/str.h>
 
 #define MAX_TEXT ((size_t)1 << 20)
-#define MAX_KEYS 200
+#define MAX_KEYS 400
 #define MAX_DEPTH 8
 #define MIN_KEYS 80
 
@@ -289,10 +289,11 @@ static void every_key_of_the_file_stands_in_the_schema_with_its_default(void **s
 static void the_examples_of_the_file_are_good(void **state)
 {
     (void)state;
-    static const char *const files[] = {"eventbridge.key", "ops.token",      "ci.url",
-                                        "ci.key",          "redis.password", "server.pem",
-                                        "server.key",      "redis-ca.pem",   "client.pem",
-                                        "client.key",      "company-ca.pem", "front-door.key"};
+    static const char *const files[] = {
+        "eventbridge.key", "ops.token",    "ci.url",         "ci.key",
+        "redis.password",  "server.pem",   "server.key",     "redis-ca.pem",
+        "client.pem",      "client.key",   "company-ca.pem", "front-door.key",
+        "sns.pem",         "github.token", "app.pem",        "slack.token"};
     assert_non_null(mkdtemp(dir));
     for (unsigned i = 0; i < RB_ARRAY_LEN(files); i++) {
         RB_CLEANUP(rb_freep) char *path = NULL;
@@ -302,18 +303,23 @@ static void the_examples_of_the_file_are_good(void **state)
         assert_true(fputs("https://ci.example/a-secret-of-some-length\n", f) >= 0);
         assert_int_equal(fclose(f), 0);
     }
-    assert_int_equal(setenv("EVENTBRIDGE_KEY_BEFORE", "a secret", 1), 0);
+    static const char *const variables[] = {"EVENTBRIDGE_KEY_BEFORE", "GITHUB_WEBHOOK_SECRET",
+                                            "GITLAB_SIGNING_TOKEN", "SLACK_SIGNING_SECRET",
+                                            "DEPLOYS_SECRET"};
+    for (unsigned i = 0; i < RB_ARRAY_LEN(variables); i++) {
+        assert_int_equal(setenv(variables[i], "a secret", 1), 0);
+    }
     RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(MAX_TEXT);
     RB_CLEANUP(rb_settings_unrefp) struct rb_settings *s = NULL;
     examples(&text);
     load(rb_buf_str(&text), &s);
-    assert_int_equal(s->n_sources, 1);
+    assert_int_equal(s->n_sources, 7);
     assert_int_equal(s->sources[0].secrets.n, 3);
     assert_int_equal(s->n_tokens, 1);
     assert_int_equal(s->front_door.n_access_keys, 1);
     assert_int_equal(s->front_door.access_keys[0].role, RB_ROLE_OPERATOR);
     assert_int_equal(s->n_rules, 1);
-    assert_int_equal(s->n_destinations, 1);
+    assert_int_equal(s->n_destinations, 5);
     assert_int_equal(s->destinations[0].n_schedule, 4);
     for (unsigned i = 0; i < RB_ARRAY_LEN(files); i++) {
         RB_CLEANUP(rb_freep) char *path = NULL;

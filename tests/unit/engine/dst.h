@@ -44,6 +44,13 @@ enum mutant {
     NO_QUARANTINE,   /* a lost memory goes on at once */
 };
 
+/* How CodeBuild shows who started a build. */
+enum naming {
+    NO_NAMES,     /* one key for all: the initiator proves nothing */
+    NAMED,        /* exact mode: each call by a session named after its retry */
+    ONLY_THE_ROLE /* exact mode, and a CodeBuild that leaves the session out */
+};
+
 extern const struct rb_timing dst_timing;
 
 struct intent {
@@ -94,6 +101,7 @@ struct worker {
 struct world {
     uint64_t random;
     enum mutant mutant;
+    enum naming naming;
     struct rb_plan_windows windows;
     int64_t now_ms;
     struct record store;
@@ -103,7 +111,7 @@ struct world {
     struct worker workers[WORKERS];
     struct copy copies[MAX_COPIES];
     struct build builds[MAX_BUILDS];
-    unsigned n_builds, effects, foreign_left;
+    unsigned n_builds, effects, foreign_left, wrongly_adopted;
     int64_t foreign_at_ms;
     struct rb_retry *scratch;
     unsigned crash_percent, stall_percent;
@@ -115,8 +123,10 @@ struct dst_outcome {
     enum rb_state state;
     bool ended;
     bool resent;
+    unsigned wrongly_adopted; /* somebody else's build taken for ours */
 };
-struct dst_outcome dst_live(uint64_t seed, enum mutant mutant, struct rb_retry *scratch);
+struct dst_outcome dst_live(uint64_t seed, enum mutant mutant, enum naming naming,
+                            struct rb_retry *scratch);
 
 /* ---- between the files of the simulation ---- */
 uint64_t dst_random(struct world *w);

@@ -1,6 +1,9 @@
 /* The simulated worker: what fresh.c, resume.c and send.c do around the decisions of plan.c. */
 #include "dst.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static int64_t aws_now(const struct world *w, const struct worker *k)
 {
     return w->now_ms + k->skew_ms;
@@ -79,16 +82,64 @@ static void claim(struct world *w, struct worker *k)
     go(w, k, LOOKING);
 }
 
+#define NAME_BYTES 48
+
+/* The retry of a life of the store has an id of its own. */
+static void retry_id(uint64_t life, char ret_id[RB_ID_BYTES])
+{
+    memcpy(ret_id, "rty_", 4);
+    for (size_t i = 4; i < RB_ID_BYTES - 1; i++) {
+        ret_id[i] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(life >> (i * 2)) & (i == 4 ? 7 : 31)];
+    }
+    ret_id[RB_ID_BYTES - 1] = '\0';
+}
+
+static const char *initiator_of(const struct world *w, uint64_t life, bool ours,
+                                char ret_name[NAME_BYTES])
+{
+    char id[RB_ID_BYTES];
+
+    retry_id(life, id);
+    snprintf(ret_name, NAME_BYTES, "role%s%s", w->naming == NAMED ? "/" : "",
+             w->naming == NAMED ? id : "");
+    return w->naming == NO_NAMES ? NULL : ours ? ret_name : "ann";
+}
+
+/* What the worker asks plan.c in its retry's name. */
+static void become(struct world *w, const struct worker *k, char own_name[NAME_BYTES])
+{
+    struct rb_retry *r = w->scratch;
+
+    retry_id(k->r.life, r->id);
+    snprintf(own_name, NAME_BYTES, "role/%s", r->id);
+    r->intent.initiator = w->naming == NO_NAMES ? NULL : own_name;
+    r->intent.date_ms = k->r.intent.date_ms;
+    r->intent.low_water = k->r.intent.low_water;
+}
+
+static void count_candidate(const struct world *w, struct worker *k, const struct rb_build *b,
+                            unsigned at)
+{
+    bool named = rb_plan_named(w->scratch, b) == RB_NAME_OURS;
+
+    if (!rb_plan_candidate(w->scratch, b, NULL) || (k->look.named && !named)) {
+        return;
+    }
+    k->look.n_candidates = named && !k->look.named ? 1 : k->look.n_candidates + 1;
+    k->look.named = named;
+    k->candidate = at;
+}
+
 static void look(struct world *w, struct worker *k)
 {
+    char own_name[NAME_BYTES], name[NAME_BYTES];
     struct rb_plan_state s = plan_state(&k->r);
 
     k->look = (struct rb_look_result){.status = RB_LOOK_OK, .began_ms = aws_now(w, k)};
     if (dst_chance(w, 8)) {
         k->look.status = RB_LOOK_FAILED;
     }
-    w->scratch->intent.date_ms = k->r.intent.date_ms;
-    w->scratch->intent.low_water = k->r.intent.low_water;
+    become(w, k, own_name);
     for (unsigned i = 0; i < w->n_builds && k->look.status == RB_LOOK_OK; i++) {
         struct rb_build b = RB_BUILD_INIT;
         if (w->builds[i].visible_ms > w->now_ms) {
@@ -97,11 +148,12 @@ static void look(struct world *w, struct worker *k)
         b.id = w->builds[i].ours ? "web:ours" : "web:theirs";
         b.number = 100 + (int64_t)i;
         b.started_ms = w->builds[i].started_ms;
-        if (s.open && rb_plan_candidate(w->scratch, &b, NULL)) {
-            k->candidate = i;
-            k->look.n_candidates++;
+        b.initiator = initiator_of(w, w->builds[i].life, w->builds[i].ours, name);
+        if (s.open) {
+            count_candidate(w, k, &b, i);
         }
     }
+    w->scratch->intent.initiator = NULL; /* it was the stack's */
     go(w, k, JUDGE);
 }
 
@@ -179,6 +231,7 @@ static void judge_open(struct world *w, struct worker *k)
         go(w, k, MARK);
         return;
     case RB_PLAN_ADOPT:
+        w->wrongly_adopted += w->builds[k->candidate].ours ? 0 : 1;
         finish(w, k, RB_STATE_RUNNING);
         return;
     case RB_PLAN_HOLD:

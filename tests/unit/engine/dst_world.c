@@ -102,11 +102,13 @@ static void admit(struct world *w)
         .state = RB_STATE_SCHEDULED, .due_ms = w->now_ms, .life = dst_random(w) | 1};
 }
 
-static void init_world(struct world *w, uint64_t seed, enum mutant mutant, struct rb_retry *scratch)
+static void init_world(struct world *w, uint64_t seed, enum mutant mutant, enum naming naming,
+                       struct rb_retry *scratch)
 {
     memset(w, 0, sizeof(*w));
     w->random = seed * 0x2545f4914f6cdd1dULL + 1;
     w->mutant = mutant;
+    w->naming = naming;
     w->now_ms = START;
     w->scratch = scratch;
     rb_plan_windows_from(&dst_timing, &w->windows);
@@ -202,12 +204,13 @@ static bool all_over(const struct world *w)
     return true;
 }
 
-struct dst_outcome dst_live(uint64_t seed, enum mutant mutant, struct rb_retry *scratch)
+struct dst_outcome dst_live(uint64_t seed, enum mutant mutant, enum naming naming,
+                            struct rb_retry *scratch)
 {
     static struct world w;
     struct dst_outcome o = {.ended = false};
 
-    init_world(&w, seed, mutant, scratch);
+    init_world(&w, seed, mutant, naming, scratch);
     while (w.now_ms < HORIZON) {
         int64_t at = next_instant(&w);
         w.now_ms = at > w.now_ms ? at : w.now_ms;
@@ -219,6 +222,7 @@ struct dst_outcome dst_live(uint64_t seed, enum mutant mutant, struct rb_retry *
         }
     }
     o.effects = w.effects;
+    o.wrongly_adopted = w.wrongly_adopted;
     o.state = w.store.state;
     return o;
 }

@@ -14,7 +14,7 @@
 static const char *const points[] = {
     "inspect.after_get",   "submit.after_claim",  "submit.after_look",    "submit.after_intent",
     "submit.after_mark",   "submit.after_answer", "submit.after_running", "follow.after_get",
-    "follow.after_settle", "report.after_post",
+    "follow.after_settle", "report.after_post",   "submit.after_search",
 };
 
 static const struct {

@@ -245,8 +245,7 @@ static void end(struct event e)
     bool good = succeeds(&runs[e.build], e.build, e.attempt, e.at_ms);
     fill_retry(&r, &e);
     open_desk(&d, &e);
-    rb_desk_settle(world.settings, &d, &r, good ? RB_OUTCOME_RECOVERED : RB_OUTCOME_FAILED,
-                   e.at_ms);
+    rb_desk_settle(world.settings, &d, &r, good ? RB_ENDING_RECOVERED : RB_ENDING_FAILED, e.at_ms);
     close_desk(&d, &e);
     rb_series_add(&world.builds[runs[e.build].project].counted, RB_HOUR_MS, e.at_ms, 1, 0);
     count(&world.t, &runs[e.build], e.began_ms, good);

@@ -9,64 +9,12 @@
 
 struct world *the_world;
 
-/* ---- AWS ---- */
+/* ---- CodeBuild ---- */
 
-struct rb_aws {
-    int unused;
-};
 struct rb_codebuild {
     const atomic_bool *cancel;
+    char account[13]; /* whose builds the calls are about; "" = our own */
 };
-
-enum rb_code rb_aws_credentials(struct rb_aws *aws, struct rb_credentials *ret_c,
-                                struct rb_err *err)
-{
-    (void)aws;
-    (void)err;
-    *ret_c = (struct rb_credentials){.access_key = strdup("AKIDEXAMPLE")};
-    return RB_OK;
-}
-
-void rb_credentials_release(struct rb_credentials *c)
-{
-    free(c->access_key);
-    c->access_key = NULL;
-}
-
-enum rb_code rb_aws_credentials_for(struct rb_aws *aws, const char *account, const char *region,
-                                    struct rb_credentials *ret_c, struct rb_err *err)
-{
-    (void)account;
-    (void)region;
-    return rb_aws_credentials(aws, ret_c, err); /* this world has one account */
-}
-
-void rb_aws_credentials_refused(struct rb_aws *aws)
-{
-    (void)aws;
-    pthread_mutex_lock(&the_world->lock);
-    the_world->n_refused_credentials++;
-    pthread_mutex_unlock(&the_world->lock);
-}
-
-int64_t rb_aws_offset_ms(const struct rb_aws *aws)
-{
-    return rb_aws_offset_known(aws) ? the_world->offset_ms : 0;
-}
-
-bool rb_aws_offset_known(const struct rb_aws *aws)
-{
-    (void)aws;
-    pthread_mutex_lock(&the_world->lock);
-    bool known = the_world->offset_known;
-    pthread_mutex_unlock(&the_world->lock);
-    return known;
-}
-
-int64_t rb_aws_now_ms(const struct rb_aws *aws)
-{
-    return world_now_ms(the_world) + rb_aws_offset_ms(aws);
-}
 
 static int64_t aws_clock(const struct world *w)
 {
@@ -95,8 +43,14 @@ void rb_codebuild_cancel_on(struct rb_codebuild *c, const atomic_bool *flag)
 
 void rb_codebuild_of_account(struct rb_codebuild *c, const char *account)
 {
-    (void)c;
     assert_true(account == NULL || strlen(account) == 12);
+    snprintf(c->account, sizeof(c->account), "%s", account == NULL ? "" : account);
+}
+
+/* A call signed for another account than that of the build would be refused, or worse. */
+static bool ours_to_see(const struct rb_codebuild *c, const struct world_build *b)
+{
+    return strcmp(c->account[0] == '\0' ? WORLD_ACCOUNT : c->account, b->b.account) == 0;
 }
 
 struct world_build *world_find(struct world *w, const char *id)
@@ -131,6 +85,13 @@ struct world_build *world_started(struct world *w, const char *project, const ch
     b->b.initiator = "ann";
     b->b.started_ms = aws_clock(w);
     return b;
+}
+
+void world_move(struct world_build *b, const char *account)
+{
+    b->b.account = account;
+    snprintf(b->arn, sizeof(b->arn), "arn:aws:codebuild:%s:%s:build/%s", WORLD_REGION, account,
+             b->id);
 }
 
 void world_end(struct world *w, struct world_build *b, const char *status)
@@ -176,7 +137,7 @@ static struct world_build *known_token(struct world *w, const char *token)
 }
 
 /* What the next call does: scripted, else by chance, else a child at once. */
-static struct world_answer take_answer(struct world *w)
+struct world_answer world_take_answer(struct world *w)
 {
     static const struct world_answer wrong[] = {
         {.rc = RB_E_AMBIGUOUS, .effect = true, .retry_after_ms = -1},
@@ -209,7 +170,12 @@ static struct world_build *take_effect(struct world *w, const struct rb_retry_ca
     e->date_ms = call->date_ms;
     if (effect && child == NULL) {
         child = world_started(w, parent->b.project, parent->b.source_version);
+        world_move(child, parent->b.account);
         child->b.initiator = w->initiator;
+        if (call->session != NULL && !w->sessions_unnamed) {
+            snprintf(child->initiator, sizeof(child->initiator), "retrybuild/%s", call->session);
+            child->b.initiator = child->initiator;
+        }
         memcpy(child->parent, parent->id, sizeof(child->parent));
         memcpy(e->child, child->id, sizeof(e->child));
         w->n_effects++;
@@ -226,9 +192,8 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
                                 struct rb_err *err)
 {
     struct world *w = the_world;
-    struct world_answer answer = take_answer(w);
+    struct world_answer answer = world_take_answer(w);
 
-    (void)c;
     *ret_retry_after_ms = answer.retry_after_ms;
     if (answer.unchecked) {
         return rb_err_set(err, answer.rc, "not sent");
@@ -239,13 +204,19 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
     }
     once(w, &w->in_call);
     pthread_mutex_lock(&w->lock);
+    assert_true(ours_to_see(c, world_find(w, call->build_id)));
     w->n_starts += call->start ? 1 : 0;
-    const struct world_build *child = take_effect(w, call, answer.effect);
-    if (answer.rc == RB_OK) {
-        assert_non_null(child);
-        assert_true(rb_build_copy(ret_child, &child->b, a));
-        *ret_access_key = "AKIDEXAMPLE";
+    w->n_named += call->session != NULL ? 1 : 0;
+    if (call->batch_id != NULL) {
+        answer.rc = world_retry_batch(w, call, &answer, a, ret_child);
+    } else {
+        const struct world_build *child = take_effect(w, call, answer.effect);
+        if (answer.rc == RB_OK) {
+            assert_non_null(child);
+            assert_true(rb_build_copy(ret_child, &child->b, a));
+        }
     }
+    *ret_access_key = answer.rc == RB_OK ? "AKIDEXAMPLE" : *ret_access_key;
     pthread_mutex_unlock(&w->lock);
     return answer.rc == RB_OK
                ? RB_OK
@@ -257,7 +228,6 @@ enum rb_code rb_codebuild_stop(struct rb_codebuild *c, const char *region, const
 {
     struct world *w = the_world;
 
-    (void)c;
     assert_string_equal(region, WORLD_REGION);
     w->n_stops++;
     if (w->stop_rc != RB_OK) {
@@ -265,6 +235,7 @@ enum rb_code rb_codebuild_stop(struct rb_codebuild *c, const char *region, const
     }
     struct world_build *b = world_find(w, id);
     assert_non_null(b);
+    assert_true(ours_to_see(c, b));
     if (!rb_build_ended(&b->b) && !w->slow_stop) {
         world_end(w, b, "STOPPED");
     }
@@ -280,7 +251,6 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
     struct rb_build *out = rb_arena_alloc(a, n * sizeof(*out));
     bool denied = false;
 
-    (void)c;
     assert_string_equal(region, WORLD_REGION);
     assert_true(n >= 1 && n <= 100);
     pthread_mutex_lock(&w->lock);
@@ -295,6 +265,7 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
     for (unsigned i = 0; i < n; i++) {
         struct world_build *b = world_find(w, ids[i]);
         denied = denied || (b != NULL && b->denied);
+        assert_true(b == NULL || ours_to_see(c, b));
         if (b != NULL && !b->hidden) {
             assert_true(rb_build_copy(&out[(*ret_n)++], &b->b, a));
         }
@@ -313,7 +284,6 @@ enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const
 {
     struct world *w = the_world;
 
-    (void)c;
     (void)region;
     assert_null(next);
     once(w, &w->in_list);
@@ -326,7 +296,8 @@ enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const
     *ret_n = 0;
     *ret_next = NULL;
     for (unsigned i = w->n_builds; i-- > 0;) {
-        if (strcmp(w->builds[i].b.project, project) == 0 && !w->builds[i].hidden) {
+        if (strcmp(w->builds[i].b.project, project) == 0 && !w->builds[i].hidden &&
+            ours_to_see(c, &w->builds[i])) {
             (*ret_ids)[(*ret_n)++] = rb_arena_strdup(a, w->builds[i].id);
         }
     }

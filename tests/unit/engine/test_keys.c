@@ -1,0 +1,67 @@
+/* By which keys a delivery is known when it comes again. */
+#include "world.h"
+
+#include <string.h>
+
+static char id[RB_ID_BYTES];
+static char other_id[RB_ID_BYTES];
+
+/* has_delivery_key - does the admission of a failure of @b that says to have happened at @at_ms
+ * carry one? */
+static bool has_delivery_key(struct world *w, const struct world_build *b, int64_t at_ms, bool bare)
+{
+    struct rb_admission *a = NULL;
+    struct rb_err err;
+    const struct rb_event ev = {
+        .kind = RB_EVENT_FAILURE, .build = b->b, .needs_inspection = bare, .at_ms = at_ms};
+    const struct rb_delivery d = {.source = "eventbridge", .type = "eventbridge", .key = "k"};
+
+    assert_int_equal(rb_engine_admission_new(w->engine, &ev, &d, &a, &err), RB_OK);
+    bool has = a->delivery_key != NULL;
+    rb_engine_admission_free(a);
+    return has;
+}
+
+static void an_event_that_says_when_it_was_is_known_by_its_build(void **state)
+{
+    struct world *w = *state;
+    const struct world_build *b = world_failed(w, "web", "main");
+
+    assert_false(has_delivery_key(w, b, w->now_ms - 1000, false));
+    assert_int_equal(world_deliver(w, b, "d1", id), RB_ADMIT_NEW);
+    assert_int_equal(world_deliver(w, b, "d1", other_id), RB_ADMIT_DUPLICATE);
+    assert_string_equal(id, other_id);
+    RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, id);
+    assert_int_equal(r->duplicates, 1);
+}
+
+static void one_without_a_time_or_with_one_to_come_is_known_by_its_delivery_too(void **state)
+{
+    struct world *w = *state;
+    const struct world_build *b = world_failed(w, "web", "main");
+
+    assert_true(has_delivery_key(w, b, 0, false));
+    assert_true(has_delivery_key(w, b, w->now_ms + 3600000, false));
+    assert_true(has_delivery_key(w, b, w->now_ms - 1000, true));
+}
+
+static void where_old_events_still_count_each_is_known_by_its_delivery(void **state)
+{
+    struct world *w = *state;
+    const struct world_build *b = world_failed(w, "web", "main");
+
+    w->settings->timing.max_event_age_ms = w->settings->timing.effect_ttl_ms;
+    assert_true(has_delivery_key(w, b, w->now_ms - 1000, false));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(an_event_that_says_when_it_was_is_known_by_its_build),
+        T(one_without_a_time_or_with_one_to_come_is_known_by_its_delivery_too),
+        T(where_old_events_still_count_each_is_known_by_its_delivery),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
