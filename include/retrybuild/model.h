@@ -253,12 +253,12 @@ struct rb_retry {
         bool ambiguous;         /* a copy may have reached AWS */
         int64_t sends;          /* of this issue */
         const char *access_key; /* id of the key that signed first (initiator hints); not secret */
-        /* "ROLE/<id>": what AWS calls every copy of this issue, all of which are signed by a
-         * session that is named after the retry; NULL: by the account's usual credentials */
-        const char *initiator;
         /* of a call to CodePipeline: the execution, and where in it the failed build stands */
         const char *execution, *stage, *action;
         bool taken; /* CodePipeline answered that it does it; its new build is looked for */
+        /* "ROLE/<id>": what AWS calls every copy of this issue, all of which are signed by a
+         * session that is named after the retry; NULL: by the account's usual credentials */
+        const char *initiator;
     } intent;
 
     /* kept by the store beside the record, filled by get, list and claim; not part of the record */
