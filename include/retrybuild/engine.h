@@ -85,7 +85,7 @@ enum rb_code rb_engine_release_incident(struct rb_engine *e, struct rb_store_ses
                                         unsigned *ret_n, struct rb_err *err);
 
 /* ---- what a person may do with a retry; for the API's own thread and session ---- */
-enum rb_verb { RB_VERB_CANCEL, RB_VERB_APPROVE, RB_VERB_DENY, RB_VERB_REQUEUE };
+enum rb_verb { RB_VERB_CANCEL, RB_VERB_APPROVE, RB_VERB_DENY, RB_VERB_REQUEUE, RB_VERB_EXPIRE };
 /* rb_engine_act - RB_E_NOT_FOUND, RB_E_CONFLICT (state does not allow it; message says which states
  * do). @who: token name. */
 enum rb_code rb_engine_act(struct rb_engine *e, struct rb_store_session *ses, const char *retry_id,

@@ -154,8 +154,12 @@ struct rb_account_setting { /* builds of another account, by a role there */
 struct rb_timing {
     int64_t lease_ms, resend_window_ms, token_window_ms, signature_window_ms, visibility_grace_ms,
         quarantine_ms, follow_poll_ms, sweep_every_ms, max_event_age_ms, double_click_ms,
-        delivery_ttl_ms, effect_ttl_ms, call_timeout_ms, report_timeout_ms, shutdown_ms;
+        delivery_ttl_ms, effect_ttl_ms, held_ttl_ms, call_timeout_ms, report_timeout_ms,
+        shutdown_ms;
 };
+
+/* What a newer build of its branch or pull request has made old. */
+enum rb_stale { RB_STALE_SKIP, RB_STALE_RETRY };
 
 enum rb_mode { RB_MODE_AUTO, RB_MODE_ASK, RB_MODE_SHADOW };
 
@@ -200,7 +204,8 @@ struct rb_settings {
     int64_t submit_workers, report_workers;
     struct rb_source_setting *sources;
     unsigned n_sources;
-    struct rb_strings projects_allow, projects_deny;
+    struct rb_strings projects_allow, projects_deny, projects_ask;
+    enum rb_stale stale;
     struct rb_rule_setting *rules;
     unsigned n_rules;
     bool builtin_rules;

@@ -8,6 +8,7 @@
 static const char *const role_words[] = {"", "viewer", "operator", NULL};
 static const char *const mode_words[] = {"auto", "ask", "shadow", NULL};
 static const char *const how_words[] = {"retry", "start", "pipeline", NULL};
+static const char *const stale_words[] = {"skip", "retry", NULL};
 static const char *const flaky_words[] = {"", "true", "false", NULL};
 static const char *const then_words[] = {"", "retry", "ask", "ignore", NULL};
 
@@ -148,6 +149,9 @@ static const struct rb_key projects_keys[] = {
     {"allow", RB_KEY_TEXTS, "*", true, "globs of projects that may be retried", AT(projects_allow)},
     {"deny", RB_KEY_TEXTS, NULL, true, "globs of projects that never are; wins over allow",
      AT(projects_deny)},
+    {"ask", RB_KEY_TEXTS, NULL, true,
+     "globs of projects, such as deployments, where a person is asked whatever a rule says",
+     AT(projects_ask)},
 };
 
 static const struct rb_key when_keys[] = {
@@ -291,6 +295,8 @@ static const struct rb_key timing_keys[] = {
            "how long a delivery's id is remembered"),
     WINDOW("effect_ttl", effect_ttl_ms, "24h", 0,
            "how long a failure is remembered after its retry ended"),
+    WINDOW("held_ttl", held_ttl_ms, "24h", 0,
+           "a question that nobody answers ends as cancelled; 0s = never"),
     WINDOW("call_timeout", call_timeout_ms, "10s", 10, "for one call to AWS"),
     WINDOW("report_timeout", report_timeout_ms, "10s", 10, "for one post to a destination"),
     WINDOW("shutdown", shutdown_ms, "20s", 0, "for work under way when the service stops"),
@@ -315,6 +321,9 @@ const struct rb_key rb_schema[] = {
              offsetof(struct rb_rule_setting, line))},
     {"builtin_rules", RB_KEY_BOOL, "true", true, "false leaves only the rules above",
      AT(builtin_rules)},
+    {"stale", RB_KEY_WORD, "skip", true,
+     "a failure whose branch or pull request has a newer build: skip (superseded) or retry",
+     AT(stale), .words = stale_words},
     {"budgets", RB_KEY_MAP, NULL, true, "limits beside the rules", CHILDREN(budget_keys)},
     {"breaker", RB_KEY_MAP, NULL, true, "stops retries that fail again and again",
      CHILDREN(breaker_keys)},

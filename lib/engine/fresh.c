@@ -163,6 +163,9 @@ enum rb_code rb_fresh_check_newer(struct rb_work *k, const struct rb_build *own,
     const struct rb_build *newer = NULL;
     char note[RB_NOTE_BYTES];
 
+    if (k->rt->settings->stale == RB_STALE_RETRY && !strict) {
+        return RB_OK;
+    }
     enum rb_code rc = find_newer(k, own, look, strict, &newer, err);
     if (rc != RB_OK || newer == NULL) {
         return rc;

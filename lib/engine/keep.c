@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <retrybuild/counters.h>
 #include <retrybuild/log.h>
@@ -9,6 +10,8 @@
 #define RB_KEEP_EVERY_MS 5000
 #define RB_TRIM_EVERY_MS 60000
 #define RB_STATS_EVERY_MS 15000
+#define RB_EXPIRE_PAGE 100
+#define RB_EXPIRE_PAGES 50
 #define RB_TRIM_AT_ONCE 200
 #define RB_TRIM_ROUNDS 50
 
@@ -78,6 +81,48 @@ static void watch_birth(struct rb_engine *e, int64_t birth_ms, int64_t now_ms)
     }
 }
 
+/* expire_page - questions that nobody answered in time; one whose call may be under way stays. */
+static enum rb_code expire_page(struct rb_worker *w, struct rb_filter *f, int64_t before_ms,
+                                char next[RB_CURSOR_BYTES], struct rb_err *err)
+{
+    struct rb_retry *items[RB_EXPIRE_PAGE] = {NULL};
+    unsigned n = 0;
+
+    enum rb_code rc = rb_store_list(w->ses, f, items, &n, next, err);
+    for (unsigned i = 0; i < n; i++) {
+        RB_CLEANUP(rb_retry_freep) struct rb_retry *after = NULL;
+        const struct rb_retry *r = items[i];
+        int64_t asked_ms = r->n_history == 0 ? r->created_ms : r->history[r->n_history - 1].at_ms;
+        if (rc == RB_OK && asked_ms < before_ms && !r->intent.ambiguous) {
+            struct rb_err ignored = {.code = RB_OK}; /* somebody answered just now */
+            (void)rb_engine_act(w->e, w->ses, r->id, RB_VERB_EXPIRE, "time", &after, &ignored);
+        }
+        rb_retry_free(items[i]);
+    }
+    return rc;
+}
+
+static enum rb_code expire(struct rb_worker *w, int64_t now_ms, struct rb_err *err)
+{
+    int64_t ttl_ms = w->rt->settings->timing.held_ttl_ms;
+    char cursor[RB_CURSOR_BYTES] = "";
+    enum rb_code rc = RB_OK;
+
+    for (unsigned page = 0; page < RB_EXPIRE_PAGES && ttl_ms > 0 && rc == RB_OK; page++) {
+        char next[RB_CURSOR_BYTES] = "";
+        struct rb_filter f = {.by_state = true,
+                              .state = RB_STATE_HELD,
+                              .limit = RB_EXPIRE_PAGE,
+                              .cursor = page == 0 ? NULL : cursor};
+        rc = expire_page(w, &f, now_ms - ttl_ms, next, err);
+        memcpy(cursor, next, sizeof(cursor));
+        if (next[0] == '\0') {
+            break;
+        }
+    }
+    return rc;
+}
+
 static enum rb_code now_and_then(struct rb_worker *w, int64_t now_ms, struct rb_err *err)
 {
     struct last *last = last_of(w, now_ms);
@@ -87,6 +132,9 @@ static enum rb_code now_and_then(struct rb_worker *w, int64_t now_ms, struct rb_
     enum rb_code rc = trim(w, last, now_ms, err);
     if (rc == RB_OK && now_ms - last->stats_ms >= RB_STATS_EVERY_MS) {
         rc = rb_stats_show(w, err);
+        if (rc == RB_OK) {
+            rc = expire(w, now_ms, err);
+        }
         last->stats_ms = rc == RB_OK ? now_ms : last->stats_ms;
     }
     return rc;

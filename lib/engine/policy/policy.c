@@ -222,6 +222,22 @@ static void apply_budget(const struct rb_policy *p, const struct rb_policy_input
     }
 }
 
+/* apply_ask - some projects are never retried without a person's word. */
+static void apply_ask(const struct rb_policy *p, const struct rb_policy_input *in,
+                      struct rb_arena *a, struct rb_decision *d)
+{
+    const struct rb_strings *ask = &p->settings->projects_ask;
+    if (d->state != RB_STATE_SCHEDULED || in->person || ask->n == 0 ||
+        !rb_globs_match(ask, in->build->project)) {
+        return;
+    }
+    d->action = RB_ACTION_ASK;
+    d->state = RB_STATE_HELD;
+    d->reason = or_else(
+        rb_arena_printf(a, "%s A person decides: the project is one of projects.ask.", d->reason),
+        "A person decides: the project is one of projects.ask.");
+}
+
 static void apply_mode(const struct rb_policy *p, const struct rb_policy_input *in,
                        struct rb_arena *a, struct rb_decision *d)
 {
@@ -266,6 +282,7 @@ static void decide(const struct rb_policy *p, const struct rb_policy_input *in, 
     *d = decided ? *d : by_rules;
     d->needs_log = w->needs_log && !decided;
     apply_budget(p, in, d);
+    apply_ask(p, in, a, d);
     apply_mode(p, in, a, d);
 }
 

@@ -367,6 +367,37 @@ static void a_child_that_somebody_stopped_says_nothing_about_its_rule(void **sta
     expect_stats(w, "\"breakers\":[]");
 }
 
+/* ---- questions, old builds ---- */
+
+static void a_question_that_nobody_answers_ends(void **state)
+{
+    struct world *w = *state;
+    w->decision.action = RB_ACTION_ASK;
+    w->decision.state = RB_STATE_HELD;
+    (void)fail_in(w, "web", 0);
+    world_pass(w, 23 * RB_HOUR_MS);
+    (void)world_round(&w->keep);
+    world_expect(w, ids[0], RB_STATE_HELD);
+    world_pass(w, 2 * RB_HOUR_MS);
+    (void)world_round(&w->keep);
+    world_expect(w, ids[0], RB_STATE_CANCELLED);
+    assert_true(world_noted(w, ids[0], "expired by time"));
+}
+
+static void what_a_newer_build_made_old_is_skipped_unless_told_otherwise(void **state)
+{
+    struct world *w = *state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct world_build *b = world_failed(w, i == 0 ? "web" : "api", "main");
+        w->settings->stale = i == 0 ? RB_STALE_SKIP : RB_STALE_RETRY;
+        assert_int_equal(world_deliver(w, b, i == 0 ? "s0" : "s1", ids[i]), RB_ADMIT_NEW);
+        world_end(w, world_started(w, b->b.project, "main"), "SUCCEEDED");
+        world_work(w, &w->submit, 1000);
+    }
+    world_expect(w, ids[0], RB_STATE_SUPERSEDED);
+    world_expect(w, ids[1], RB_STATE_RUNNING);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, world_teardown)
 
 int main(void)
@@ -387,6 +418,8 @@ int main(void)
         T(a_probe_that_fails_makes_the_hold_longer),
         T(a_hold_is_released_by_hand),
         T(what_is_ignored_makes_no_incident),
+        T(a_question_that_nobody_answers_ends),
+        T(what_a_newer_build_made_old_is_skipped_unless_told_otherwise),
         T(what_recovered_is_flaky_from_then_on),
         T(each_rule_knows_how_many_of_its_retries_recovered),
         T(a_child_that_somebody_stopped_says_nothing_about_its_rule),

@@ -106,6 +106,7 @@ static struct rb_settings *settings_of(const json_t *o)
     s->aws.account = text(o, "account");
     s->projects_allow = strings(o, "projects_allow", &s->arena);
     s->projects_deny = strings(o, "projects_deny", &s->arena);
+    s->projects_ask = strings(o, "projects_ask", &s->arena);
     if (json_is_false(json_object_get(o, "builtin_rules"))) {
         s->builtin_rules = false;
     }
