@@ -125,6 +125,8 @@ void rb_build_derive(struct rb_build *b, struct rb_arena *a);
 const char *rb_build_commit(const struct rb_build *b); /* resolved_version, else a source_version
                                                           that is 40 hex, else NULL */
 
+/* rb_build_add_link - the build's page in the console; nothing without region, project or id. */
+void rb_build_add_link(const struct rb_build *b, struct rb_buf *out);
 /* rb_build_is_batch - @b is a whole batch build: its ARN is that of the batch. */
 bool rb_build_is_batch(const struct rb_build *b);
 

@@ -95,6 +95,7 @@ void rb_engine_free(struct rb_engine *e)
     rb_arena_release(&e->paused_arena);
     rb_tally_free(e->tally);
     free(e->flaky);
+    rb_pace_release(&e->pace);
     for (int i = 0; i < RB_TASK_KIND_COUNT; i++) {
         pthread_cond_destroy(&e->wake[i].cond);
     }

@@ -18,6 +18,7 @@
 #include <retrybuild/thread.h>
 
 #include "ledger/ledger.h"
+#include "pace.h"
 #include "plan.h"
 #include "tally.h"
 
@@ -72,7 +73,6 @@ struct rb_worker {
 };
 
 #define RB_MAX_INITIATORS 16
-#define RB_MAX_FLIGHTS 64
 
 struct rb_engine {
     struct rb_store *store;
@@ -92,12 +92,7 @@ struct rb_engine {
         char initiator[256];
     } initiators[RB_MAX_INITIATORS];
     unsigned n_initiators;
-    struct { /* posts under way */
-        char destination[64];
-        int64_t n;
-        int64_t waiting; /* about how many others found no seat */
-        int64_t hold_ms; /* how long the last post took */
-    } flights[RB_MAX_FLIGHTS];
+    struct rb_pace pace; /* turns of the destinations */
     struct rb_arena paused_arena;
     const char **paused;
     unsigned n_paused;
@@ -328,6 +323,14 @@ enum rb_code rb_batch_fresh(struct rb_work *k, bool strict, struct rb_err *err);
  * made it fail; NULL = dealt with (written). */
 enum rb_code rb_batch_followed(struct rb_work *k, const struct rb_batch *seen,
                                const struct rb_build **ret_seen, struct rb_err *err);
+
+/* ---- reports ---- */
+struct rb_post_result;
+struct rb_report_view;
+/* rb_report_by_aws - post a report that is a call of AWS; false: it is none, nothing was done. */
+bool rb_report_by_aws(struct rb_worker *w, const struct rb_destination_setting *d,
+                      const struct rb_report_view *v, const struct rb_task *t,
+                      struct rb_post_result *ret);
 
 /* ---- submit ---- */
 /* rb_fresh_look_failed - AWS could not be asked: later. rb_fresh_not_shown - ask again a few times,

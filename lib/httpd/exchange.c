@@ -87,6 +87,7 @@ void rb_exchange_free(struct rb_exchange *ex)
     ex->retry_id[0] = '\0';
     ex->aws_form = false;
     ex->door = NULL;
+    ex->commands = NULL;
     ex->next_step = RB_NEXT_ANSWER;
     ex->call = NULL;
     ex->discarded = 0;

@@ -53,7 +53,7 @@ static void explain_job(struct rb_exchange *ex, struct rb_store_session *ses)
     if (!read_query(ex, &q)) {
         return;
     }
-    rb_exchange_request(ex, &req);
+    rb_hook_request(ex, &req);
     enum rb_code rc = rb_engine_explain(ex->httpd->deps.engine, ses, q.source,
                                         q.source == NULL ? NULL : &req, q.retry, &ex->answer, &err);
     if (rc == RB_OK) {

@@ -40,18 +40,6 @@ static const char *header_of(const void *arg, const char *name, unsigned *ret_n)
     return s.value;
 }
 
-void rb_exchange_request(const struct rb_exchange *ex, struct rb_request *ret_req)
-{
-    *ret_req = (struct rb_request){
-        .method = ex->method,
-        .path = ex->path,
-        .body = {ex->body.len == 0 ? "" : ex->body.data, ex->body.len},
-        .header = header_of,
-        .arg = ex,
-        .now_ms = rb_now_ms(ex->httpd->deps.clock),
-    };
-}
-
 static void count(struct rb_exchange *ex, enum rb_delivery_result result)
 {
     rb_metric_add(ex->source->results[result], 1);
@@ -251,7 +239,7 @@ static void read_events(struct rb_exchange *ex, const struct rb_request *req)
         ex->content_type = events.answer_type == NULL ? ex->content_type : events.answer_type;
         return;
     }
-    if (events.n == 0) {
+    if (events.n == 0 && events.n_commands == 0) {
         count(ex, RB_RESULT_IGNORED);
         add_result(&ex->answer, RB_RESULT_IGNORED, NULL,
                    events.ignored == NULL ? "nothing in it concerns a build" : events.ignored);
@@ -261,12 +249,28 @@ static void read_events(struct rb_exchange *ex, const struct rb_request *req)
     }
     struct rb_delivery delivery = {
         .source = s->name, .type = s->type, .key = delivery_key(ex, &events), .at_ms = req->now_ms};
+    if (events.n_commands > 0 && delivery.key != NULL) {
+        rb_hook_commands_start(ex, &events, &delivery);
+        return;
+    }
     if (delivery.key == NULL || prepare(ex, &events, &delivery, &err) != RB_OK) {
         count(ex, RB_RESULT_UNAVAILABLE);
         rb_answer_problem(ex, 503, "out of memory; send it again");
         return;
     }
     rb_exchange_admit(ex, finish);
+}
+
+void rb_hook_request(struct rb_exchange *ex, struct rb_request *ret_req)
+{
+    *ret_req = (struct rb_request){
+        .method = ex->method,
+        .path = ex->path,
+        .body = {ex->body.len == 0 ? "" : ex->body.data, ex->body.len},
+        .header = header_of,
+        .arg = ex,
+        .now_ms = rb_now_ms(ex->httpd->deps.clock),
+    };
 }
 
 void rb_handle_hook(struct rb_exchange *ex)
@@ -283,7 +287,7 @@ void rb_handle_hook(struct rb_exchange *ex)
         return;
     }
     struct rb_request req;
-    rb_exchange_request(ex, &req);
+    rb_hook_request(ex, &req);
     struct rb_err err = {.code = RB_OK};
     if (ex->source->type->verify(ex->source->setting, &req, &err) != RB_OK) {
         count(ex, RB_RESULT_UNAUTHORIZED);

@@ -99,6 +99,7 @@ enum rb_next_step {
 
 struct rb_codebuild;
 struct rb_door;
+struct rb_hook_commands;
 struct rb_feed;
 struct rb_stream;
 
@@ -138,6 +139,7 @@ struct rb_exchange {
     unsigned n_headers;
     bool close;
 
+    struct rb_hook_commands *commands;      /* of this delivery, in the arena; NULL = none */
     void (*finish)(struct rb_exchange *ex); /* when every admission has its outcome */
     void (*job)(struct rb_exchange *ex, struct rb_store_session *ses); /* for the API thread */
     char retry_id[RB_ID_BYTES];
@@ -251,12 +253,11 @@ void rb_exchange_admit(struct rb_exchange *ex, void (*finish)(struct rb_exchange
 /* rb_exchange_job - let the API thread run @job and suspend (or stay suspended). */
 void rb_exchange_job(struct rb_exchange *ex,
                      void (*job)(struct rb_exchange *ex, struct rb_store_session *ses));
-/* rb_exchange_call - let a front-door thread run @call and suspend (or stay suspended). */
+/* rb_exchange_call - let a front-door thread run @call and suspend (or stay suspended). Without
+ * memory for it the client is NULL, save at the front door itself. */
 void rb_exchange_call(struct rb_exchange *ex,
                       void (*call)(struct rb_exchange *ex, struct rb_codebuild *c));
 void rb_exchange_resume(struct rb_exchange *ex);
-/* rb_exchange_request - as adapters see it; hook.c. */
-void rb_exchange_request(const struct rb_exchange *ex, struct rb_request *ret_req);
 enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const char *url,
                                 const char *method, const char *version, const char *data,
                                 size_t *data_len, void **req_cls);
@@ -289,6 +290,13 @@ void rb_api_stop(struct rb_httpd *h); /* runs what is queued, then joins */
 
 /* ---- loop.c ---- */
 void rb_httpd_wake(struct rb_httpd *h);
+
+/* ---- hook.c, hook_command.c ---- */
+/* rb_hook_request - the request as sources see it; valid while the exchange lives. */
+void rb_hook_request(struct rb_exchange *ex, struct rb_request *ret_req);
+/* rb_hook_commands_start - carry out what people asked for, then answer. */
+void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *events,
+                            const struct rb_delivery *delivery);
 
 /* ---- events.c ---- */
 /* rb_events_turn - go on with readers for whom there is something, or of whom nothing was heard. */

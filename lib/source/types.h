@@ -5,5 +5,7 @@
 #include <retrybuild/source.h>
 
 extern const struct rb_source_type rb_source_eventbridge;
+extern const struct rb_source_type rb_source_discord, rb_source_mattermost, rb_source_rocketchat,
+    rb_source_slack, rb_source_teams;
 
 #endif

@@ -19,9 +19,9 @@ HEADERS = {
     "source": "source command",
     "store": "store",
     "httpc": "httpc",
-    "aws": "aws examine sigv4 codebuild codepipeline",
+    "aws": "aws examine sigv4 codebuild codepipeline publish",
     "destination": "destination",
-    "engine": "engine explain policy",
+    "engine": "command_run engine explain policy",
     "httpd": "httpd",
     "sim": "sim",
 }
