@@ -353,6 +353,8 @@ void rb_handle_deny(struct rb_exchange *ex);
 void rb_handle_requeue(struct rb_exchange *ex);
 void rb_handle_pause(struct rb_exchange *ex);
 void rb_handle_resume(struct rb_exchange *ex);
+void rb_handle_explain(struct rb_exchange *ex);
+void rb_handle_stats(struct rb_exchange *ex);
 void rb_handle_front_door(struct rb_exchange *ex);
 void rb_handle_livez(struct rb_exchange *ex);
 void rb_handle_readyz(struct rb_exchange *ex);

@@ -13,6 +13,8 @@ static const struct rb_route routes[] = {
     {"POST", "/v1/retries/*/approve", RB_ROLE_OPERATOR, true, rb_handle_approve},
     {"POST", "/v1/retries/*/deny", RB_ROLE_OPERATOR, true, rb_handle_deny},
     {"POST", "/v1/retries/*/requeue", RB_ROLE_OPERATOR, true, rb_handle_requeue},
+    {"POST", "/v1/explain", RB_ROLE_VIEWER, true, rb_handle_explain},
+    {"GET", "/v1/stats", RB_ROLE_VIEWER, false, rb_handle_stats},
     {"GET", "/v1/events", RB_ROLE_VIEWER, false, rb_handle_events},
     {"POST", "/v1/pause", RB_ROLE_OPERATOR, true, rb_handle_pause},
     {"POST", "/v1/resume", RB_ROLE_OPERATOR, true, rb_handle_resume},
