@@ -1,5 +1,5 @@
 /* codebuild.h - the CodeBuild calls: RetryBuild, StartBuild, StopBuild, BatchGetBuilds,
- * ListBuildsForProject; and the end of a build's log.
+ * ListBuildsForProject, the same of batch builds; and the end of a build's log.
  *
  * A client belongs to a thread (it owns its rb_httpc). Each call is signed by sigv4.h with one
  * frozen set of credentials; each answer updates the clock offset and the metrics
@@ -32,13 +32,30 @@ void rb_codebuild_free(struct rb_codebuild *c);
 /* rb_codebuild_cancel_on - calls end soon with RB_E_CLOSED (nothing sent) or RB_E_AMBIGUOUS when
  * *flag becomes true. */
 void rb_codebuild_cancel_on(struct rb_codebuild *c, const atomic_bool *flag);
+/* rb_codebuild_within - each call from here on takes at most @timeout_ms; 0 = timing.call_timeout. */
+void rb_codebuild_within(struct rb_codebuild *c, int64_t timeout_ms);
 /* rb_codebuild_of_account - the calls from here on are about builds of @account (NULL or "" = our
  * own): they are signed with the session of its row in aws.accounts. Calls for an account or region
  * that is not configured, when any is, are RB_E_REFUSED with what to add. */
 void rb_codebuild_of_account(struct rb_codebuild *c, const char *account);
 
+/* A batch build as a build: its id, ARN (which is its batch_arn too), number, status and run; and
+ * the builds of its groups. phase, message and url are absent: they are its builds'. */
+struct rb_batch {
+    struct rb_build b;
+    struct rb_batch_member {
+        const char *id; /* project:uuid */
+        const char *status;
+        bool newest;  /* of its group; else a later run has replaced it */
+        bool ignored; /* the batch goes on when it fails */
+    } * members;
+    unsigned n_members;
+};
+
 struct rb_retry_call {
     const char *region;
+    const char *batch_id; /* NULL, or RetryBuildBatch of this batch's failed builds; start is not
+                             looked at then */
     const char *build_id; /* project:uuid, never an ARN */
     const char *token;
     int64_t date_ms;     /* the one signature date of this issue; also X-Amz-Date */
@@ -74,6 +91,23 @@ enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const
  * like a look-up. *ret_build as it is then. */
 enum rb_code rb_codebuild_stop(struct rb_codebuild *c, const char *region, const char *id,
                                struct rb_arena *a, struct rb_build *ret_build, struct rb_err *err);
+/* The same of batch builds. rb_codebuild_retry of one gives the batch as the child: the same batch
+ * in a new run, or, should CodeBuild make one, another batch. */
+enum rb_code rb_codebuild_get_batches(struct rb_codebuild *c, const char *region,
+                                      const char *const *ids, unsigned n, struct rb_arena *a,
+                                      struct rb_batch **ret_batches, unsigned *ret_n,
+                                      struct rb_err *err);
+enum rb_code rb_codebuild_list_batches(struct rb_codebuild *c, const char *region,
+                                       const char *project, const char *next, struct rb_arena *a,
+                                       const char ***ret_ids, unsigned *ret_n,
+                                       const char **ret_next, struct rb_err *err);
+enum rb_code rb_codebuild_stop_batch(struct rb_codebuild *c, const char *region, const char *id,
+                                     struct rb_arena *a, struct rb_batch *ret_batch,
+                                     struct rb_err *err);
+/* rb_codebuild_batch_from_json - a BuildBatch object of any answer (pure). */
+enum rb_code rb_codebuild_batch_from_json(const json_t *j, const char *region, struct rb_arena *a,
+                                          struct rb_batch *ret_b, struct rb_err *err);
+
 /* rb_codebuild_log_tail - the last lines of the build's log (CloudWatch Logs, GetLogEvents), at
  * most
  * @max_bytes of them, newest last, in @a. RB_E_NOT_FOUND: no such build, or it has no log there.

@@ -94,6 +94,8 @@ struct rb_build {
     int64_t started_ms, ended_ms;
     int64_t auto_retry_limit, auto_retry_number; /* -1 = not told (events do not carry them) */
     const char *next_auto_retry;                 /* build ARN */
+    int64_t run_ms; /* of a batch, or of the batch it is part of: when the run began that is meant
+                       (a batch keeps its id when it is run again); 0 = not known */
 };
 #define RB_MESSAGE_MAX_BYTES 1024
 #define RB_BUILD_INIT                                                    \
@@ -122,8 +124,14 @@ void rb_build_derive(struct rb_build *b, struct rb_arena *a);
 const char *rb_build_commit(const struct rb_build *b); /* resolved_version, else a source_version
                                                           that is 40 hex, else NULL */
 
+/* rb_build_add_link - the build's page in the console; nothing without region, project or id. */
+void rb_build_add_link(const struct rb_build *b, struct rb_buf *out);
+/* rb_build_is_batch - @b is a whole batch build: its ARN is that of the batch. */
+bool rb_build_is_batch(const struct rb_build *b);
+
 #define RB_KEY_BYTES 33 /* 32 hex digits (128 bits of SHA-256) + NUL */
-/* rb_build_key - key of (account, region, build id): effect keys and the child index. */
+/* rb_build_key - key of (account, region, build id), of a batch also its run: effect keys and the
+ * child index. */
 void rb_build_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);
 /* rb_intent_key - key of (account, region, project, source version): one open intent each. */
 void rb_intent_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);
@@ -150,6 +158,14 @@ struct rb_event {
     int64_t at_ms;         /* when the sender says it happened; 0 = not said */
     bool bad;              /* NONE: a part of a batch that is not what this sender sends */
     const char *token;     /* explicit idempotency token; NULL = none */
+
+    /* FAILURE without a build id: where to look for it before it is admitted */
+    enum rb_find {
+        RB_FIND_NOTHING,  /* nothing is missing but, at most, account and region */
+        RB_FIND_COMMIT,   /* a failed build of build.project with build.resolved_version */
+        RB_FIND_STATUSES, /* in the git host's statuses of that commit */
+    } find;
+    const char *find_in; /* STATUSES: the repository, as the host's API wants it */
 };
 
 struct rb_delivery {
@@ -176,6 +192,7 @@ struct rb_decision {
     int64_t limit;      /* of the rule, for this chain */
     struct rb_delay delay;
     bool start;          /* how: StartBuild with the original's settings, not RetryBuild */
+    bool pipeline;       /* how: CodePipeline's RetryStageExecution, for a build it started */
     enum rb_state state; /* what the retry becomes: SCHEDULED, HELD, IGNORED, REFUSED, DEFERRED */
 };
 
@@ -246,6 +263,9 @@ struct rb_retry {
         bool ambiguous;         /* a copy may have reached AWS */
         int64_t sends;          /* of this issue */
         const char *access_key; /* id of the key that signed first (initiator hints); not secret */
+        /* of a call to CodePipeline: the execution, and where in it the failed build stands */
+        const char *execution, *stage, *action;
+        bool taken; /* CodePipeline answered that it does it; its new build is looked for */
         /* "ROLE/<id>": what AWS calls every copy of this issue, all of which are signed by a
          * session that is named after the retry; NULL: by the account's usual credentials */
         const char *initiator;

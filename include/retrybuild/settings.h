@@ -100,7 +100,7 @@ struct rb_when { /* n == 0 / NULL = condition absent */
     const char *message; /* PCRE2 */
 };
 
-enum rb_how { RB_HOW_RETRY, RB_HOW_START };
+enum rb_how { RB_HOW_RETRY, RB_HOW_START, RB_HOW_PIPELINE };
 
 struct rb_rule_setting {
     const char *name;

@@ -31,7 +31,9 @@ enum rb_code rb_codebuild_new(struct rb_aws *aws, const struct rb_settings *s,
     }
     c->aws = aws;
     c->random = rb_random_system();
-    c->timeout_ms = s->timing.call_timeout_ms > 0 ? s->timing.call_timeout_ms : DEFAULT_TIMEOUT_MS;
+    c->usual_timeout_ms =
+        s->timing.call_timeout_ms > 0 ? s->timing.call_timeout_ms : DEFAULT_TIMEOUT_MS;
+    c->timeout_ms = c->usual_timeout_ms;
     enum rb_code rc = rb_httpc_new(s, &c->http, err);
     if (rc != RB_OK) {
         free(c);
@@ -52,6 +54,12 @@ void rb_codebuild_free(struct rb_codebuild *c)
 void rb_codebuild_cancel_on(struct rb_codebuild *c, const atomic_bool *flag)
 {
     c->cancel = flag;
+}
+
+void rb_codebuild_within(struct rb_codebuild *c, int64_t timeout_ms)
+{
+    bool shorter = timeout_ms > 0 && timeout_ms < c->usual_timeout_ms;
+    c->timeout_ms = shorter ? timeout_ms : c->usual_timeout_ms;
 }
 
 void rb_codebuild_of_account(struct rb_codebuild *c, const char *account)
@@ -78,7 +86,26 @@ static enum rb_code no_memory(struct rb_err *err)
 
 static const char *operation_of(const struct rb_retry_call *call)
 {
+    if (call->batch_id != NULL) {
+        return "RetryBuildBatch";
+    }
     return call->start ? "StartBuild" : "RetryBuild";
+}
+
+static enum rb_code read_batch(const json_t *j, const struct rb_retry_call *call,
+                               struct rb_arena *a, struct rb_build *ret_child, struct rb_err *err)
+{
+    struct rb_err why = {.code = RB_OK};
+    struct rb_batch batch;
+
+    enum rb_code rc = rb_codebuild_batch_from_json(json_object_get(j, "buildBatch"), call->region,
+                                                   a, &batch, &why);
+    if (rc != RB_OK) {
+        return rb_err_set(err, RB_E_AMBIGUOUS, "RetryBuildBatch: the answer names no batch: %s",
+                          why.msg);
+    }
+    *ret_child = batch.b;
+    return RB_OK;
 }
 
 static enum rb_code read_child(const json_t *j, const struct rb_retry_call *call,
@@ -86,6 +113,10 @@ static enum rb_code read_child(const json_t *j, const struct rb_retry_call *call
 {
     struct rb_err why = {.code = RB_OK};
     struct rb_build child;
+
+    if (call->batch_id != NULL) {
+        return read_batch(j, call, a, ret_child, err);
+    }
 
     enum rb_code rc =
         rb_codebuild_build_from_json(json_object_get(j, "build"), call->region, a, &child, &why);
@@ -104,12 +135,15 @@ static enum rb_code read_child(const json_t *j, const struct rb_retry_call *call
 static enum rb_code call_body(struct rb_codebuild *c, const struct rb_retry_call *call,
                               struct rb_buf *body, struct rb_err *err)
 {
-    if (call->start) {
+    if (call->start && call->batch_id == NULL) {
         return rb_start_read(c, call, body, err);
     }
     rb_buf_addc(body, '{');
-    rb_aws_add_member(body, "id", call->build_id);
+    rb_aws_add_member(body, "id", call->batch_id != NULL ? call->batch_id : call->build_id);
     rb_aws_add_member(body, "idempotencyToken", call->token);
+    if (call->batch_id != NULL) {
+        rb_aws_add_member(body, "retryType", "RETRY_FAILED_BUILDS");
+    }
     rb_buf_addc(body, '}');
     return rb_buf_failed(body) ? no_memory(err) : RB_OK;
 }
@@ -249,16 +283,14 @@ static enum rb_code read_builds(const json_t *list, const char *region, struct r
     return RB_OK;
 }
 
-enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const char *const *ids,
-                              unsigned n, struct rb_arena *a, struct rb_build **ret_builds,
-                              unsigned *ret_n, struct rb_err *err)
+enum rb_code rb_aws_batch_get(struct rb_codebuild *c, const char *operation, const char *region,
+                              const char *const *ids, unsigned n, json_t **ret_json,
+                              struct rb_err *err)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
-    RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
 
     if (n == 0 || n > IDS_MAX) {
-        return rb_err_set(err, RB_E_INVALID, "BatchGetBuilds takes 1 to %d ids, not %u", IDS_MAX,
-                          n);
+        return rb_err_set(err, RB_E_INVALID, "%s takes 1 to %d ids, not %u", operation, IDS_MAX, n);
     }
     rb_buf_adds(&body, "{\"ids\":[");
     for (unsigned i = 0; i < n; i++) {
@@ -269,9 +301,17 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
     if (rb_buf_failed(&body)) {
         return no_memory(err);
     }
-    const struct rb_aws_call call = {
-        .operation = "BatchGetBuilds", .region = region, .body = &body};
-    enum rb_code rc = rb_aws_look_up(c, &call, &j, err);
+    const struct rb_aws_call call = {.operation = operation, .region = region, .body = &body};
+    return rb_aws_look_up(c, &call, ret_json, err);
+}
+
+enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const char *const *ids,
+                              unsigned n, struct rb_arena *a, struct rb_build **ret_builds,
+                              unsigned *ret_n, struct rb_err *err)
+{
+    RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
+
+    enum rb_code rc = rb_aws_batch_get(c, "BatchGetBuilds", region, ids, n, &j, err);
     if (rc != RB_OK) {
         return rc;
     }
@@ -282,8 +322,9 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
     return read_builds(builds, region, a, ret_builds, ret_n, err);
 }
 
-static enum rb_code read_ids(const json_t *j, struct rb_arena *a, const char ***ret_ids,
-                             unsigned *ret_n, const char **ret_next, struct rb_err *err)
+static enum rb_code read_ids(const json_t *j, const char *operation, struct rb_arena *a,
+                             const char ***ret_ids, unsigned *ret_n, const char **ret_next,
+                             struct rb_err *err)
 {
     const json_t *list = json_object_get(j, "ids");
     const char *next = json_string_value(json_object_get(j, "nextToken"));
@@ -298,7 +339,7 @@ static enum rb_code read_ids(const json_t *j, struct rb_arena *a, const char ***
     {
         const char *id = json_string_value(item);
         if (id == NULL) {
-            return rb_err_set(err, RB_E_AMBIGUOUS, "ListBuildsForProject: an id is no string");
+            return rb_err_set(err, RB_E_AMBIGUOUS, "%s: an id is no string", operation);
         }
         ids[i] = rb_arena_strdup(a, id);
         if (ids[i] == NULL) {
@@ -336,9 +377,10 @@ enum rb_code rb_codebuild_stop(struct rb_codebuild *c, const char *region, const
     return rc == RB_OK || rc == RB_E_NOMEM ? rc : rb_err_wrap(err, RB_E_AMBIGUOUS, "StopBuild");
 }
 
-enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const char *project,
-                               const char *next, struct rb_arena *a, const char ***ret_ids,
-                               unsigned *ret_n, const char **ret_next, struct rb_err *err)
+enum rb_code rb_aws_list(struct rb_codebuild *c, const char *operation, const char *region,
+                         const char *project, const char *next, struct rb_arena *a,
+                         const char ***ret_ids, unsigned *ret_n, const char **ret_next,
+                         struct rb_err *err)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf body = RB_BUF_INIT(BODY_MAX_BYTES);
     RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
@@ -352,14 +394,21 @@ enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const
     if (rb_buf_failed(&body)) {
         return no_memory(err);
     }
-    const struct rb_aws_call call = {
-        .operation = "ListBuildsForProject", .region = region, .body = &body};
+    const struct rb_aws_call call = {.operation = operation, .region = region, .body = &body};
     enum rb_code rc = rb_aws_look_up(c, &call, &j, err);
     if (rc != RB_OK) {
         return rc;
     }
     if (!json_is_array(json_object_get(j, "ids"))) {
-        return rb_err_set(err, RB_E_AMBIGUOUS, "ListBuildsForProject: the answer has no ids");
+        return rb_err_set(err, RB_E_AMBIGUOUS, "%s: the answer has no ids", operation);
     }
-    return read_ids(j, a, ret_ids, ret_n, ret_next, err);
+    return read_ids(j, operation, a, ret_ids, ret_n, ret_next, err);
+}
+
+enum rb_code rb_codebuild_list(struct rb_codebuild *c, const char *region, const char *project,
+                               const char *next, struct rb_arena *a, const char ***ret_ids,
+                               unsigned *ret_n, const char **ret_next, struct rb_err *err)
+{
+    return rb_aws_list(c, "ListBuildsForProject", region, project, next, a, ret_ids, ret_n,
+                       ret_next, err);
 }

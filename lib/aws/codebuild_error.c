@@ -21,6 +21,8 @@ static const struct row {
     {"AccessDenied", RB_E_REFUSED},
     {"AccountLimitExceeded", RB_E_LATER},
     {"BandwidthLimitExceeded", RB_E_THROTTLED},
+    {"ConcurrentPipelineExecutionsLimitExceeded", RB_E_LATER},
+    {"Conflict", RB_E_THROTTLED}, /* CodePipeline is busy with the pipeline */
     {"EC2Throttled", RB_E_THROTTLED},
     {"ExpiredToken", RB_E_CREDENTIALS},
     {"IncompleteSignature", RB_E_CREDENTIALS},
@@ -188,4 +190,11 @@ enum rb_code rb_aws_judge(const char *operation, const struct rb_http_answer *an
     }
     return report(operation, answer->status, bare_type(type == NULL ? "" : type),
                   text == NULL ? "" : text, err);
+}
+
+enum rb_code rb_aws_refused(const char *operation, long status, const char *type, const char *text,
+                            struct rb_err *err)
+{
+    return report(operation, status, bare_type(type == NULL ? "" : type), text == NULL ? "" : text,
+                  err);
 }

@@ -74,7 +74,8 @@ static bool env_true(const char *name)
     return rb_str_ieq(getenv(name), "true");
 }
 
-/* A simulator on this machine has STS too; an endpoint of CodeBuild elsewhere has not. */
+/* A simulator on this machine has STS and CodePipeline too; an endpoint of CodeBuild elsewhere has
+ * not. */
 static bool on_this_machine(const char *url)
 {
     static const char *const starts[] = {"http://127.", "http://localhost", "http://[::1]"};
@@ -92,7 +93,9 @@ static const char *override_of(const struct rb_aws *aws, const char *service)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf name = RB_BUF_INIT(128);
 
-    if (!rb_str_empty(aws->endpoint_url) && !rb_str_eq(service, "sts")) {
+    bool own = rb_str_eq(service, "codebuild") || rb_str_eq(service, "logs");
+
+    if (!rb_str_empty(aws->endpoint_url) && own) {
         return aws->endpoint_url;
     }
     if (env_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) {
@@ -143,13 +146,19 @@ enum rb_code rb_aws_endpoint(const struct rb_aws *aws, const char *service, cons
 enum rb_code rb_aws_target(const struct rb_aws *aws, const char *service, const char *region,
                            struct rb_arena *a, struct rb_aws_target *ret_t, struct rb_err *err)
 {
-    struct rb_url u;
     const char *url = NULL;
 
     enum rb_code rc = rb_aws_endpoint(aws, service, region, a, &url, err);
-    if (rc == RB_OK) {
-        rc = rb_url_parse(url, strlen(url), a, &u, err);
-    }
+    return rc == RB_OK ? rb_aws_target_at(url, service, a, ret_t, err)
+                       : rb_err_wrap(err, rc, "endpoint of %s", service);
+}
+
+enum rb_code rb_aws_target_at(const char *url, const char *service, struct rb_arena *a,
+                              struct rb_aws_target *ret_t, struct rb_err *err)
+{
+    struct rb_url u;
+
+    enum rb_code rc = rb_url_parse(url, strlen(url), a, &u, err);
     if (rc != RB_OK) {
         return rb_err_wrap(err, rc, "endpoint of %s", service);
     }

@@ -7,7 +7,7 @@
 
 static const char *const role_words[] = {"", "viewer", "operator", NULL};
 static const char *const mode_words[] = {"auto", "ask", "shadow", NULL};
-static const char *const how_words[] = {"retry", "start", NULL};
+static const char *const how_words[] = {"retry", "start", "pipeline", NULL};
 static const char *const then_words[] = {"", "retry", "ask", "ignore", NULL};
 
 static const struct rb_key tls_keys[] = {
@@ -183,7 +183,8 @@ static const struct rb_key rule_keys[] = {
      "before the call: {base, cap} with full jitter, {fixed} or {list}",
      IN(rb_rule_setting, delay)},
     {"how", RB_KEY_WORD, "retry", true,
-     "retry = RetryBuild, start = StartBuild with the original's settings",
+     "retry = RetryBuild, start = StartBuild with the original's settings, pipeline = retry the "
+     "failed stage of CodePipeline",
      IN(rb_rule_setting, how), .words = how_words},
 };
 

@@ -170,7 +170,15 @@ static enum rb_code stop_child(struct rb_work *k, struct rb_build *ret_seen, str
     }
     rb_codebuild_of_account(k->w->codebuild,
                             child->account == NULL ? k->r->build.account : child->account);
-    rc = rb_codebuild_stop(k->w->codebuild, child->region, child->id, &k->arena, ret_seen, &why);
+    if (rb_build_is_batch(child)) {
+        struct rb_batch batch;
+        rc = rb_codebuild_stop_batch(k->w->codebuild, child->region, child->id, &k->arena, &batch,
+                                     &why);
+        *ret_seen = rc == RB_OK ? batch.b : *ret_seen;
+    } else {
+        rc =
+            rb_codebuild_stop(k->w->codebuild, child->region, child->id, &k->arena, ret_seen, &why);
+    }
     RB_FAULT_POINT("follow.after_stop");
     if (rc == RB_OK || rc == RB_E_CLOSED) {
         return rc == RB_OK ? RB_OK : rb_err_set(err, rc, "stopping");
@@ -266,6 +274,10 @@ static void follow_one(struct rb_work *k, const struct rb_fetch *f)
     if (!k->r->has_child || k->task->tries > RB_MAX_TRIES) {
         rc = rb_work_finish(k, RB_STATE_DEAD, "following the new build failed again and again",
                             &err);
+    } else if (f->rc == RB_OK && f->batch != NULL) {
+        const struct rb_build *seen = NULL;
+        rc = rb_batch_followed(k, f->batch, &seen, &err);
+        rc = rc == RB_OK && seen != NULL ? judge(k, seen, &err) : rc;
     } else if (f->rc == RB_OK) {
         rc = judge(k, f->build, &err);
     } else if (f->rc == RB_E_CLOSED) {
@@ -292,6 +304,7 @@ static void follow_batch(struct rb_worker *w, struct rb_task **tasks, unsigned n
             .account = r->child.account == NULL ? r->build.account : r->child.account,
             .region = r->child.region == NULL ? r->build.region : r->child.region,
             .id = r->has_child ? r->child.id : r->build.id,
+            .of_batch = r->has_child && rb_build_is_batch(&r->child),
         };
     }
     rb_fetch_builds(w, fetch, n, &arena);

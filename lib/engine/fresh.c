@@ -45,8 +45,8 @@ static enum rb_code busy(struct rb_work *k, struct rb_err *err)
 }
 
 /* AWS could not be asked: with growing pauses, for ever; the note is written once. */
-static enum rb_code look_failed(struct rb_work *k, const struct rb_look *look,
-                                const struct rb_err *why, struct rb_err *err)
+enum rb_code rb_fresh_look_failed(struct rb_work *k, const struct rb_look *look,
+                                  const struct rb_err *why, struct rb_err *err)
 {
     char note[RB_NOTE_BYTES];
 
@@ -61,8 +61,8 @@ static enum rb_code look_failed(struct rb_work *k, const struct rb_look *look,
     return rb_work_later(k, rb_engine_jitter_ms(k->e, 300, most_ms), note, err);
 }
 
-static enum rb_code not_shown(struct rb_work *k, const char *what, const char *end,
-                              struct rb_err *err)
+enum rb_code rb_fresh_not_shown(struct rb_work *k, const char *what, const char *end,
+                                struct rb_err *err)
 {
     char note[RB_NOTE_BYTES];
     unsigned n = rb_work_count_notes(k->r, what);
@@ -125,7 +125,8 @@ static bool is_branch_like(const char *v)
 }
 
 /* A build that makes ours pointless and is not a child of our own retries. */
-static enum rb_code find_newer(struct rb_work *k, const struct rb_look *look, bool strict,
+static enum rb_code find_newer(struct rb_work *k, const struct rb_build *own,
+                               const struct rb_look *look, bool strict,
                                const struct rb_build **ret_b, struct rb_err *err)
 {
     *ret_b = NULL;
@@ -134,7 +135,7 @@ static enum rb_code find_newer(struct rb_work *k, const struct rb_look *look, bo
         char key[RB_KEY_BYTES], owner[RB_ID_BYTES];
         struct rb_build named = *b;
 
-        if (!rb_plan_newer(&k->r->build, b, strict)) {
+        if (!rb_plan_newer(own, b, strict)) {
             continue;
         }
         named.account = k->r->build.account;
@@ -155,13 +156,14 @@ static enum rb_code find_newer(struct rb_work *k, const struct rb_look *look, bo
 
 /* A newer build is there. It may be the child of another retry that has not been written down yet:
  * that one holds the intent, so take it first, then ask again. */
-static enum rb_code check_newer(struct rb_work *k, const struct rb_look *look, bool strict,
-                                bool *ret_ended, struct rb_err *err)
+enum rb_code rb_fresh_check_newer(struct rb_work *k, const struct rb_build *own,
+                                  const struct rb_look *look, bool strict, bool *ret_ended,
+                                  struct rb_err *err)
 {
     const struct rb_build *newer = NULL;
     char note[RB_NOTE_BYTES];
 
-    enum rb_code rc = find_newer(k, look, strict, &newer, err);
+    enum rb_code rc = find_newer(k, own, look, strict, &newer, err);
     if (rc != RB_OK || newer == NULL) {
         return rc;
     }
@@ -174,7 +176,7 @@ static enum rb_code check_newer(struct rb_work *k, const struct rb_look *look, b
     if (rc != RB_OK) {
         return rc;
     }
-    rc = find_newer(k, look, strict, &newer, err);
+    rc = find_newer(k, own, look, strict, &newer, err);
     if (rc != RB_OK || newer == NULL) {
         return rc;
     }
@@ -193,16 +195,16 @@ static enum rb_code judge_build(struct rb_work *k, const struct rb_look *look, b
 
     *ret_ended = true;
     if (look->own == NULL) {
-        return not_shown(k, "CodeBuild does not show the build",
-                         "CodeBuild does not know this build", err);
+        return rb_fresh_not_shown(k, "CodeBuild does not show the build",
+                                  "CodeBuild does not know this build", err);
     }
     if (!rb_facts_merge(&r->build, look->own, &r->arena)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the facts of '%s'", r->id);
     }
     rb_intent_key(&r->build, k->intent_key);
     if (!rb_build_ended(&r->build)) {
-        return not_shown(k, "CodeBuild shows the build as still running",
-                         "the build is still running", err);
+        return rb_fresh_not_shown(k, "CodeBuild shows the build as still running",
+                                  "the build is still running", err);
     }
     if (!rb_build_failed(&r->build) && !by_person(r)) {
         snprintf(note, sizeof(note), "the build ended as %s: there is nothing to retry",
@@ -214,8 +216,8 @@ static enum rb_code judge_build(struct rb_work *k, const struct rb_look *look, b
                               "the project's own auto-retry takes care of this build", err);
     }
     *ret_ended = false;
-    if (by_person(r)) {
-        return RB_OK;
+    if (by_person(r) || r->build.batch_arn != NULL) {
+        return RB_OK; /* what is newer than a batch, its own look shows */
     }
     if (strict && look->status == RB_LOOK_CUT) {
         *ret_ended = true;
@@ -224,7 +226,7 @@ static enum rb_code judge_build(struct rb_work *k, const struct rb_look *look, b
                               "was forgotten",
                               err);
     }
-    return check_newer(k, look, strict, ret_ended, err);
+    return rb_fresh_check_newer(k, &r->build, look, strict, ret_ended, err);
 }
 
 /* Our own build turns out to be somebody's child. */
@@ -243,7 +245,8 @@ static enum rb_code choose_initiator(struct rb_work *k, const char **ret_initiat
                                      struct rb_err *err)
 {
     *ret_initiator = NULL;
-    if (atomic_load(&k->e->unnamed)) {
+    /* A batch shows who started it first, CodePipeline signs for itself. */
+    if (atomic_load(&k->e->unnamed) || k->r->decision.pipeline || k->r->build.batch_arn != NULL) {
         return RB_OK;
     }
     return rb_aws_session_initiator(k->e->aws, k->r->build.account, k->r->id, &k->r->arena,
@@ -301,6 +304,16 @@ static enum rb_code write_intent(struct rb_work *k, int64_t low_water, struct rb
     }
 }
 
+enum rb_code rb_fresh_intent_and_send(struct rb_work *k, int64_t low_water, struct rb_err *err)
+{
+    enum rb_code rc = write_intent(k, low_water, err);
+    if (rc != RB_OK) {
+        return rc == RB_E_CONFLICT ? RB_OK : rc; /* dealt with */
+    }
+    RB_FAULT_POINT("submit.after_intent");
+    return rb_submit_send(k, err);
+}
+
 static enum rb_code look_and_judge(struct rb_work *k, bool strict, struct rb_look *look,
                                    bool *ret_ended, struct rb_err *err)
 {
@@ -315,7 +328,7 @@ static enum rb_code look_and_judge(struct rb_work *k, bool strict, struct rb_loo
         rb_look_fresh(k, true, look, &why); /* only now it is known to be a branch */
     }
     if (look->status == RB_LOOK_FAILED) {
-        return look_failed(k, look, &why, err);
+        return rb_fresh_look_failed(k, look, &why, err);
     }
     if (look->status == RB_LOOK_DENIED) {
         snprintf(note, sizeof(note), "CodeBuild does not show the build: %s", why.msg);
@@ -352,7 +365,7 @@ static enum rb_code learn_clock(struct rb_work *k, bool *ret_ended, struct rb_er
     }
     *ret_ended = true;
     look.rc = f.rc;
-    return look_failed(k, &look, &f.err, err);
+    return rb_fresh_look_failed(k, &look, &f.err, err);
 }
 
 /* The end in whole seconds lies too close to the birth: CodeBuild tells it to the millisecond. */
@@ -366,7 +379,7 @@ static enum rb_code learn_end(struct rb_work *k, struct epoch_view *v, bool *ret
     if (f.rc != RB_OK) {
         const struct rb_look look = {.status = RB_LOOK_FAILED, .rc = f.rc};
         *ret_ended = true;
-        return look_failed(k, &look, &f.err, err);
+        return rb_fresh_look_failed(k, &look, &f.err, err);
     }
     if (f.build != NULL && !rb_facts_merge(&k->r->build, f.build, &k->r->arena)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the facts of '%s'", k->r->id);
@@ -400,14 +413,17 @@ enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err)
     if (epoch.until_ms > 0) {
         return quarantined(k, &epoch, err);
     }
+    if (k->r->decision.pipeline) {
+        return rb_pipeline_fresh(k, err);
+    }
+    if (k->r->build.batch_arn != NULL) {
+        return rb_batch_fresh(k, epoch.strict, err);
+    }
     rc = look_and_judge(k, epoch.strict, &look, &ended, err);
     if (rc != RB_OK || ended) {
         return rc;
     }
-    rc = write_intent(k, look.highest, err);
-    if (rc != RB_OK) {
-        return rc == RB_E_CONFLICT ? RB_OK : rc; /* dealt with */
-    }
-    RB_FAULT_POINT("submit.after_intent");
-    return rb_submit_send(k, err);
+    /* Events do not say that a build is part of a batch: the look did. */
+    return k->r->build.batch_arn != NULL ? rb_batch_fresh(k, epoch.strict, err)
+                                         : rb_fresh_intent_and_send(k, look.highest, err);
 }

@@ -17,6 +17,7 @@
 #include <retrybuild/httpc.h>
 #include <retrybuild/thread.h>
 
+#include "pace.h"
 #include "plan.h"
 
 /* ---- the settings in force ---- */
@@ -70,13 +71,13 @@ struct rb_worker {
 };
 
 #define RB_MAX_INITIATORS 16
-#define RB_MAX_FLIGHTS 64
 
 struct rb_engine {
     struct rb_store *store;
     struct rb_aws *aws;
     const struct rb_clock *clock;
     const struct rb_random *random;
+    struct rb_forge_tokens *forge_tokens;
 
     pthread_mutex_t lock; /* guards the block below */
     struct rb_runtime *runtime;
@@ -90,12 +91,7 @@ struct rb_engine {
         char initiator[256];
     } initiators[RB_MAX_INITIATORS];
     unsigned n_initiators;
-    struct { /* posts under way */
-        char destination[64];
-        int64_t n;
-        int64_t waiting; /* about how many others found no seat */
-        int64_t hold_ms; /* how long the last post took */
-    } flights[RB_MAX_FLIGHTS];
+    struct rb_pace pace; /* turns of the destinations */
     struct rb_arena paused_arena;
     const char **paused;
     unsigned n_paused;
@@ -226,8 +222,15 @@ void rb_look_fresh(struct rb_work *k, bool all, struct rb_look *ret, struct rb_e
 /* rb_look_since - the builds above the low-water mark of the open intent. */
 void rb_look_since(struct rb_work *k, struct rb_look *ret, struct rb_err *err);
 
+/* rb_look_definite_no - AWS said no, and would again. rb_look_worth_another - after stale
+ * credentials or a clock that was off, the first time. */
+bool rb_look_definite_no(enum rb_code rc);
+bool rb_look_worth_another(struct rb_engine *e, enum rb_code rc, unsigned tries);
+
 struct rb_fetch { /* one build to ask for, with others of its account and region in one call */
     const char *account, *region, *id;
+    bool of_batch;                /* @id is of a batch build */
+    const struct rb_batch *batch; /* of one that is */
     const struct rb_build *build; /* NULL: not known to AWS, or rc */
     enum rb_code rc;
     struct rb_err err;
@@ -235,7 +238,76 @@ struct rb_fetch { /* one build to ask for, with others of its account and region
 /* rb_fetch_builds - BatchGetBuilds for all, grouped by account and region. */
 void rb_fetch_builds(struct rb_worker *w, struct rb_fetch *items, unsigned n, struct rb_arena *a);
 
+/* ---- one effect that several retries ask for ---- */
+/* rb_lead_take - @what names the effect. Without *ret_leads the retry has ended (written): listed
+ * with the one that leads, @why and its id are the note. */
+enum rb_code rb_lead_take(struct rb_work *k, const char *what, const char *why, bool *ret_leads,
+                          struct rb_err *err);
+/* rb_lead_join - the same when @leader, which lives, is known. */
+enum rb_code rb_lead_join(struct rb_work *k, const struct rb_retry *leader, const char *why,
+                          struct rb_err *err);
+
+/* ---- CodePipeline ---- */
+/* rb_pipeline_fresh - the call that was never made, for a build that CodePipeline started. */
+enum rb_code rb_pipeline_fresh(struct rb_work *k, struct rb_err *err);
+/* rb_pipeline_call - RetryStageExecution of the open intent. */
+enum rb_code rb_pipeline_call(struct rb_work *k,
+                              enum rb_code (*last_check)(void *, struct rb_err *), void *arg,
+                              const char **ret_access_key, int64_t *ret_retry_after_ms,
+                              struct rb_err *err);
+/* rb_pipeline_taken - CodePipeline said yes: from here on its new build is looked for. */
+enum rb_code rb_pipeline_taken(struct rb_work *k, struct rb_err *err);
+/* rb_pipeline_look_since - the build that the action runs since the open intent, or none. */
+void rb_pipeline_look_since(struct rb_work *k, struct rb_look *ret, struct rb_err *err);
+/* rb_pipeline_wait - CodePipeline said yes, and no build shows: later, or the end of patience. */
+enum rb_code rb_pipeline_wait(struct rb_work *k, struct rb_err *err);
+
+/* ---- batch builds ---- */
+/* rb_batch_id - "project:uuid" of the batch in an ARN of a batch build; NULL when it is none. */
+const char *rb_batch_id(const char *arn);
+struct rb_batch_look {
+    struct rb_look look; /* builds: the other batches of the project, newest first */
+    const struct rb_batch *own;
+};
+/* rb_batch_look - the batch of the task's build; with @others also those of its project, down to
+ * the number @down_to. */
+void rb_batch_look(struct rb_work *k, bool others, int64_t down_to, struct rb_batch_look *ret,
+                   struct rb_err *err);
+/* rb_batch_look_since - what may have come of the open intent: the batch itself when it has been
+ * run again, else the batches above the low-water mark. */
+void rb_batch_look_since(struct rb_work *k, struct rb_look *ret, struct rb_err *err);
+/* rb_batch_get - BatchGetBuildBatches, for the worker's round. */
+enum rb_code rb_batch_get(struct rb_worker *w, const char *account, const char *region,
+                          const char *const *ids, unsigned n, struct rb_arena *a,
+                          struct rb_batch **ret_batches, unsigned *ret_n, struct rb_err *err);
+/* rb_batch_fresh - the call that was never made, for a build that is part of a batch or is one:
+ * everything that is looked at before, the intent, the call. */
+enum rb_code rb_batch_fresh(struct rb_work *k, bool strict, struct rb_err *err);
+/* rb_batch_followed - what a look at the child, a batch, means: *ret_seen is the child with what
+ * made it fail; NULL = dealt with (written). */
+enum rb_code rb_batch_followed(struct rb_work *k, const struct rb_batch *seen,
+                               const struct rb_build **ret_seen, struct rb_err *err);
+
+/* ---- reports ---- */
+struct rb_post_result;
+struct rb_report_view;
+/* rb_report_by_aws - post a report that is a call of AWS; false: it is none, nothing was done. */
+bool rb_report_by_aws(struct rb_worker *w, const struct rb_destination_setting *d,
+                      const struct rb_report_view *v, const struct rb_task *t,
+                      struct rb_post_result *ret);
+
 /* ---- submit ---- */
+/* rb_fresh_look_failed - AWS could not be asked: later. rb_fresh_not_shown - ask again a few times,
+ * then end as refused. rb_fresh_check_newer - something makes a retry of @own pointless: ended. */
+enum rb_code rb_fresh_look_failed(struct rb_work *k, const struct rb_look *look,
+                                  const struct rb_err *why, struct rb_err *err);
+enum rb_code rb_fresh_not_shown(struct rb_work *k, const char *what, const char *end,
+                                struct rb_err *err);
+enum rb_code rb_fresh_check_newer(struct rb_work *k, const struct rb_build *own,
+                                  const struct rb_look *look, bool strict, bool *ret_ended,
+                                  struct rb_err *err);
+/* rb_fresh_intent_and_send - the intent, then the first copy of the call. */
+enum rb_code rb_fresh_intent_and_send(struct rb_work *k, int64_t low_water, struct rb_err *err);
 void rb_submit_work(struct rb_work *k);
 enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err);
 enum rb_code rb_submit_resume(struct rb_work *k, struct rb_err *err);

@@ -15,7 +15,7 @@
 #define RB_HALVES_PART 3 /* of a lease, for asking again in halves */
 #define RB_LOOK_LONG_AGO_MS (15 * 60 * 1000)
 
-static bool definite_no(enum rb_code rc)
+bool rb_look_definite_no(enum rb_code rc)
 {
     return rc == RB_E_REFUSED || rc == RB_E_NOT_FOUND || rc == RB_E_DENIED || rc == RB_E_INVALID ||
            rc == RB_E_MISMATCH;
@@ -23,7 +23,7 @@ static bool definite_no(enum rb_code rc)
 
 /* Credentials that went stale and a clock that was off are put right by the failed call itself (or
  * by asking again): one more try, at once. */
-static bool worth_another(struct rb_engine *e, enum rb_code rc, unsigned tries)
+bool rb_look_worth_another(struct rb_engine *e, enum rb_code rc, unsigned tries)
 {
     if (tries > 0 || (rc != RB_E_CREDENTIALS && rc != RB_E_CLOCK)) {
         return false;
@@ -44,7 +44,7 @@ static enum rb_code get_builds(struct rb_worker *w, const char *account, const c
     rb_codebuild_of_account(w->codebuild, account);
     do {
         rc = rb_codebuild_get(w->codebuild, region, ids, n, a, ret_builds, ret_n, err);
-    } while (worth_another(w->e, rc, tries++));
+    } while (rb_look_worth_another(w->e, rc, tries++));
     return rc;
 }
 
@@ -59,7 +59,7 @@ static enum rb_code list_page(struct rb_worker *w, const struct rb_build *own, c
     do {
         rc = rb_codebuild_list(w->codebuild, own->region, own->project, next, a, ret_ids, ret_n,
                                ret_next, err);
-    } while (worth_another(w->e, rc, tries++));
+    } while (rb_look_worth_another(w->e, rc, tries++));
     return rc;
 }
 
@@ -216,7 +216,7 @@ static void walk_run(struct walk *w, struct rb_look *ret, struct rb_err *err)
         ret->rc = walk_pages(w, err);
     }
     if (ret->rc != RB_OK) {
-        ret->status = definite_no(ret->rc) ? RB_LOOK_DENIED : RB_LOOK_FAILED;
+        ret->status = rb_look_definite_no(ret->rc) ? RB_LOOK_DENIED : RB_LOOK_FAILED;
     }
     /* The clock may have been corrected by the look itself: count back from now. */
     ret->began_ms = rb_aws_now_ms(e->aws) - (rb_boot_ms(e->clock) - began_boot_ms);
@@ -248,16 +248,20 @@ static void fetch_region(struct rb_worker *w, struct rb_fetch *items, const unsi
                          unsigned n, int64_t halves_until_boot_ms, struct rb_arena *a)
 {
     const char *ids[RB_GET_MAX];
+    const struct rb_fetch *first = &items[members[0]];
     struct rb_build *builds = NULL;
-    unsigned n_builds = 0;
+    struct rb_batch *batches = NULL;
+    unsigned n_found = 0;
     struct rb_err err = {.code = RB_OK};
 
     for (unsigned i = 0; i < n; i++) {
         ids[i] = items[members[i]].id;
     }
-    enum rb_code rc = get_builds(w, items[members[0]].account, items[members[0]].region, ids, n, a,
-                                 &builds, &n_builds, &err);
-    if (n > 1 && definite_no(rc)) {
+    enum rb_code rc =
+        first->of_batch
+            ? rb_batch_get(w, first->account, first->region, ids, n, a, &batches, &n_found, &err)
+            : get_builds(w, first->account, first->region, ids, n, a, &builds, &n_found, &err);
+    if (n > 1 && rb_look_definite_no(rc)) {
         if (rb_boot_ms(w->e->clock) < halves_until_boot_ms) {
             fetch_region(w, items, members, n / 2, halves_until_boot_ms, a);
             fetch_region(w, items, members + n / 2, n - n / 2, halves_until_boot_ms, a);
@@ -269,9 +273,11 @@ static void fetch_region(struct rb_worker *w, struct rb_fetch *items, const unsi
         struct rb_fetch *f = &items[members[i]];
         f->rc = rc;
         f->err = err;
-        for (unsigned b = 0; rc == RB_OK && b < n_builds; b++) {
-            if (rb_str_eq(builds[b].id, f->id)) {
-                f->build = &builds[b];
+        for (unsigned b = 0; rc == RB_OK && b < n_found; b++) {
+            const struct rb_build *one = f->of_batch ? &batches[b].b : &builds[b];
+            if (rb_str_eq(one->id, f->id)) {
+                f->build = one;
+                f->batch = f->of_batch ? &batches[b] : NULL;
             }
         }
     }
@@ -285,6 +291,7 @@ void rb_fetch_builds(struct rb_worker *w, struct rb_fetch *items, unsigned n, st
     for (unsigned i = 0; i < n; i++) {
         items[i].rc = RB_E_INTERNAL; /* = not asked yet */
         items[i].build = NULL;
+        items[i].batch = NULL;
     }
     for (unsigned i = 0; i < n; i++) {
         unsigned members[RB_GET_MAX];
@@ -293,7 +300,8 @@ void rb_fetch_builds(struct rb_worker *w, struct rb_fetch *items, unsigned n, st
             continue;
         }
         for (unsigned j = i; j < n && n_members < RB_GET_MAX; j++) {
-            if (items[j].rc == RB_E_INTERNAL && rb_str_eq(items[i].region, items[j].region) &&
+            if (items[j].rc == RB_E_INTERNAL && items[i].of_batch == items[j].of_batch &&
+                rb_str_eq(items[i].region, items[j].region) &&
                 rb_str_eq(items[i].account, items[j].account)) {
                 members[n_members++] = j;
             }

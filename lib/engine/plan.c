@@ -248,6 +248,11 @@ bool rb_plan_candidate(const struct rb_retry *r, const struct rb_build *b, const
     if (b->id == NULL || same_text(b->id, r->build.id)) {
         return false;
     }
+    /* A batch starts batches and its own members, and what is of no batch starts neither. */
+    if ((b->batch_arn != NULL || r->build.batch_arn != NULL) &&
+        (!rb_build_is_batch(b) || r->build.batch_arn == NULL)) {
+        return false;
+    }
     enum rb_plan_name named = rb_plan_named(r, b);
     if (named != RB_NAME_UNKNOWN) {
         return named == RB_NAME_OURS;
@@ -270,6 +275,12 @@ bool rb_plan_candidate(const struct rb_retry *r, const struct rb_build *b, const
         }
     }
     return initiator == NULL || same_principal(initiator, b->initiator);
+}
+
+bool rb_plan_rerun(const struct rb_retry *r, const struct rb_build *b)
+{
+    return rb_build_is_batch(b) && same_text(b->arn, r->build.batch_arn) && r->build.run_ms != 0 &&
+           b->run_ms != r->build.run_ms;
 }
 
 bool rb_plan_newer(const struct rb_build *own, const struct rb_build *b, bool strict)

@@ -52,7 +52,8 @@ static enum rb_code find_among(struct rb_work *k, const struct rb_look *look,
         char key[RB_KEY_BYTES], owner[RB_ID_BYTES];
         struct rb_build named = *look->builds[i];
 
-        if (!rb_plan_candidate(k->r, look->builds[i], initiator)) {
+        if (!k->r->decision.pipeline && !rb_plan_rerun(k->r, look->builds[i]) &&
+            !rb_plan_candidate(k->r, look->builds[i], initiator)) {
             continue;
         }
         named.account = k->r->build.account;
@@ -169,9 +170,14 @@ static enum rb_code follow_plan(struct rb_work *k, const struct rb_look *look, s
                                       .n_candidates = c->n,
                                       .named = c->named};
         rb_plan_state_of(k->r, &state);
-        struct rb_plan plan =
-            rb_plan_resume(&k->rt->windows, &state, &seen, rb_aws_now_ms(k->e->aws));
+        struct rb_plan_windows windows = k->rt->windows;
+        windows.one_shot |= k->r->decision.pipeline; /* CodePipeline has no tokens */
+        struct rb_plan plan = rb_plan_resume(&windows, &state, &seen, rb_aws_now_ms(k->e->aws));
         enum rb_code rc;
+
+        if (k->r->intent.taken && plan.step != RB_PLAN_ADOPT && plan.step != RB_PLAN_HOLD) {
+            return rb_pipeline_wait(k, err);
+        }
 
         switch (plan.step) {
         case RB_PLAN_ADOPT:
@@ -227,7 +233,13 @@ enum rb_code rb_submit_resume(struct rb_work *k, struct rb_err *err)
         rb_retry_enter(k->r, RB_STATE_SUBMITTING, rb_engine_now_ms(k->e),
                        "a copy of the last call may still be under way");
     }
-    rb_look_since(k, &look, &why);
+    if (k->r->decision.pipeline) {
+        rb_pipeline_look_since(k, &look, &why);
+    } else if (k->r->build.batch_arn != NULL) {
+        rb_batch_look_since(k, &look, &why);
+    } else {
+        rb_look_since(k, &look, &why);
+    }
     RB_FAULT_POINT("submit.after_search");
     if (look.rc == RB_E_CLOSED || look.rc == RB_E_FENCED) {
         return rb_err_set(err, look.rc, "%s", why.msg);

@@ -102,17 +102,22 @@ static int64_t again_wait_ms(const struct rb_work *k, enum rb_code rc, int64_t r
     }
 }
 
+static const char *who_answers(const struct rb_work *k)
+{
+    return k->r->decision.pipeline ? "CodePipeline" : "CodeBuild";
+}
+
 static const char *again_why(enum rb_code rc)
 {
     switch ((int)rc) {
     case RB_E_LATER:
         return "the account's limit of builds is reached";
     case RB_E_CREDENTIALS:
-        return "CodeBuild did not accept the credentials";
+        return " did not accept the credentials";
     case RB_E_CLOCK:
-        return "CodeBuild did not accept the date of the signature";
+        return " did not accept the date of the signature";
     default:
-        return "CodeBuild asked to slow down";
+        return " asked to slow down";
     }
 }
 
@@ -126,9 +131,9 @@ static enum rb_code answer_again(struct rb_work *k, enum rb_code rc, const struc
     bool says_more = rc == RB_E_LATER || rc == RB_E_CREDENTIALS;
     char note[RB_ERR_MESSAGE_BYTES + 160];
 
-    snprintf(note, sizeof(note), "%s; nothing was started, again in %lld.%lld s%s%s", again_why(rc),
-             (long long)(wait_ms / 1000), (long long)(wait_ms % 1000 / 100), says_more ? ": " : "",
-             says_more ? why->msg : "");
+    snprintf(note, sizeof(note), "%s%s; nothing was started, again in %lld.%lld s%s%s",
+             rc == RB_E_LATER ? "" : who_answers(k), again_why(rc), (long long)(wait_ms / 1000),
+             (long long)(wait_ms % 1000 / 100), says_more ? ": " : "", says_more ? why->msg : "");
     k->r->intent.ambiguous = false;
     k->r->intent.sends = 0;
     rb_retry_enter(k->r, RB_STATE_SCHEDULED, now_ms, note);
@@ -142,7 +147,7 @@ static enum rb_code answer_refused(struct rb_work *k, const struct rb_err *why, 
 {
     char note[RB_ERR_MESSAGE_BYTES + 64];
 
-    snprintf(note, sizeof(note), "CodeBuild refused the call: %s", why->msg);
+    snprintf(note, sizeof(note), "%s refused the call: %s", who_answers(k), why->msg);
     k->r->intent.ambiguous = false;
     k->r->intent.sends = 0;
     return rb_work_finish(k, RB_STATE_REFUSED, note, err);
@@ -228,8 +233,13 @@ static enum rb_code answer_running(struct rb_work *k, const struct rb_build *chi
     } else {
         check_name(k, child);
     }
-    snprintf(note, sizeof(note), "CodeBuild started %s%s", child->id,
-             k->r->decision.start ? " anew, with the settings of the original" : "");
+    if (k->r->build.batch_arn != NULL) {
+        snprintf(note, sizeof(note), "CodeBuild runs the failed builds of batch %s again",
+                 child->id);
+    } else {
+        snprintf(note, sizeof(note), "CodeBuild started %s%s", child->id,
+                 k->r->decision.start ? " anew, with the settings of the original" : "");
+    }
     rc = rb_submit_running(k, child, note, err);
     if (rc == RB_E_CONFLICT) {
         /* Somebody took our build for theirs; it runs, so the failure is being retried. */
@@ -265,6 +275,11 @@ enum rb_code rb_submit_running(struct rb_work *k, const struct rb_build *child, 
     if (r->child.project == NULL) {
         r->child.project = r->build.project;
     }
+    if (rb_build_is_batch(&r->child) && rb_str_eq(r->child.arn, r->build.batch_arn) &&
+        r->child.run_ms == r->build.run_ms) {
+        r->child.run_ms = 0; /* not shown yet: the follower sees it begin */
+    }
+    bool known = !rb_build_is_batch(&r->child) || r->child.run_ms != 0;
     rb_build_key(&r->child, child_key);
     r->has_child = true;
     r->submitted_ms = now_ms;
@@ -275,7 +290,7 @@ enum rb_code rb_submit_running(struct rb_work *k, const struct rb_build *child, 
         .next = RB_TASK_FOLLOW,
         .next_due_ms = r->due_ms,
         .close_intent = k->intent_key,
-        .child_key = child_key,
+        .child_key = known ? child_key : NULL,
     };
     enum rb_code rc = rb_work_settle(k, &s, true, err);
     if (rc == RB_E_CONFLICT) {
@@ -321,7 +336,8 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
     int64_t retry_after_ms = -1;
     char token[65];
 
-    bool start = k->r->decision.start;
+    const char *batch_id = rb_batch_id(k->r->build.batch_arn);
+    bool start = k->r->decision.start && batch_id == NULL;
     /* All copies of an issue are signed in one name, whatever the configuration says by now. */
     const char *session = k->r->intent.initiator == NULL ? NULL : k->r->id;
 
@@ -342,6 +358,7 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
     };
     const struct rb_retry_call call = {
         .region = k->r->build.region,
+        .batch_id = batch_id,
         .build_id = k->r->build.id,
         .token = token,
         .date_ms = k->r->intent.date_ms,
@@ -352,8 +369,10 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
         .arg = &c,
     };
     rb_codebuild_of_account(k->w->codebuild, k->r->build.account);
-    rc = rb_codebuild_retry(k->w->codebuild, &call, &k->arena, &child, &access_key, &retry_after_ms,
-                            &why);
+    rc = k->r->decision.pipeline
+             ? rb_pipeline_call(k, last_check, &c, &access_key, &retry_after_ms, &why)
+             : rb_codebuild_retry(k->w->codebuild, &call, &k->arena, &child, &access_key,
+                                  &retry_after_ms, &why);
     RB_FAULT_POINT("submit.after_answer");
     if (c.marks > 1 || (c.marks == 1 && c.check != RB_OK)) {
         /* The client went to the wire more than once: "not sent" speaks for the last time only. */
@@ -363,6 +382,9 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
     rb_plan_state_of(k->r, &state);
     switch (rb_plan_answer(&state, rc, c.marks > 0 ? RB_SENT_COPY : RB_SENT_NOTHING)) {
     case RB_ANSWER_RUNNING:
+        if (k->r->decision.pipeline) {
+            return rb_pipeline_taken(k, err);
+        }
         return answer_running(k, &child, access_key, err);
     case RB_ANSWER_AGAIN:
         if (rc == RB_E_CREDENTIALS) {

@@ -9,6 +9,7 @@
 #include <retrybuild/digest.h>
 #include <retrybuild/log.h>
 
+#include "hook_find.h"
 #include "private.h"
 
 #define NO_SOURCE "there is no source of this name; sources are listed in the configuration"
@@ -34,9 +35,9 @@ static enum MHD_Result search_header(void *cls, enum MHD_ValueKind kind, const c
 
 static const char *header_of(const void *arg, const char *name, unsigned *ret_n)
 {
-    const struct rb_hook_request *h = arg;
+    const struct rb_exchange *ex = arg;
     struct header_search s = {.name = name};
-    MHD_get_connection_values(h->mhd, MHD_HEADER_KIND, search_header, &s);
+    MHD_get_connection_values(ex->mhd, MHD_HEADER_KIND, search_header, &s);
     if (ret_n != NULL) {
         *ret_n = s.n;
     }
@@ -232,10 +233,6 @@ static enum rb_code prepare(struct rb_exchange *ex, const struct rb_events *even
         if (ex->bad != NULL) {
             ex->bad[i] = ev->bad ? 1 : 0;
         }
-        /* what a sender does not say of its build is as where retries are asked for by the API */
-        const struct rb_settings *s = ex->view->settings;
-        ev->build.region = ev->build.region == NULL ? s->aws.region : ev->build.region;
-        ev->build.account = ev->build.account == NULL ? s->aws.account : ev->build.account;
         enum rb_code rc =
             rb_engine_admission_new(ex->httpd->deps.engine, ev, &one, &ex->admissions[i], err);
         if (rc != RB_OK) {
@@ -253,6 +250,36 @@ static const char *delivery_key(struct rb_exchange *ex, const struct rb_events *
     char hex[RB_SHA256_HEX_BYTES];
     rb_sha256_hex(ex->body.data, ex->body.len, hex);
     return rb_arena_strdup(&ex->arena, hex);
+}
+
+static void admit(struct rb_exchange *ex, struct rb_events *events)
+{
+    const struct rb_source_setting *s = ex->source->setting;
+    struct rb_err err = {.code = RB_OK};
+    struct rb_delivery delivery = {.source = s->name,
+                                   .type = s->type,
+                                   .key = delivery_key(ex, events),
+                                   .at_ms = rb_now_ms(ex->httpd->deps.clock)};
+    if (delivery.key == NULL || prepare(ex, events, &delivery, &err) != RB_OK) {
+        count(ex, RB_RESULT_UNAVAILABLE);
+        rb_answer_problem(ex, 503, "out of memory; send it again");
+        return;
+    }
+    rb_exchange_admit(ex, finish);
+}
+
+static void command(struct rb_exchange *ex, const struct rb_events *events)
+{
+    const struct rb_delivery delivery = {.source = ex->source->setting->name,
+                                         .type = ex->source->setting->type,
+                                         .key = delivery_key(ex, events),
+                                         .at_ms = rb_now_ms(ex->httpd->deps.clock)};
+    if (delivery.key == NULL) {
+        count(ex, RB_RESULT_UNAVAILABLE);
+        rb_answer_problem(ex, 503, "out of memory; send it again");
+        return;
+    }
+    rb_hook_commands_start(ex, events, &delivery);
 }
 
 void rb_hook_verified(struct rb_exchange *ex, const struct rb_request *req)
@@ -281,7 +308,7 @@ void rb_hook_verified(struct rb_exchange *ex, const struct rb_request *req)
         ex->content_type = events.answer_type == NULL ? ex->content_type : events.answer_type;
         return;
     }
-    if (events.n == 0) {
+    if (events.n == 0 && events.n_commands == 0) {
         count(ex, RB_RESULT_IGNORED);
         add_result(&ex->answer, RB_RESULT_IGNORED, NULL,
                    events.ignored == NULL ? "nothing in it concerns a build" : events.ignored);
@@ -289,27 +316,25 @@ void rb_hook_verified(struct rb_exchange *ex, const struct rb_request *req)
         rb_answer_json(ex, 200);
         return;
     }
-    struct rb_delivery delivery = {
-        .source = s->name, .type = s->type, .key = delivery_key(ex, &events), .at_ms = req->now_ms};
-    if (delivery.key == NULL || prepare(ex, &events, &delivery, &err) != RB_OK) {
-        count(ex, RB_RESULT_UNAVAILABLE);
-        rb_answer_problem(ex, 503, "out of memory; send it again");
-        return;
+    if (events.n_commands > 0) {
+        command(ex, &events);
+    } else if (rb_hook_complete(ex, &events)) {
+        admit(ex, &events);
+    } else {
+        rb_hook_resolve(ex, &events, admit);
     }
-    rb_exchange_admit(ex, finish);
 }
 
-void rb_hook_request(struct rb_exchange *ex, struct rb_hook_request *ret)
+void rb_hook_request(struct rb_exchange *ex, struct rb_request *ret_req)
 {
-    *ret = (struct rb_hook_request){
-        .req = {.method = ex->method,
-                .path = ex->path,
-                .body = {ex->body.len == 0 ? "" : ex->body.data, ex->body.len},
-                .header = header_of,
-                .arg = ret,
-                .now_ms = rb_now_ms(ex->httpd->deps.clock),
-                .certificate = ex->source->pinned},
-        .mhd = ex->mhd,
+    *ret_req = (struct rb_request){
+        .method = ex->method,
+        .path = ex->path,
+        .body = {ex->body.len == 0 ? "" : ex->body.data, ex->body.len},
+        .header = header_of,
+        .arg = ex,
+        .now_ms = rb_now_ms(ex->httpd->deps.clock),
+        .certificate = ex->source->pinned,
     };
 }
 
@@ -332,20 +357,20 @@ void rb_handle_hook(struct rb_exchange *ex)
         rb_answer_problem(ex, 415, "the body must be JSON (Content-Type: application/json)");
         return;
     }
-    struct rb_hook_request hook;
-    rb_hook_request(ex, &hook);
+    struct rb_request req;
+    rb_hook_request(ex, &req);
     const struct rb_source_type *type = ex->source->type;
-    const char *url = type->certificate_url == NULL || hook.req.certificate != NULL
+    const char *url = type->certificate_url == NULL || req.certificate != NULL
                           ? NULL
-                          : type->certificate_url(ex->source->setting, &hook.req, &ex->arena);
+                          : type->certificate_url(ex->source->setting, &req, &ex->arena);
     if (url != NULL) {
-        hook.req.certificate = rb_hook_certificate(ex, url);
-        if (hook.req.certificate == NULL) {
+        req.certificate = rb_hook_certificate(ex, url);
+        if (req.certificate == NULL) {
             rb_hook_fetch(ex, url);
             return;
         }
     }
-    if (type->verify(ex->source->setting, &hook.req, NULL) != RB_OK) {
+    if (type->verify(ex->source->setting, &req, NULL) != RB_OK) {
         rb_hook_denied(ex);
         return;
     }
@@ -354,5 +379,5 @@ void rb_handle_hook(struct rb_exchange *ex)
         rb_answer_problem(ex, 400, "the body is empty");
         return;
     }
-    rb_hook_verified(ex, &hook.req);
+    rb_hook_verified(ex, &req);
 }

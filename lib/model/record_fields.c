@@ -40,6 +40,7 @@ const struct record_field rb_record_build_fields[] = {
     B(24, INT64, -1, auto_retry_limit),
     B(25, INT64, -1, auto_retry_number),
     B(26, TEXT, 0, next_auto_retry),
+    B(41, INT64, 0, run_ms),
 };
 
 #define R(tag, type, absent, member)                         \
@@ -84,7 +85,12 @@ const struct record_field rb_record_retry_fields[] = {
     R(35, TEXT, 0, intent.access_key),
     R(36, TEXT, 0, cancelled_by),
     R(37, BOOL, 0, decision.start),
-    R(40, TEXT, 0, reply),
+    R(38, TEXT, 0, reply),
+    R(45, BOOL, 0, decision.pipeline),
+    R(46, TEXT, 0, intent.execution),
+    R(47, TEXT, 0, intent.stage),
+    R(48, TEXT, 0, intent.action),
+    R(49, BOOL, 0, intent.taken),
     R(65, TEXT, 0, intent.initiator),
 };
 

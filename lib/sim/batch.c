@@ -115,6 +115,34 @@ static bool make_groups(struct rb_sim *sim, struct sim_batch *b)
     return b->groups != NULL;
 }
 
+/* What every new batch has: names, a walk, a place in the lists. */
+static struct sim_batch *enter(struct rb_sim *sim, struct sim_batch *b, int64_t now_ms)
+{
+    char uuid[SIM_UUID_BYTES];
+    sim_uuid(uuid);
+    RB_CLEANUP(rb_buf_release) struct rb_buf scope = RB_BUF_INIT(4096);
+    rb_buf_addf(&scope, "arn:%s:codebuild:%s:%s:build-batch/", sim->partition, sim->region,
+                sim->account);
+    b->id = printed(b->project->name, ":", uuid);
+    b->arn = printed(rb_buf_str(&scope), b->id == NULL ? "" : b->id, "");
+    b->phases = json_array();
+    b->start_ms = now_ms;
+    b->visible_ms = now_ms + sim->script->lag_ms;
+    if (b->id == NULL || b->arn == NULL || b->initiator == NULL || b->base == NULL ||
+        b->config == NULL || b->phases == NULL || !make_groups(sim, b) ||
+        !sim_grow(&sim->batches, sim->n_batches, &sim->cap_batches) ||
+        !sim_grow(&sim->open_batches, sim->n_open_batches, &sim->cap_open_batches)) {
+        sim_batch_free(b);
+        return NULL;
+    }
+    b->uuid = b->id + strlen(b->project->name) + 1;
+    b->number = ++b->project->last_batch_number;
+    json_object_set_new(sim->batch_index, b->id, json_integer((json_int_t)sim->n_batches));
+    sim->batches[sim->n_batches++] = b;
+    begin(sim, b, now_ms);
+    return b;
+}
+
 struct sim_batch *sim_batch_start(struct rb_sim *sim, struct sim_project *p, json_t *in,
                                   char *take_initiator, int64_t now_ms)
 {
@@ -123,37 +151,15 @@ struct sim_batch *sim_batch_start(struct rb_sim *sim, struct sim_project *p, jso
         free(take_initiator);
         return NULL;
     }
-    char uuid[SIM_UUID_BYTES];
-    sim_uuid(uuid);
     json_t *config = json_object_get(in, "buildBatchConfigOverride");
     config = json_is_object(config) ? config : json_object_get(p->body, "buildBatchConfig");
-    RB_CLEANUP(rb_buf_release) struct rb_buf scope = RB_BUF_INIT(4096);
-    rb_buf_addf(&scope, "arn:%s:codebuild:%s:%s:build-batch/", sim->partition, sim->region,
-                sim->account);
-    b->id = printed(p->name, ":", uuid);
-    b->arn = printed(rb_buf_str(&scope), b->id == NULL ? "" : b->id, "");
     b->initiator = take_initiator;
     b->project = p;
     b->base = base_of(sim, p, in);
     b->logs_config = sim_build_logs_config(p, in);
     b->config = json_is_object(config) ? json_deep_copy(config) : json_object();
-    b->phases = json_array();
-    b->start_ms = now_ms;
-    b->visible_ms = now_ms + sim->script->lag_ms;
     b->debug_session = json_is_true(json_object_get(in, "debugSessionEnabled"));
-    if (b->id == NULL || b->arn == NULL || b->initiator == NULL || b->base == NULL ||
-        b->config == NULL || b->phases == NULL || !make_groups(sim, b) ||
-        !sim_grow(&sim->batches, sim->n_batches, &sim->cap_batches) ||
-        !sim_grow(&sim->open_batches, sim->n_open_batches, &sim->cap_open_batches)) {
-        sim_batch_free(b);
-        return NULL;
-    }
-    b->uuid = b->id + strlen(p->name) + 1;
-    b->number = ++p->last_batch_number;
-    json_object_set_new(sim->batch_index, b->id, json_integer((json_int_t)sim->n_batches));
-    sim->batches[sim->n_batches++] = b;
-    begin(sim, b, now_ms);
-    return b;
+    return enter(sim, b, now_ms);
 }
 
 static bool succeeded(const struct sim_batch_group *g)
@@ -175,6 +181,33 @@ bool sim_batch_again(struct rb_sim *sim, struct sim_batch *b, bool all, int64_t 
     return true;
 }
 
+struct sim_batch *sim_batch_anew(struct rb_sim *sim, const struct sim_batch *was, bool all,
+                                 char *take_initiator, int64_t now_ms)
+{
+    struct sim_batch *b = calloc(1, sizeof *b);
+    if (b == NULL) {
+        free(take_initiator);
+        return NULL;
+    }
+    b->initiator = take_initiator;
+    b->project = was->project;
+    b->base = json_incref(was->base);
+    b->logs_config = json_incref(was->logs_config);
+    b->config = json_incref(was->config);
+    b->debug_session = was->debug_session;
+    b = enter(sim, b, now_ms);
+    for (size_t i = 0; b != NULL && i < b->n_groups; i++) {
+        const struct sim_batch_group *from = &was->groups[i];
+        struct sim_batch_group *g = &b->groups[i];
+        g->again = all || !succeeded(from);
+        g->before = from->n_runs + from->before;
+        if (!g->again && sim_grow(&g->runs, 0, &g->cap_runs)) {
+            g->runs[g->n_runs++] = from->runs[from->n_runs - 1];
+        }
+    }
+    return b;
+}
+
 static void start_member(struct rb_sim *sim, struct sim_batch *b, struct sim_batch_group *g,
                          int64_t at_ms)
 {
@@ -183,6 +216,7 @@ static void start_member(struct rb_sim *sim, struct sim_batch *b, struct sim_bat
     }
     const struct sim_member_rule *rule = g->rule;
     size_t last = rule->n_outcomes == 0 ? 0 : rule->n_outcomes - 1;
+    size_t nth = g->before + g->n_runs;
     const struct sim_start start = {
         .project = b->project,
         .take_base = json_incref(b->base),
@@ -190,8 +224,7 @@ static void start_member(struct rb_sim *sim, struct sim_batch *b, struct sim_bat
         .parent = g->n_runs == 0 ? NULL : g->runs[g->n_runs - 1],
         .take_initiator = sim_service_initiator(b->base, b->uuid),
         .batch = b,
-        .outcome =
-            rule->n_outcomes == 0 ? NULL : &rule->outcomes[g->n_runs < last ? g->n_runs : last],
+        .outcome = rule->n_outcomes == 0 ? NULL : &rule->outcomes[nth < last ? nth : last],
         .now_ms = at_ms};
     struct sim_build *run = sim_build_start(sim, &start);
     if (run != NULL) {

@@ -15,7 +15,8 @@ struct sim_batch_group {
     const struct sim_member_rule *rule;
     struct sim_build **runs; /* oldest first; borrowed from the core */
     size_t n_runs, cap_runs;
-    bool again; /* the walk under way starts a run of it */
+    size_t before; /* runs in the batch that this one was made from */
+    bool again;    /* the walk under way starts a run of it */
 };
 
 /* Guarded by the core's lock, as all state. */
@@ -44,6 +45,10 @@ struct sim_batch *sim_batch_start(struct rb_sim *sim, struct sim_project *p, jso
                                   char *take_initiator, int64_t now_ms);
 /* sim_batch_again - a new walk of one that is complete; @all: of builds that succeeded too. */
 bool sim_batch_again(struct rb_sim *sim, struct sim_batch *b, bool all, int64_t now_ms);
+/* sim_batch_anew - another batch that begins where @was failed: its builds that succeeded are taken
+ * over, unless @all. NULL: out of memory. */
+struct sim_batch *sim_batch_anew(struct rb_sim *sim, const struct sim_batch *was, bool all,
+                                 char *take_initiator, int64_t now_ms);
 void sim_batch_stop(struct rb_sim *sim, struct sim_batch *b, int64_t now_ms);
 void sim_batch_free(struct sim_batch *b);
 

@@ -74,7 +74,13 @@ void sim_retry_build_batch(struct sim_call *c)
         return;
     }
     const char *type = json_string_value(json_object_get(c->in, "retryType"));
-    if (!sim_batch_again(c->sim, b, !rb_str_eq(type, "RETRY_FAILED_BUILDS"), c->now_ms)) {
+    bool all = !rb_str_eq(type, "RETRY_FAILED_BUILDS");
+    if (c->sim->script->retry_new_batch) {
+        b = sim_batch_anew(c->sim, b, all, sim_initiator(c->sim, c->access_key), c->now_ms);
+    } else if (!sim_batch_again(c->sim, b, all, c->now_ms)) {
+        b = NULL;
+    }
+    if (b == NULL) {
         sim_fail(c, "InternalFailure", "out of memory");
         return;
     }

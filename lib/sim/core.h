@@ -29,6 +29,7 @@
 struct sim_sender;
 struct sim_build;
 struct sim_batch;
+struct sim_pipeline;
 
 struct sim_project {
     char *name;
@@ -130,6 +131,8 @@ struct rb_sim {
     json_t *batch_index; /* id -> position */
     struct sim_batch **open_batches;
     size_t n_open_batches, cap_open_batches;
+    struct sim_pipeline *pipelines;
+    size_t n_pipelines;
     json_t *tokens; /* hash of operation, caller, token -> {build, params, at} */
     json_t *effects;
     struct sim_fault *faults;
@@ -248,6 +251,9 @@ void sim_event_state(struct rb_sim *sim, const struct sim_build *b, int64_t at_m
 void sim_event_phase(struct rb_sim *sim, const struct sim_build *b,
                      const struct sim_phase_run *run);
 
+/* pipeline.c */
+enum rb_code sim_pipelines_from_script(struct rb_sim *sim, struct rb_err *err);
+
 /* state.c */
 enum rb_code sim_state_init(struct rb_sim *sim, struct rb_err *err); /* also after a reset */
 void sim_state_release(struct rb_sim *sim);
@@ -274,6 +280,10 @@ void sim_start_build_batch(struct sim_call *c);
 void sim_retry_build_batch(struct sim_call *c);
 void sim_stop_build_batch(struct sim_call *c);
 void sim_batch_get_build_batches(struct sim_call *c);
+void sim_start_pipeline_execution(struct sim_call *c);
+void sim_get_pipeline_state(struct sim_call *c);
+void sim_list_action_executions(struct sim_call *c);
+void sim_retry_stage_execution(struct sim_call *c);
 void sim_list_build_batches(struct sim_call *c);
 void sim_list_build_batches_for_project(struct sim_call *c);
 

@@ -113,12 +113,16 @@ enum rb_code sim_knobs_parse(struct sim_script *s, struct rb_err *err)
                                         "retry_batch_member",
                                         "retry_codepipeline",
                                         "retry_keeps_auto_retry",
-                                        "retry_succeeded_batch"};
+                                        "retry_succeeded_batch",
+                                        "retry_new_batch",
+                                        "retry_busy_stage",
+                                        "pipelines"};
     struct sim_in in = {.obj = s->doc, .where = "script", .err = err};
     s->token_window_ms = 5 * 60 * 1000;
     s->signature_window_ms = 5 * 60 * 1000;
     s->token_replay = true;
     s->retry_succeeded = true;
+    s->retry_busy_stage = true;
     s->retry_arn = true;
     s->retry_keeps_source = true;
     s->retry_stopped = true;
@@ -147,6 +151,9 @@ enum rb_code sim_knobs_parse(struct sim_script *s, struct rb_err *err)
         (rc = sim_in_bool(&in, "retry_codepipeline", &s->retry_codepipeline)) ||
         (rc = sim_in_bool(&in, "retry_keeps_auto_retry", &s->retry_keeps_auto_retry)) ||
         (rc = sim_in_bool(&in, "retry_succeeded_batch", &s->retry_succeeded_batch)) ||
+        (rc = sim_in_bool(&in, "retry_new_batch", &s->retry_new_batch)) ||
+        (rc = sim_in_bool(&in, "retry_busy_stage", &s->retry_busy_stage)) ||
+        (rc = sim_pipelines_check(s, err)) ||
         (rc = sim_in_duration(&in, "history", false, &s->history_ms)) ||
         (rc = sim_in_int(&in, "concurrent_builds", -1, 100000, &s->concurrent_builds)) ||
         (rc = sim_in_int(&in, "queue_limit", -1, 1000000, &s->queue_limit)) ||

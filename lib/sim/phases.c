@@ -6,6 +6,7 @@
 
 #include "batch.h"
 #include "core.h"
+#include "pipeline.h"
 
 /* What follows a phase that did not succeed. Source: the user guide's order of phases. */
 static const enum sim_phase after_failure[SIM_PHASE_COUNT] = {
@@ -146,13 +147,16 @@ static void tick_in_order(struct rb_sim *sim, int64_t now_ms)
 
 void sim_tick_locked(struct rb_sim *sim, int64_t now_ms)
 {
+    bool moved = false;
     do {
         if (sim->script->concurrent_builds < 0) {
             tick_apart(sim, now_ms);
         } else {
             tick_in_order(sim, now_ms);
         }
-    } while (sim_batches_tick(sim, now_ms)); /* a batch's step may start builds in the past */
+        moved = sim_batches_tick(sim, now_ms); /* these may start builds in the past */
+        moved = sim_pipelines_tick(sim, now_ms) || moved;
+    } while (moved);
     for (size_t i = 0; i < sim->n_running;) {
         if (sim->running[i]->complete) {
             sim->running[i] = sim->running[--sim->n_running];

@@ -117,7 +117,7 @@ struct sim_script {
     enum sim_dates signature_dates;
     bool token_replay, retry_running, retry_succeeded, retry_arn, retry_keeps_source;
     bool retry_stopped, retry_batch_member, retry_codepipeline, retry_keeps_auto_retry;
-    bool retry_succeeded_batch;
+    bool retry_succeeded_batch, retry_new_batch, retry_busy_stage;
     struct sim_event_knobs events;
 };
 
@@ -139,6 +139,9 @@ enum rb_code sim_yaml_to_json(const char *text, size_t len, json_t **ret_json, s
 
 /* sim_knobs_parse - everything in s->doc but durations, projects and faults; checks its keys. */
 enum rb_code sim_knobs_parse(struct sim_script *s, struct rb_err *err);
+
+/* sim_pipelines_check - "pipelines" of s->doc, which are read where they are used. */
+enum rb_code sim_pipelines_check(const struct sim_script *s, struct rb_err *err);
 
 /* sim_faults_parse - rows of "faults"; strings stay borrowed from @rows. */
 enum rb_code sim_faults_parse(json_t *rows, struct sim_fault **ret_faults, size_t *ret_n,

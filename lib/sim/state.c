@@ -6,6 +6,7 @@
 
 #include "batch.h"
 #include "core.h"
+#include "pipeline.h"
 
 void sim_state_release(struct rb_sim *sim)
 {
@@ -18,6 +19,7 @@ void sim_state_release(struct rb_sim *sim)
     for (size_t i = 0; i < sim->n_batches; i++) {
         sim_batch_free(sim->batches[i]);
     }
+    sim_pipelines_free(sim);
     free(sim->batches);
     free(sim->open_batches);
     sim->batches = sim->open_batches = NULL;
@@ -68,5 +70,6 @@ enum rb_code sim_state_init(struct rb_sim *sim, struct rb_err *err)
         memcpy(sim->faults, sim->script->faults, bytes);
     }
     sim->n_faults = sim->script->n_faults;
-    return sim_projects_from_script(sim, err);
+    enum rb_code rc = sim_pipelines_from_script(sim, err);
+    return rc == RB_OK ? sim_projects_from_script(sim, err) : rc;
 }

@@ -1,8 +1,9 @@
 /* checks.c - what is decided before any rule is tried, in this order: whose build it is, who else
  * takes care of it, whether it is still news.
  *
- * A person is held by the first four alone. The others protect against machines: against a late
- * redelivery, and against doing what AWS does already.
+ * A build that is part of a batch is retried with it (batch.c), except for the AWS front door,
+ * whose answer is one Build. A person is held by the first four alone. The others protect against
+ * machines: against a late redelivery, and against doing what AWS does already.
  */
 #include <retrybuild/cleanup.h>
 
@@ -61,18 +62,33 @@ static bool check_account(const struct rb_policy *p, const struct rb_policy_inpu
                           "The build is of another account."));
 }
 
+bool rb_of_pipeline(const struct rb_build *b)
+{
+    return rb_str_eq(b->source_type, "CODEPIPELINE") ||
+           (b->initiator != NULL && rb_str_starts(b->initiator, "codepipeline/"));
+}
+
+/* The user's first rule that matches says whether the pipeline may be touched; also for a person,
+ * who needs that consent of the configuration like everybody. */
+bool rb_pipeline_consent(const struct rb_policy *p, const struct rb_policy_input *in)
+{
+    for (unsigned i = 0; i < p->settings->n_rules; i++) {
+        if (rb_when_failed(p, i, in) == NULL) {
+            return p->settings->rules[i].how == RB_HOW_PIPELINE;
+        }
+    }
+    return false;
+}
+
 static bool check_pipeline(const struct rb_policy *p, const struct rb_policy_input *in,
                            struct rb_arena *a, struct rb_decision *d)
 {
-    (void)p;
     (void)a;
-    const struct rb_build *b = in->build;
-    bool of_pipeline = rb_str_eq(b->source_type, "CODEPIPELINE") ||
-                       (b->initiator != NULL && rb_str_starts(b->initiator, "codepipeline/"));
-    return of_pipeline &&
+    return rb_of_pipeline(in->build) && !rb_pipeline_consent(p, in) &&
            say_no(d, RB_STATE_REFUSED, "codepipeline",
                   "CodePipeline started this build, and a retry of the build alone would not move "
-                  "the pipeline: retry the failed stage in CodePipeline instead.");
+                  "the pipeline: retry the failed stage in CodePipeline, or let a rule with "
+                  "`how: pipeline` do it.");
 }
 
 static bool check_batch(const struct rb_policy *p, const struct rb_policy_input *in,
@@ -80,10 +96,10 @@ static bool check_batch(const struct rb_policy *p, const struct rb_policy_input 
 {
     (void)p;
     (void)a;
-    return in->build->batch_arn != NULL &&
+    return in->build->batch_arn != NULL && in->person && rb_str_eq(in->source, "front-door") &&
            say_no(d, RB_STATE_REFUSED, "batch-member",
-                  "The build is part of a batch, and a retry of it alone would not change the "
-                  "batch: retry the failed builds of the batch instead.");
+                  "The build is part of a batch, whose failed builds are run again together: the "
+                  "answer to RetryBuild cannot name a build of its own. Ask by POST /v1/retries.");
 }
 
 /* check_age - a person who asks is news, however old the build is. */

@@ -109,7 +109,7 @@ struct match {
     enum rb_action then;
     int64_t limit;
     struct rb_delay delay;
-    bool start;
+    bool start, pipeline;
     const char *reason;
 };
 
@@ -122,6 +122,7 @@ static void apply(const struct match *m, const struct rb_policy_input *in, struc
                               .limit = m->limit,
                               .delay = m->delay,
                               .start = m->start,
+                              .pipeline = m->pipeline,
                               .state = RB_STATE_IGNORED};
     if (m->then == RB_ACTION_IGNORE || m->then == RB_ACTION_NONE) {
         d->action = RB_ACTION_IGNORE;
@@ -147,9 +148,10 @@ static const char *user_reason(const struct rb_rule_setting *r, const struct rb_
         return or_else(rb_arena_printf(a, "Rule '%s' ignores this failure.", r->name),
                        "A rule ignores this failure.");
     }
-    const char *what = r->then == RB_ACTION_ASK ? "asks a person about"
-                       : r->how == RB_HOW_START ? "starts the build anew for"
-                                                : "retries";
+    const char *what = r->then == RB_ACTION_ASK    ? "asks a person about"
+                       : r->how == RB_HOW_START    ? "starts the build anew for"
+                       : r->how == RB_HOW_PIPELINE ? "has CodePipeline retry the stage of"
+                                                   : "retries";
     return or_else(rb_arena_printf(a, "Rule '%s' %s this failure (%lld of %lld in this chain).",
                                    r->name, what, (long long)uses_of(in, r->name) + 1,
                                    (long long)r->limit),
@@ -185,7 +187,8 @@ static void try_user_rule(const struct rb_policy *p, unsigned i, const struct rb
                           .then = r->then,
                           .limit = r->limit,
                           .delay = r->delay,
-                          .start = r->how == RB_HOW_START};
+                          .start = r->how == RB_HOW_START,
+                          .pipeline = r->how == RB_HOW_PIPELINE};
         m.reason = user_reason(r, in, a);
         apply(&m, in, a, d);
         w->decided = true;
@@ -270,6 +273,7 @@ static void decide(const struct rb_policy *p, const struct rb_policy_input *in, 
                                   .reason = "A person asked for this retry.",
                                   .limit = in->attempt + 1,
                                   .delay = {.kind = RB_DELAY_FIXED, .n_list = 1},
+                                  .pipeline = rb_of_pipeline(in->build),
                                   .state = RB_STATE_SCHEDULED};
     }
     if (w->decided && w->rows == NULL) {

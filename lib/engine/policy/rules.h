@@ -48,6 +48,11 @@ extern const unsigned rb_policy_n_builtins;
 bool rb_check_first(const struct rb_policy *p, const struct rb_policy_input *in, struct rb_arena *a,
                     struct rb_decision *ret_d);
 
+/* rb_of_pipeline - CodePipeline started it. rb_pipeline_consent - a rule lets its stage be retried.
+ */
+bool rb_of_pipeline(const struct rb_build *b);
+bool rb_pipeline_consent(const struct rb_policy *p, const struct rb_policy_input *in);
+
 /* rb_transient_pattern - the table of known transient messages as one expression; the caller frees.
  */
 char *rb_transient_pattern(bool of_download);

@@ -47,6 +47,9 @@ bool rb_globs_match(const struct rb_strings *globs, const char *value)
 const char *rb_when_failed(const struct rb_policy *p, unsigned i, const struct rb_policy_input *in)
 {
     const struct rb_when *when = &p->settings->rules[i].when;
+    if (p->settings->rules[i].how == RB_HOW_PIPELINE && !rb_of_pipeline(in->build)) {
+        return "how"; /* there is no stage to retry */
+    }
     for (size_t c = 0; c < RB_ARRAY_LEN(conditions); c++) {
         const char *value = NULL;
         struct rb_strings globs;

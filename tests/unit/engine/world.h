@@ -13,6 +13,7 @@
 #include "internal.h"
 
 #define WORLD_BUILDS 256
+#define WORLD_BATCHES 16
 #define WORLD_ANSWERS 16
 #define WORLD_POSTS 1024
 #define WORLD_ACCOUNT "123456789012"
@@ -24,6 +25,30 @@ struct world_build {
     char id[80], arn[160], next_auto_retry[160], parent[80], initiator[80];
     bool hidden; /* not in lists and look-ups yet */
     bool denied; /* we may not look at it: a look-up that names it fails as a whole */
+};
+
+struct world_batch {
+    char id[80], arn[160];
+    int64_t number, started_ms, run_ms, ended_ms;
+    const char *status, *version, *initiator;
+    struct world_build *members[8]; /* of this run, one a group */
+    struct world_build *prior[8];   /* the run before */
+    unsigned n_members;
+    bool hidden;
+};
+
+/* One stage of one pipeline, with up to three actions that run builds. */
+struct world_action {
+    const char *name;
+    struct world_build *runs[6]; /* oldest first */
+    unsigned n_runs;
+};
+struct world_stage {
+    struct world_action actions[3];
+    unsigned n_actions, n_calls;
+    bool newer;   /* another execution has come to the stage */
+    bool unnamed; /* the new builds are not named yet */
+    bool never;   /* the call is taken, and no build starts */
 };
 
 /* What the next call of RetryBuild does; the default is a child at once. */
@@ -48,6 +73,11 @@ struct world {
     bool offset_known;
     struct world_build builds[WORLD_BUILDS];
     unsigned n_builds;
+    struct world_batch batches[WORLD_BATCHES];
+    unsigned n_batches, n_batch_calls, n_batch_gets, n_batch_stops;
+    struct world_stage stage;
+    bool new_batch;   /* a retry makes another batch, else the batch runs again */
+    bool stale_batch; /* CodeBuild does not show the new run yet */
     struct world_answer answers[WORLD_ANSWERS];
     unsigned n_answers, at_answer;
     struct world_effect calls[WORLD_BUILDS]; /* every copy that reached last_check and passed */
@@ -103,6 +133,17 @@ struct world_build *world_find(struct world *w, const char *id);
 /* world_move - the build is another account's. */
 void world_move(struct world_build *b, const char *account);
 void world_end(struct world *w, struct world_build *b, const char *status);
+/* world_action - one more action of the stage, whose build runs. */
+struct world_build *world_action(struct world *w, const char *name, const char *project);
+/* world_take_answer - what the next call does. */
+struct world_answer world_take_answer(struct world *w);
+/* world_batch - a batch of @n builds that runs; they run too. world_batch_end - when all have
+ * ended: the batch ends as they do. */
+struct world_batch *world_batch(struct world *w, const char *project, const char *version,
+                                unsigned n);
+void world_batch_end(struct world *w, struct world_batch *b);
+/* world_batch_again - a new run of those that failed; by whoever. */
+struct world_batch *world_batch_again(struct world *w, struct world_batch *b);
 /* world_answers - what the next calls do. */
 void world_answer_next(struct world *w, enum rb_code rc, bool effect);
 
@@ -115,6 +156,10 @@ enum rb_admit_result world_ask(struct world *w, const struct world_build *b, con
                                bool force, char ret_id[RB_ID_BYTES]);
 int64_t world_now_ms(const struct world *w);
 void world_pass(struct world *w, int64_t ms);
+/* world_retry_batch - RetryBuildBatch, once the call has passed its last check. Lock held. */
+enum rb_code world_retry_batch(struct world *w, const struct rb_retry_call *call,
+                               const struct world_answer *answer, struct rb_arena *a,
+                               struct rb_build *ret_child);
 /* world_round - one round of a worker; true when it found work. */
 bool world_round(struct rb_worker *k);
 /* world_work - rounds of a worker while there is something due, letting time pass up to @ms. */

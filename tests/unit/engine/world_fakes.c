@@ -137,7 +137,7 @@ static struct world_build *known_token(struct world *w, const char *token)
 }
 
 /* What the next call does: scripted, else by chance, else a child at once. */
-static struct world_answer take_answer(struct world *w)
+struct world_answer world_take_answer(struct world *w)
 {
     static const struct world_answer wrong[] = {
         {.rc = RB_E_AMBIGUOUS, .effect = true, .retry_after_ms = -1},
@@ -192,7 +192,7 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
                                 struct rb_err *err)
 {
     struct world *w = the_world;
-    struct world_answer answer = take_answer(w);
+    struct world_answer answer = world_take_answer(w);
 
     *ret_retry_after_ms = answer.retry_after_ms;
     if (answer.unchecked) {
@@ -204,15 +204,19 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
     }
     once(w, &w->in_call);
     pthread_mutex_lock(&w->lock);
-    assert_true(ours_to_see(c, world_find(w, call->build_id)));
+    assert_true(call->batch_id != NULL || ours_to_see(c, world_find(w, call->build_id)));
     w->n_starts += call->start ? 1 : 0;
     w->n_named += call->session != NULL ? 1 : 0;
-    const struct world_build *child = take_effect(w, call, answer.effect);
-    if (answer.rc == RB_OK) {
-        assert_non_null(child);
-        assert_true(rb_build_copy(ret_child, &child->b, a));
-        *ret_access_key = "AKIDEXAMPLE";
+    if (call->batch_id != NULL) {
+        answer.rc = world_retry_batch(w, call, &answer, a, ret_child);
+    } else {
+        const struct world_build *child = take_effect(w, call, answer.effect);
+        if (answer.rc == RB_OK) {
+            assert_non_null(child);
+            assert_true(rb_build_copy(ret_child, &child->b, a));
+        }
     }
+    *ret_access_key = answer.rc == RB_OK ? "AKIDEXAMPLE" : *ret_access_key;
     pthread_mutex_unlock(&w->lock);
     return answer.rc == RB_OK
                ? RB_OK
@@ -355,6 +359,12 @@ bool rb_destination_wants(const struct rb_destination_setting *d, const struct r
 {
     (void)r;
     return d->stages[stage];
+}
+
+int64_t rb_destination_pace_ms(const struct rb_destination_setting *d)
+{
+    (void)d;
+    return 0;
 }
 
 void rb_destination_post(const struct rb_destination_setting *d, const struct rb_report_view *v,

@@ -86,6 +86,7 @@ static void fill_build(struct rb_build *b, struct rb_arena *a)
     b->number = some_int();
     b->exit_code = (int)some_below(300) - 1;
     b->started_ms = some_int();
+    b->run_ms = some_int();
     b->ended_ms = some_int();
     b->auto_retry_limit = some_int();
     b->auto_retry_number = (int64_t)some_below(3) - 1;
@@ -156,6 +157,12 @@ struct rb_retry *some_retry(void)
     r->intent.initiator = some_text(a);
     r->cancelled_by = some_text(a);
     r->decision.start = some_int() % 2 == 0;
+    r->decision.pipeline = some_below(2) == 0;
+    r->intent.execution = some_text(a);
+    r->intent.stage = some_text(a);
+    r->intent.action = some_text(a);
+    r->intent.taken = some_below(2) == 0;
+    r->reply = some_text(a);
     return r;
 }
 

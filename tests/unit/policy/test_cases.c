@@ -63,7 +63,9 @@ static void fill_rule(struct rb_rule_setting *r, const json_t *o, struct rb_aren
     r->name = text(o, "name");
     assert_true(rb_action_parse(text(o, "then"), &r->then));
     r->limit = whole(o, "limit", 1);
-    r->how = rb_str_eq(text(o, "how"), "start") ? RB_HOW_START : RB_HOW_RETRY;
+    r->how = rb_str_eq(text(o, "how"), "start")      ? RB_HOW_START
+             : rb_str_eq(text(o, "how"), "pipeline") ? RB_HOW_PIPELINE
+                                                     : RB_HOW_RETRY;
     r->when = (struct rb_when){
         .project = strings(when, "project", a),
         .repository = strings(when, "repository", a),
@@ -173,6 +175,7 @@ static bool as_expected(const struct rb_decision *d, const json_t *expect)
            rb_str_eq(d->rule, text(expect, "rule")) &&
            rb_str_eq(rb_state_name(d->state), text(expect, "state")) &&
            d->start == rb_str_eq(text(expect, "how"), "start") &&
+           d->pipeline == rb_str_eq(text(expect, "how"), "pipeline") &&
            d->limit == whole(expect, "limit", d->limit) && !rb_str_empty(d->reason) &&
            (reason == NULL || rb_str_eq(d->reason, reason));
 }

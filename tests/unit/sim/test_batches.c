@@ -177,6 +177,32 @@ static void a_token_repeats_the_answer_and_not_the_retry(void **state)
     assert_int_equal(rb_sim_effects(sim, "RetryBuildBatch", NULL), 1);
 }
 
+static void a_retry_makes_another_batch_where_the_script_says_so(void **state)
+{
+    (void)state;
+    RB_CLEANUP(rb_sim_stopp) struct rb_sim *sim = test_sim("retry_new_batch: true\n" MATRIX);
+    RB_CLEANUP(rb_freep) char *id = start(sim, "{\"projectName\":\"web\"}");
+    rb_sim_advance(sim, HOUR_MS);
+    RB_CLEANUP(rb_json_decrefp)
+    json_t *made = on_id(sim, "RetryBuildBatch", id,
+                         ",\"retryType\":\"RETRY_FAILED_BUILDS\",\"idempotencyToken\":\"t\"");
+    RB_CLEANUP(rb_json_decrefp)
+    json_t *same = on_id(sim, "RetryBuildBatch", id,
+                         ",\"retryType\":\"RETRY_FAILED_BUILDS\",\"idempotencyToken\":\"t\"");
+    assert_string_not_equal(text_at(made, "id"), id);
+    assert_string_equal(text_at(made, "id"), text_at(same, "id"));
+    assert_int_equal(json_integer_value(json_object_get(made, "buildBatchNumber")), 2);
+    rb_sim_advance(sim, HOUR_MS);
+    RB_CLEANUP(rb_json_decrefp) json_t *was = read_batch(sim, id);
+    RB_CLEANUP(rb_json_decrefp) json_t *b = read_batch(sim, text_at(made, "id"));
+    assert_string_equal(text_at(was, "buildBatchStatus"), "FAILED");
+    assert_string_equal(text_at(b, "buildBatchStatus"), "SUCCEEDED"); /* late: second attempt */
+    assert_string_equal(text_at(json_object_get(group(b, 0), "currentBuildSummary"), "arn"),
+                        text_at(json_object_get(group(was, 0), "currentBuildSummary"), "arn"));
+    assert_int_equal(prior(b, 2), 0);
+    assert_int_equal(rb_sim_effects(sim, "BatchMember", NULL), 5);
+}
+
 static void a_stopped_batch_stops_its_builds_and_can_go_on(void **state)
 {
     (void)state;
@@ -272,6 +298,7 @@ int main(void)
         cmocka_unit_test(a_retry_of_failed_builds_leaves_the_good_ones_alone),
         cmocka_unit_test(a_retry_of_all_builds_is_what_no_type_means),
         cmocka_unit_test(a_token_repeats_the_answer_and_not_the_retry),
+        cmocka_unit_test(a_retry_makes_another_batch_where_the_script_says_so),
         cmocka_unit_test(a_stopped_batch_stops_its_builds_and_can_go_on),
         cmocka_unit_test(artifacts_are_combined_when_the_project_wants_it),
         cmocka_unit_test(batches_that_are_not_there_are_told_apart),

@@ -124,6 +124,37 @@ static void repeat_of_the_same_delivery_counts_each_time(void **state)
     rb_retry_free(r);
 }
 
+/* A sweep, and a claim: the key is remembered, but nobody has delivered anything. */
+static void a_duplicate_without_a_delivery_is_not_counted(void **state)
+{
+    struct fix *f = *state;
+    static const char token[] = "0123456789abcdef0123456789abcdef";
+    struct entry first, same, other;
+
+    entry_init(&first, "web", 1, 1, T0);
+    assert_int_equal(admit(f, &first, T0), RB_ADMIT_NEW);
+    entry_init(&same, "web", 1, 2, T0);
+    same.a.delivery_key = NULL;
+    same.a.delivery = NULL;
+    same.a.token_key = token;
+    same.a.token_fingerprint = token;
+    assert_int_equal(admit(f, &same, T0), RB_ADMIT_DUPLICATE);
+    entry_init(&other, "web", 2, 3, T0);
+    other.a.delivery_key = NULL;
+    other.a.delivery = NULL;
+    other.a.token_key = token;
+    other.a.token_fingerprint = token;
+    assert_int_equal(admit(f, &other, T0), RB_ADMIT_DUPLICATE);
+    assert_string_equal(other.a.retry_id, first.retry->id);
+    struct rb_retry *r = get(f, first.retry->id);
+    assert_int_equal(r->duplicates, 0);
+    assert_int_equal(r->n_deliveries, 1);
+    rb_retry_free(r);
+    entry_release(&first);
+    entry_release(&same);
+    entry_release(&other);
+}
+
 static void a_duplicate_does_not_change_the_version(void **state)
 {
     struct fix *f = *state;
@@ -336,6 +367,7 @@ const struct CMUnitTest contract_admit_tests[] = {
     STORE_TEST(duplicates_are_counted_and_listed),
     STORE_TEST(every_duplicate_counts_but_twenty_deliveries_are_listed),
     STORE_TEST(repeat_of_the_same_delivery_counts_each_time),
+    STORE_TEST(a_duplicate_without_a_delivery_is_not_counted),
     STORE_TEST(a_duplicate_does_not_change_the_version),
     STORE_TEST(a_repeated_write_whose_answer_was_lost_makes_nothing_twice),
     STORE_TEST(builds_of_other_projects_and_numbers_are_apart),

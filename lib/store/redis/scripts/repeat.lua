@@ -19,8 +19,8 @@ for i = 1, tonumber(ARGV[4]) do
     else
         out[i] = sub(head, 2, 2)
         if what == 68 then
-            local n = call('HINCRBY', KEYS[ki + 1], 'n', 1)
-            if n <= LISTED and listed ~= '' then
+            local n = listed == '' and LISTED + 1 or call('HINCRBY', KEYS[ki + 1], 'n', 1)
+            if n <= LISTED then
                 call('HSET', KEYS[ki + 1], n, listed)
             end
         elseif byte(head, 3) == FOLLOW then
