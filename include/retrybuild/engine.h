@@ -42,7 +42,8 @@ bool rb_engine_stop(struct rb_engine *e, int64_t grace_ms);
 enum rb_code rb_engine_reload(struct rb_engine *e, struct rb_settings *s, struct rb_err *err);
 /* rb_engine_settings - a reference to the settings in force. */
 struct rb_settings *rb_engine_settings(struct rb_engine *e);
-/* rb_engine_forge_tokens - tokens of apps, shared by all that ask git hosts; lives as long as @e. */
+/* rb_engine_forge_tokens - tokens of apps, shared by all that ask git hosts; lives as long as @e.
+ */
 struct rb_forge_tokens *rb_engine_forge_tokens(struct rb_engine *e);
 
 /* ---- admission, for the listener ---- */

@@ -64,12 +64,12 @@ struct rb_outcome {
     bool in_public;      /* the message is for everybody in that place */
 };
 
-struct rb_certificate;
-
 /* What is posted beside the answer, through the address guard. */
 struct rb_push {
     const char *url, *body; /* in the arena; the URL is a secret; the body is JSON */
 };
+struct rb_httpc;
+struct rb_certificate;
 
 enum {                    /* rb_source_type.media: bodies beside JSON */
        RB_MEDIA_FORM = 1, /* application/x-www-form-urlencoded */

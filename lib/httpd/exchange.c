@@ -65,8 +65,8 @@ void rb_exchange_free(struct rb_exchange *ex)
         rb_engine_admission_free(ex->admissions[i]);
     }
     rb_door_end(ex);
-    rb_hook_end(ex);
     rb_hook_resolve_end(ex);
+    rb_hook_end(ex);
     rb_events_end(ex);
     rb_view_unref(ex->view);
     h->n_exchanges--;

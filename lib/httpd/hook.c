@@ -370,7 +370,8 @@ void rb_handle_hook(struct rb_exchange *ex)
             return;
         }
     }
-    if (type->verify(ex->source->setting, &req, NULL) != RB_OK) {
+    struct rb_err err = {.code = RB_OK};
+    if (type->verify(ex->source->setting, &req, &err) != RB_OK) {
         rb_hook_denied(ex);
         return;
     }

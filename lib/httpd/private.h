@@ -103,10 +103,10 @@ enum rb_next_step {
 
 struct rb_codebuild;
 struct rb_door;
+struct rb_hook_commands;
 struct rb_fetch;
 struct rb_httpc;
 struct rb_signers;
-struct rb_hook_commands;
 struct rb_feed;
 struct rb_stream;
 struct rb_resolve;
@@ -138,11 +138,11 @@ struct rb_exchange {
     struct rb_admission **admissions; /* `few`, or for more of them in the arena */
     const char **reasons;             /* why an event gave nothing, in the arena */
     unsigned n_events, n_admitted, n_waiting;
+    struct rb_resolve *resolve; /* hook_resolve.c; in the arena */
     struct rb_admission *few[RB_FEW_EVENTS];
     const char *few_reasons[RB_FEW_EVENTS];
-    uint8_t *bad;               /* a batch's: whether an event is none at all */
-    struct rb_fetch *fetch;     /* hook_fetch.c; in the arena */
-    struct rb_resolve *resolve; /* hook_resolve.c; in the arena */
+    uint8_t *bad;           /* a batch's: whether an event is none at all */
+    struct rb_fetch *fetch; /* hook_fetch.c; in the arena */
 
     /* the answer */
     unsigned status;
