@@ -89,7 +89,8 @@ struct rb_aws_service {
     const char *name;   /* of the endpoint and of the signature */
     const char *target; /* what stands before the operation in X-Amz-Target */
 };
-extern const struct rb_aws_service rb_aws_logs; /* CloudWatch Logs */
+extern const struct rb_aws_service rb_aws_logs;     /* CloudWatch Logs */
+extern const struct rb_aws_service rb_aws_pipeline; /* CodePipeline */
 
 struct rb_aws_call {
     const struct rb_aws_service *service; /* NULL = CodeBuild */
