@@ -4,6 +4,8 @@
 
 #include <retrybuild/destination.h>
 
+extern const struct rb_destination_type rb_destination_eventbridge;
+extern const struct rb_destination_type rb_destination_sns;
 extern const struct rb_destination_type rb_destination_webhook;
 
 /* rb_standard_webhooks_sign - append "v1,<base64>" to @out, after a blank when it holds a signature

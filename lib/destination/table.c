@@ -4,6 +4,8 @@
 #include "internal.h"
 
 static const struct rb_destination_type *const TYPES[] = {
+    &rb_destination_eventbridge,
+    &rb_destination_sns,
     &rb_destination_webhook,
 };
 
@@ -34,7 +36,7 @@ const struct rb_destination_type *rb_reply_type_find(const char *source_type)
 
 const char *const *rb_destination_type_names(void)
 {
-    static const char *const names[] = {"webhook", NULL};
+    static const char *const names[] = {"eventbridge", "sns", "webhook", NULL};
 
     return names;
 }

@@ -164,7 +164,10 @@ static enum rb_code post(struct rb_worker *w, const struct rb_task *t,
         .now_ms = rb_engine_now_ms(w->e),
     };
 
-    rb_destination_post(d, &view, t->first_due_ms, w->rt->settings, w->http, w->e->random, &result);
+    if (!rb_report_by_aws(w, d, &view, t, &result)) {
+        rb_destination_post(d, &view, t->first_due_ms, w->rt->settings, w->http, w->e->random,
+                            &result);
+    }
     RB_FAULT_POINT("report.after_post");
     rb_count(RB_M_REPORTS, t->destination, verdict_name(result.verdict));
     if (result.verdict != RB_POST_DELIVERED) {
@@ -261,6 +264,7 @@ static enum rb_code report_round(struct rb_worker *w, struct rb_round *ret, stru
 const struct rb_worker_role rb_role_report = {
     .name = "report",
     .kind = RB_TASK_REPORT,
+    .needs_codebuild = true, /* topics and buses */
     .needs_http = true,
     .round = report_round,
 };

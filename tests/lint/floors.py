@@ -19,7 +19,7 @@ HEADERS = {
     "source": "source command",
     "store": "store",
     "httpc": "httpc",
-    "aws": "aws examine sigv4 codebuild codepipeline",
+    "aws": "aws examine sigv4 codebuild codepipeline publish",
     "destination": "destination",
     "engine": "engine policy",
     "httpd": "httpd",
