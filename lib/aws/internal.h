@@ -77,7 +77,7 @@ enum rb_code rb_aws_target_at(const char *url, const char *service, struct rb_ar
 struct rb_codebuild {
     struct rb_aws *aws;
     struct rb_httpc *http;
-    int64_t timeout_ms;
+    int64_t timeout_ms, usual_timeout_ms;
     const atomic_bool *cancel; /* may be NULL */
     const struct rb_random *random;
     char account[RB_ACCOUNT_BYTES]; /* whose builds the next call is about; "" = our own */

@@ -4,8 +4,22 @@
 #include "internal.h"
 
 static const struct rb_destination_type *const TYPES[] = {
+    &rb_destination_bitbucket_server_status,
+    &rb_destination_bitbucket_status,
+    &rb_destination_discord,
     &rb_destination_eventbridge,
+    &rb_destination_gitea_status,
+    &rb_destination_github_check,
+    &rb_destination_github_comment,
+    &rb_destination_github_status,
+    &rb_destination_gitlab_comment,
+    &rb_destination_gitlab_status,
+    &rb_destination_googlechat,
+    &rb_destination_mattermost,
+    &rb_destination_rocketchat,
+    &rb_destination_slack,
     &rb_destination_sns,
+    &rb_destination_teams,
     &rb_destination_webhook,
 };
 
@@ -21,6 +35,9 @@ const struct rb_destination_type *rb_destination_type_find(const char *type)
 
 /* Answers to who asked, by the type of the source; never configured by a name. */
 static const struct rb_destination_type *const REPLIES[] = {
+    &rb_reply_discord,
+    &rb_reply_mattermost,
+    &rb_reply_slack,
     NULL,
 };
 
@@ -36,7 +53,25 @@ const struct rb_destination_type *rb_reply_type_find(const char *source_type)
 
 const char *const *rb_destination_type_names(void)
 {
-    static const char *const names[] = {"eventbridge", "sns", "webhook", NULL};
+    static const char *const names[RB_ARRAY_LEN(TYPES) + 1] = {
+        "bitbucket-server-status",
+        "bitbucket-status",
+        "discord",
+        "eventbridge",
+        "gitea-status",
+        "github-check",
+        "github-comment",
+        "github-status",
+        "gitlab-comment",
+        "gitlab-status",
+        "googlechat",
+        "mattermost",
+        "rocketchat",
+        "slack",
+        "sns",
+        "teams",
+        "webhook",
+    };
 
     return names;
 }

@@ -361,6 +361,12 @@ bool rb_destination_wants(const struct rb_destination_setting *d, const struct r
     return d->stages[stage];
 }
 
+int64_t rb_destination_pace_ms(const struct rb_destination_setting *d)
+{
+    (void)d;
+    return 0;
+}
+
 void rb_destination_post(const struct rb_destination_setting *d, const struct rb_report_view *v,
                          int64_t first_due_ms, const struct rb_settings *s, struct rb_httpc *http,
                          const struct rb_random *rnd, struct rb_post_result *ret)
