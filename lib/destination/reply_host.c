@@ -14,6 +14,7 @@
 #include "poster.h"
 
 #define DEFAULT_TIMEOUT_MS 10000
+#define RECEIPT "rocket" /* it stands there already */
 
 struct handle {
     const char *repository, *kind, *comment;
@@ -44,7 +45,7 @@ static void post(struct rb_poster *p)
     struct handle h;
     struct rb_err err = {.code = RB_OK};
     int64_t timeout_ms = p->s->timing.report_timeout_ms;
-    if (!r->has_child || !read_handle(r->reply, p->a, &h)) {
+    if (!r->has_child || rb_str_eq(p->v->receipt, RECEIPT) || !read_handle(r->reply, p->a, &h)) {
         rb_poster_done(p); /* nothing was submitted */
         return;
     }
@@ -59,6 +60,7 @@ static void post(struct rb_poster *p)
     enum rb_code rc = rb_forge_react(&forge, h.repository, h.kind, h.comment, "rocket", &err);
     if (rc == RB_OK) {
         rb_poster_done(p);
+        (void)rb_poster_keep(p, RECEIPT);
     } else if (rc == RB_E_THROTTLED) {
         rb_poster_limited(p, -1, err.msg);
     } else if (rc == RB_E_UNAVAIL || rc == RB_E_TIMEOUT || rc == RB_E_AMBIGUOUS) {

@@ -83,7 +83,7 @@ bool rb_report_by_aws(struct rb_worker *w, const struct rb_destination_setting *
     struct rb_rendered r;
     int64_t after_ms = -1;
 
-    rb_arena_init(&a, RB_REPORT_ARENA_BYTES);
+    rb_arena_init(&a, RB_REPORT_ARENA_BYTES); /* before any return: it is released at each */
     if (type == NULL || !type->by_aws) {
         return false;
     }
