@@ -17,12 +17,15 @@
 #include <retrybuild/settings.h>
 #include <retrybuild/store.h>
 
+struct rb_forge_tokens;
+
 struct rb_report_view {
     const struct rb_retry *retry; /* the snapshot */
     enum rb_stage stage;
     const char *message_id; /* same on every attempt */
     int64_t attempts;       /* made before */
     int64_t now_ms;
+    struct rb_forge_tokens *forge_tokens; /* of apps; NULL = an app cannot be used */
     const char *receipt; /* of the chain's last report here (store.h); NULL or "" = none */
 };
 

@@ -88,4 +88,8 @@ enum rb_code rb_forge_self(const struct rb_forge *f, struct rb_arena *a, const c
 enum rb_code rb_forge_react(const struct rb_forge *f, const char *repository, const char *kind,
                             const char *comment, const char *reaction, struct rb_err *err);
 
+/* rb_forge_comment - say @text (Markdown) on a pull request. */
+enum rb_code rb_forge_comment(const struct rb_forge *f, const char *repository, int64_t number,
+                              const char *text, struct rb_err *err);
+
 #endif

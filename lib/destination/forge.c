@@ -22,7 +22,8 @@
         .pull_state = "state", .statuses = "/repos/%r/commits/%s/status?limit=100&page=%p",   \
         .statuses_at = "statuses", .status_state = "status", .status_link = "target_url",     \
         .status_name = {"context", NULL}, .failed = {"failure", "error"}, .self = "/user",    \
-        .self_id = "id", .self_name = "login", .react = "/repos/%r/%k/%c/reactions"           \
+        .self_id = "id", .self_name = "login", .react = "/repos/%r/%k/%c/reactions",          \
+        .comment = "/repos/%r/issues/%n/comments"                                             \
     }
 
 static const struct rb_forge_row rows[] = {
@@ -45,6 +46,8 @@ static const struct rb_forge_row rows[] = {
         .self = "/user",
         .self_id = "uuid",
         .self_name = "nickname",
+        .comment = "/repositories/%r/pullrequests/%n/comments",
+        .comment_by = COMMENT_RAW,
     },
     {
         .type = "bitbucket-server",
@@ -55,6 +58,8 @@ static const struct rb_forge_row rows[] = {
         .pull_commit = "fromRef.latestCommit",
         .pull_branch = "fromRef.displayId",
         .pull_state = "state",
+        .comment = "/projects/%b/pull-requests/%n/comments",
+        .comment_by = COMMENT_TEXT,
     },
     GITEA_ROW("forgejo"),
     GITEA_ROW("gitea"),
@@ -78,6 +83,7 @@ static const struct rb_forge_row rows[] = {
         .self_id = "id",
         .self_name = "login",
         .react = "/repos/%r/%k/%c/reactions",
+        .comment = "/repos/%r/issues/%n/comments",
     },
     {
         .type = "gitlab",
@@ -101,6 +107,7 @@ static const struct rb_forge_row rows[] = {
         .self_name = "username",
         .react = "/projects/%R/%k/%c/award_emoji",
         .react_by = REACT_NAME,
+        .comment = "/projects/%R/merge_requests/%n/notes",
     },
 };
 
@@ -375,4 +382,25 @@ enum rb_code rb_forge_react(const struct rb_forge *f, const char *repository, co
         return RB_OK; /* GitLab: it is there already */
     }
     return rc == RB_OK ? RB_OK : rb_err_wrap(err, rc, "reaction");
+}
+
+enum rb_code rb_forge_comment(const struct rb_forge *f, const char *repository, int64_t number,
+                              const char *text, struct rb_err *err)
+{
+    static const char *const members[] = {
+        [COMMENT_BODY] = "body", [COMMENT_TEXT] = "text", [COMMENT_RAW] = "raw"};
+    const struct rb_forge_row *row = NULL;
+    const struct rb_forge_ask ask = {.repository = repository, .number = number};
+    enum rb_code rc = row_of(f, &row, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    json_t *said = json_pack("{s:s}", members[row->comment_by], text);
+    RB_CLEANUP(rb_json_decrefp)
+    json_t *body = row->comment_by == COMMENT_RAW ? json_pack("{s:o}", "content", said) : said;
+    if (body == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for a comment");
+    }
+    rc = rb_forge_call(f, "POST", row->comment, &ask, body, NULL, err);
+    return rc == RB_OK ? RB_OK : rb_err_wrap(err, rc, "comment");
 }

@@ -24,6 +24,8 @@ struct rb_forge_row {
     const char *self, *self_id, *self_name;
     const char *react; /* NULL = no reactions */
     enum { REACT_CONTENT, REACT_NAME } react_by;
+    const char *comment;
+    enum { COMMENT_BODY, COMMENT_TEXT, COMMENT_RAW } comment_by;
 };
 const struct rb_forge_row *rb_forge_row_find(const char *type);
 

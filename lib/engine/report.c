@@ -107,6 +107,7 @@ static enum rb_code post(struct rb_worker *w, struct rb_task *t,
         .message_id = t->message_id,
         .attempts = t->attempts,
         .now_ms = rb_engine_now_ms(w->e),
+        .forge_tokens = w->e->forge_tokens,
         .receipt = t->receipt,
     };
 

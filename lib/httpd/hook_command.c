@@ -4,6 +4,7 @@
  * A delivery whose second command meets a store that is away is answered 503 as a whole; when it
  * comes again, the first one is known by its token.
  */
+#include <stdatomic.h>
 #include <string.h>
 
 #include <retrybuild/command_run.h>
@@ -11,6 +12,7 @@
 #include <retrybuild/log.h>
 
 #include "door.h"
+#include "hook_host.h"
 #include "private.h"
 
 #define RB_TEXTS_MAX_BYTES ((size_t)RB_MAX_COMMANDS * 8192)
@@ -21,7 +23,50 @@ struct rb_hook_commands {
     unsigned n;
     struct rb_delivery delivery;
     struct rb_command_answer answers[RB_MAX_COMMANDS];
+    bool asks_host; /* a git host is asked before and shown the outcome after */
+    int64_t until_boot_ms;
+    struct rb_command_facts facts[RB_MAX_COMMANDS];
+    bool told[RB_MAX_COMMANDS]; /* facts are there */
 };
+
+/* ---- what a git host knows, and what is shown there: in a front-door thread ---- */
+
+static struct rb_finder finder_of(struct rb_exchange *ex, struct rb_codebuild *c)
+{
+    struct rb_httpd *h = ex->httpd;
+    return (struct rb_finder){.settings = ex->view->settings,
+                              .clock = h->deps.clock,
+                              .codebuild = c,
+                              .tokens = rb_engine_forge_tokens(h->deps.engine),
+                              .cancel = &h->calls_cancel,
+                              .until_boot_ms = ex->commands->until_boot_ms};
+}
+
+static void ask_host(struct rb_exchange *ex, struct rb_codebuild *c)
+{
+    struct rb_hook_commands *h = ex->commands;
+    const struct rb_source_setting *s = ex->source->setting;
+    const struct rb_finder f = finder_of(ex, c);
+    for (unsigned i = 0; i < h->n; i++) {
+        if (rb_command_asks_host(s, &h->items[i])) {
+            h->told[i] = rb_host_facts(&f, s, &h->items[i], &ex->arena, &h->facts[i]);
+        }
+    }
+    rb_finder_done(&f);
+}
+
+static void show_host(struct rb_exchange *ex, struct rb_codebuild *c)
+{
+    struct rb_hook_commands *h = ex->commands;
+    const struct rb_finder f = finder_of(ex, c);
+    for (unsigned i = 0; i < h->n; i++) {
+        rb_host_show(&f, ex->source->setting, &h->items[i], h->told[i] ? &h->facts[i] : NULL,
+                     &h->answers[i]);
+    }
+    rb_finder_done(&f);
+}
+
+/* ---- the commands: in the API thread ---- */
 
 static void run_all(struct rb_exchange *ex, struct rb_store_session *ses)
 {
@@ -32,6 +77,7 @@ static void run_all(struct rb_exchange *ex, struct rb_store_session *ses)
             .delivery = &h->delivery,
             .index = i,
             .command = &h->items[i],
+            .facts = h->told[i] ? &h->facts[i] : NULL,
             .version = ex->httpd->deps.version,
         };
         struct rb_err err = {.code = RB_OK};
@@ -203,11 +249,23 @@ static void push_all(struct rb_exchange *ex, struct rb_codebuild *c)
     rb_buf_release(&text);
 }
 
+static bool stopping(struct rb_exchange *ex)
+{
+    return ex->httpd->admitter == NULL || atomic_load(&ex->httpd->stopping);
+}
+
+/* after_run - everything is durable; a git host or the sender's own URL is told, and then the
+ * delivery is answered. */
 static void after_run(struct rb_exchange *ex)
 {
     struct rb_outcome o = {.status = 0};
     struct rb_push p;
     bool pushes = ex->status == 0 && ex->source->type->push != NULL;
+    if (ex->status == 0 && ex->commands->asks_host && !stopping(ex)) {
+        ex->finish = finish;
+        rb_exchange_call(ex, show_host);
+        return;
+    }
     if (pushes) {
         struct rb_buf text = RB_BUF_INIT(RB_TEXTS_MAX_BYTES);
         enum rb_delivery_result result = RB_RESULT_IGNORED;
@@ -223,6 +281,29 @@ static void after_run(struct rb_exchange *ex)
     }
 }
 
+static void after_ask(struct rb_exchange *ex)
+{
+    if (ex->status == 0 && stopping(ex)) {
+        rb_answer_problem(ex, 503, "the service is stopping; send it again");
+    }
+    if (ex->status != 0) {
+        finish(ex);
+        return;
+    }
+    ex->finish = after_run;
+    rb_exchange_job(ex, run_all);
+}
+
+static bool asks_host(const struct rb_source_setting *s, const struct rb_hook_commands *h)
+{
+    for (unsigned i = 0; rb_forge_known(s->type) && i < h->n; i++) {
+        if (rb_command_asks_host(s, &h->items[i]) || h->items[i].place.comment != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *events,
                             const struct rb_delivery *delivery)
 {
@@ -236,6 +317,12 @@ void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *even
     h->n = events->n_commands < RB_MAX_COMMANDS ? events->n_commands : RB_MAX_COMMANDS;
     h->delivery = *delivery;
     ex->commands = h;
-    ex->finish = after_run;
-    rb_exchange_job(ex, run_all);
+    h->asks_host = asks_host(ex->source->setting, h);
+    if (!h->asks_host) {
+        ex->finish = after_run;
+        rb_exchange_job(ex, run_all);
+    } else if (rb_finder_enter(ex, &h->until_boot_ms)) {
+        ex->finish = after_ask;
+        rb_exchange_call(ex, ask_host);
+    }
 }

@@ -22,6 +22,12 @@ static enum rb_code begin(const struct rb_finder *f, const char *account, struct
     return RB_OK;
 }
 
+void rb_finder_done(const struct rb_finder *f)
+{
+    rb_codebuild_of_account(f->codebuild, NULL);
+    rb_codebuild_within(f->codebuild, 0);
+}
+
 static bool no_memory_for(const void *p)
 {
     return p == NULL;

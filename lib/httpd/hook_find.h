@@ -32,7 +32,13 @@ enum rb_code rb_find_failed(const struct rb_finder *f, const struct rb_source_se
                             const char *repository, const char *commit, struct rb_arena *a,
                             struct rb_build **ret_builds, unsigned *ret_n, struct rb_err *err);
 
+/* rb_finder_done - the client is as it was. */
+void rb_finder_done(const struct rb_finder *f);
+
 /* ---- hook_resolve.c ---- */
+/* rb_finder_enter - this exchange is about to ask; *ret_until_boot_ms is when it must be answered.
+ * False, with an answer, when that is not possible now. */
+bool rb_finder_enter(struct rb_exchange *ex, int64_t *ret_until_boot_ms);
 /* rb_hook_complete - region and account as the configuration or an earlier answer has them; false
  * when something must be asked before these events can be admitted. */
 bool rb_hook_complete(struct rb_exchange *ex, struct rb_events *events);

@@ -150,8 +150,7 @@ static void resolve(struct rb_exchange *ex, struct rb_codebuild *c)
             set_aside(ex, &r->events->items[i], rc, &err);
         }
     }
-    rb_codebuild_of_account(c, NULL);
-    rb_codebuild_within(c, 0);
+    rb_finder_done(&f);
 }
 
 /* ---- in the loop ---- */
@@ -185,38 +184,49 @@ static void after(struct rb_exchange *ex)
     r->admit(ex, r->events);
 }
 
-void rb_hook_resolve(struct rb_exchange *ex, struct rb_events *events,
-                     void (*admit)(struct rb_exchange *ex, struct rb_events *events))
+bool rb_finder_enter(struct rb_exchange *ex, int64_t *ret_until_boot_ms)
 {
     struct rb_httpd *h = ex->httpd;
     struct rb_err err = {.code = RB_OK};
-    struct rb_resolve *r = rb_arena_alloc(&ex->arena, sizeof(*r));
-    struct rb_events *kept = rb_arena_alloc(&ex->arena, sizeof(*kept));
-    if (r == NULL || kept == NULL || rb_door_threads(h, &err) != RB_OK ||
-        atomic_load(&h->stopping)) {
-        unavailable(ex, "the service cannot ask CodeBuild now");
-        return;
+    if (rb_door_threads(h, &err) != RB_OK || h->admitter == NULL || atomic_load(&h->stopping)) {
+        unavailable(ex, "nobody can be asked now");
+        return false;
     }
     if (h->n_resolving >= RB_RESOLVING_MAX) {
         rb_metric_add(ex->source->results[RB_RESULT_OVERLOADED], 1);
-        rb_answer_problem(ex, 429, "too many deliveries wait for CodeBuild; send it again later");
+        rb_answer_problem(ex, 429, "too many deliveries wait for an answer; send it again later");
+        return false;
+    }
+    h->n_resolving++;
+    ex->asking = true;
+    rb_conn_hold(ex->conn);
+    *ret_until_boot_ms = rb_boot_ms(h->deps.clock) + RESOLVE_MAX_MS;
+    return true;
+}
+
+void rb_hook_resolve(struct rb_exchange *ex, struct rb_events *events,
+                     void (*admit)(struct rb_exchange *ex, struct rb_events *events))
+{
+    struct rb_resolve *r = rb_arena_alloc(&ex->arena, sizeof(*r));
+    struct rb_events *kept = rb_arena_alloc(&ex->arena, sizeof(*kept));
+    if (r == NULL || kept == NULL) {
+        unavailable(ex, "there is no memory");
         return;
     }
     *kept = *events;
-    *r = (struct rb_resolve){.events = kept,
-                             .admit = admit,
-                             .until_boot_ms = rb_boot_ms(h->deps.clock) + RESOLVE_MAX_MS};
-    ex->resolve = r;
-    h->n_resolving++;
-    rb_conn_hold(ex->conn);
-    ex->finish = after;
-    rb_exchange_call(ex, resolve);
+    *r = (struct rb_resolve){.events = kept, .admit = admit};
+    if (rb_finder_enter(ex, &r->until_boot_ms)) {
+        ex->resolve = r;
+        ex->finish = after;
+        rb_exchange_call(ex, resolve);
+    }
 }
 
 void rb_hook_resolve_end(struct rb_exchange *ex)
 {
-    if (ex->resolve != NULL) {
+    if (ex->asking) {
         ex->httpd->n_resolving--;
-        ex->resolve = NULL;
+        ex->asking = false;
     }
+    ex->resolve = NULL;
 }

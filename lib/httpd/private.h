@@ -139,6 +139,7 @@ struct rb_exchange {
     const char **reasons;             /* why an event gave nothing, in the arena */
     unsigned n_events, n_admitted, n_waiting;
     struct rb_resolve *resolve; /* hook_resolve.c; in the arena */
+    bool asking;                /* counted in n_resolving */
     struct rb_admission *few[RB_FEW_EVENTS];
     const char *few_reasons[RB_FEW_EVENTS];
     uint8_t *bad;           /* a batch's: whether an event is none at all */

@@ -66,7 +66,7 @@ enum rb_code rb_host_comment(const struct rb_source_setting *s, const struct rb_
         return rb_host_nothing(ret_events, a, "the comment has no command", NULL);
     }
     const char *reply =
-        rb_arena_printf(a, "%s\n%s\n%s\n%s", c->repository == NULL ? "" : c->repository, c->kind,
+        rb_arena_printf(a, "%s %s %s %s", c->repository == NULL ? "" : c->repository, c->kind,
                         c->id == NULL ? "" : c->id, c->pull_request == NULL ? "" : c->pull_request);
     for (unsigned i = 0; i < n; i++) {
         place(&commands[i], &c->actor, c->repository, c->repository_url, c->commit,
