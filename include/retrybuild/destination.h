@@ -1,7 +1,9 @@
 /* destination.h - outbound adapters: a row {type, render} each; posting and judging the answer are
  * common.
  *
- * render is pure: a report and the settings give one HTTP request. Adding one: a file
+ * render is pure: a report and the settings give one HTTP request. A type that needs several, or
+ * edits what it wrote before, has `post` instead, which sends through the same guard and judge.
+ * Adding one: a file
  * lib/destination/<type>.c, a row in table.c, a folder of cases. Threads: any (rb_destination_post:
  * the caller's rb_httpc). Blocks: post, at most its timeout.
  */
@@ -13,6 +15,7 @@
 #include <retrybuild/model.h>
 #include <retrybuild/random.h>
 #include <retrybuild/settings.h>
+#include <retrybuild/store.h>
 
 struct rb_report_view {
     const struct rb_retry *retry; /* the snapshot */
@@ -20,6 +23,7 @@ struct rb_report_view {
     const char *message_id; /* same on every attempt */
     int64_t attempts;       /* made before */
     int64_t now_ms;
+    const char *receipt; /* of the chain's last report here (store.h); NULL or "" = none */
 };
 
 struct rb_rendered {
@@ -30,8 +34,11 @@ struct rb_rendered {
     size_t body_len;
 };
 
+struct rb_poster; /* one report on its way: lib/destination/poster.h */
+
 struct rb_destination_type {
     const char *type;
+    bool by_aws; /* what is rendered is the body alone: a message that the engine has AWS deliver */
     const char *const *keys; /* of the configuration beside name, type, when, stages, reply,
                                 timeout, give_up, schedule, max_in_flight; NULL = none */
     /* check - of the configuration, for check-config: RB_E_INVALID with the sentence, *ret_key the
@@ -40,6 +47,16 @@ struct rb_destination_type {
                           struct rb_err *err);
     enum rb_code (*render)(const struct rb_destination_setting *d, const struct rb_report_view *v,
                            struct rb_arena *a, struct rb_rendered *ret_r, struct rb_err *err);
+    /* post - instead of render, where a report takes several requests or leaves a receipt. */
+    void (*post)(struct rb_poster *p);
+    /* judge - after the common judgement of an answer: what this receiver means by it. NULL = the
+     * common one. */
+    void (*judge)(struct rb_poster *p);
+    /* applies - can this retry be told there at all (its repository, its pull request)? NULL =
+     * every one. */
+    bool (*applies)(const struct rb_destination_setting *d, const struct rb_retry *r,
+                    enum rb_stage stage);
+    int64_t pace_ms; /* least time between two reports to one destination; 0 = none */
 };
 const struct rb_destination_type *rb_destination_type_find(const char *type);
 /* rb_reply_type_find - how who asked through a source of @source_type is answered (retry->reply);
@@ -47,7 +64,8 @@ const struct rb_destination_type *rb_destination_type_find(const char *type);
 const struct rb_destination_type *rb_reply_type_find(const char *source_type);
 const char *const *rb_destination_type_names(void);
 
-/* rb_destination_wants - do `when` and `stages` of @d match this retry? */
+/* rb_destination_wants - do `when` and `stages` of @d match this retry, and has its type a place for
+ * it? */
 bool rb_destination_wants(const struct rb_destination_setting *d, const struct rb_retry *r,
                           enum rb_stage stage);
 
@@ -55,9 +73,14 @@ struct rb_post_result {
     enum rb_report_verdict { RB_POST_DELIVERED, RB_POST_AGAIN, RB_POST_DEAD } verdict;
     int64_t again_in_ms; /* AGAIN: schedule or full jitter, at least Retry-After (capped at 1 h) */
     char error[256];     /* safe to show: no URL path, no body */
+    int64_t pause_ms;    /* > 0: a rate limit; nothing to this destination before that */
+    bool gone;           /* answered 410: this destination is to be switched off */
+    char receipt[RB_RECEIPT_BYTES]; /* for the chain's next report; "" = as before */
 };
-/* rb_destination_post - render, send through the guard, judge: 2xx delivered; 410 dead; 429, 408,
- * 5xx and transport errors again; blocked by the guard or other 4xx/3xx: dead; give_up reached:
+/* rb_destination_pace_ms - least time between two reports to @d. */
+int64_t rb_destination_pace_ms(const struct rb_destination_setting *d);
+/* rb_destination_post - render, send through the guard, judge: 2xx delivered; 410 dead and gone;
+ * 429, 408, 5xx, a rate limit in the receiver's own words and transport errors again; blocked by the guard or other 4xx/3xx: dead; give_up reached:
  * dead. */
 void rb_destination_post(const struct rb_destination_setting *d, const struct rb_report_view *v,
                          int64_t first_due_ms, const struct rb_settings *s, struct rb_httpc *http,

@@ -156,6 +156,14 @@ struct rb_event {
     struct rb_build build;
     bool needs_inspection; /* the event lacks what the policy needs: ask AWS first */
     int64_t at_ms;         /* when the sender says it happened; 0 = not said */
+
+    /* FAILURE without a build id: where to look for it before it is admitted */
+    enum rb_find {
+        RB_FIND_NOTHING,  /* nothing is missing but, at most, account and region */
+        RB_FIND_COMMIT,   /* a failed build of build.project with build.resolved_version */
+        RB_FIND_STATUSES, /* in the git host's statuses of that commit */
+    } find;
+    const char *find_in; /* STATUSES: the repository, as the host's API wants it */
 };
 
 struct rb_delivery {
@@ -253,12 +261,12 @@ struct rb_retry {
         bool ambiguous;         /* a copy may have reached AWS */
         int64_t sends;          /* of this issue */
         const char *access_key; /* id of the key that signed first (initiator hints); not secret */
-        /* "ROLE/<id>": what AWS calls every copy of this issue, all of which are signed by a
-         * session that is named after the retry; NULL: by the account's usual credentials */
-        const char *initiator;
         /* of a call to CodePipeline: the execution, and where in it the failed build stands */
         const char *execution, *stage, *action;
         bool taken; /* CodePipeline answered that it does it; its new build is looked for */
+        /* "ROLE/<id>": what AWS calls every copy of this issue, all of which are signed by a
+         * session that is named after the retry; NULL: by the account's usual credentials */
+        const char *initiator;
     } intent;
 
     /* kept by the store beside the record, filled by get, list and claim; not part of the record */

@@ -153,6 +153,7 @@ int rb_admitter_timeout_ms(
 unsigned rb_admitter_in_flight(const struct rb_admitter *adm);
 
 /* ---- tasks ---- */
+#define RB_RECEIPT_BYTES 512 /* with its NUL */
 struct rb_task {
     enum rb_task_kind kind;
     uint64_t fence;
@@ -167,6 +168,10 @@ struct rb_task {
     int64_t attempts;     /* posts made before this one */
     int64_t first_due_ms; /* give_up counts from here */
     char message_id[64];  /* same on every attempt */
+    /* What the receiver gave for this chain's last report to this destination, such as a message's
+     * id; "" = nothing. What stands here at rb_store_report_settle is kept for the chain's next
+     * report in the same step, whatever the outcome; "" leaves what there is. */
+    char receipt[RB_RECEIPT_BYTES];
 };
 void rb_task_free(struct rb_task *t);
 void rb_task_freep(struct rb_task **t);

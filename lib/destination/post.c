@@ -9,6 +9,7 @@
 #include <retrybuild/cleanup.h>
 
 #include "internal.h"
+#include "poster.h"
 
 #define ARENA_MAX_BYTES ((size_t)1024 * 1024)
 #define ANSWER_MAX_BYTES ((size_t)1024 * 1024)
@@ -27,6 +28,8 @@ static void set_result(struct rb_post_result *ret, enum rb_report_verdict verdic
     len = len < sizeof(ret->error) ? len : sizeof(ret->error) - 1; /* cut rather than refused */
     ret->verdict = verdict;
     ret->again_in_ms = 0;
+    ret->pause_ms = 0;
+    ret->gone = false;
     memcpy(ret->error, error, len);
     ret->error[len] = '\0';
 }
@@ -43,32 +46,66 @@ static int64_t scheduled_ms(const struct rb_destination_setting *d, int64_t atte
     return (int64_t)rb_random_below(rnd, (uint64_t)most_ms + 1);
 }
 
-/* Again at its time, or never when the report has been tried for long enough. */
-static void again(const struct rb_destination_setting *d, const struct rb_report_view *v,
-                  int64_t first_due_ms, const struct rb_random *rnd, int64_t retry_after_ms,
-                  const char *error, struct rb_post_result *ret)
+void rb_poster_fail(struct rb_poster *p, const char *error)
 {
-    int64_t give_up_ms = d->give_up_ms > 0 ? d->give_up_ms : DEFAULT_GIVE_UP_MS;
+    set_result(p->ret, RB_POST_DEAD, error);
+}
 
-    if (v->now_ms - first_due_ms >= give_up_ms) {
-        set_result(ret, RB_POST_DEAD, error);
+void rb_poster_done(struct rb_poster *p)
+{
+    set_result(p->ret, RB_POST_DELIVERED, "");
+}
+
+static int64_t capped(int64_t ms)
+{
+    return ms < RETRY_AFTER_CAP_MS ? ms : RETRY_AFTER_CAP_MS;
+}
+
+void rb_poster_again(struct rb_poster *p, int64_t after_ms, const char *error)
+{
+    int64_t give_up_ms = p->d->give_up_ms > 0 ? p->d->give_up_ms : DEFAULT_GIVE_UP_MS;
+
+    if (p->v->now_ms - p->first_due_ms >= give_up_ms) {
+        set_result(p->ret, RB_POST_DEAD, error);
         return;
     }
-    set_result(ret, RB_POST_AGAIN, error);
-    ret->again_in_ms = scheduled_ms(d, v->attempts, rnd);
-    if (retry_after_ms > RETRY_AFTER_CAP_MS) {
-        retry_after_ms = RETRY_AFTER_CAP_MS;
-    }
-    if (retry_after_ms > ret->again_in_ms) {
-        ret->again_in_ms = retry_after_ms;
+    set_result(p->ret, RB_POST_AGAIN, error);
+    p->ret->again_in_ms = scheduled_ms(p->d, p->v->attempts, p->rnd);
+    after_ms = capped(after_ms);
+    if (after_ms > p->ret->again_in_ms) {
+        p->ret->again_in_ms = after_ms;
     }
 }
 
-static enum rb_code send_report(const struct rb_destination_setting *d, const struct rb_rendered *r,
-                                const struct rb_settings *s, struct rb_httpc *http,
-                                struct rb_http_answer *ret_answer, struct rb_err *err)
+void rb_poster_limited(struct rb_poster *p, int64_t after_ms, const char *error)
 {
-    int64_t timeout_ms = d->timeout_ms > 0 ? d->timeout_ms : s->timing.report_timeout_ms;
+    rb_poster_again(p, after_ms, error);
+    p->ret->pause_ms = after_ms > 0 ? capped(after_ms) : p->ret->again_in_ms;
+}
+
+bool rb_poster_keep(struct rb_poster *p, const char *receipt)
+{
+    size_t len = strlen(receipt);
+
+    if (len >= sizeof(p->ret->receipt)) {
+        return false;
+    }
+    memcpy(p->ret->receipt, receipt, len + 1);
+    return true;
+}
+
+json_t *rb_poster_json(const struct rb_poster *p)
+{
+    json_t *j = NULL;
+
+    (void)rb_json_load(rb_buf_str(&p->answer.body), p->answer.body.len, &j, NULL);
+    return j;
+}
+
+static enum rb_code call(struct rb_poster *p, const struct rb_rendered *r, struct rb_err *err)
+{
+    const struct rb_destination_setting *d = p->d;
+    int64_t timeout_ms = d->timeout_ms > 0 ? d->timeout_ms : p->s->timing.report_timeout_ms;
     bool sent = false;
 
     timeout_ms = timeout_ms > 0 ? timeout_ms : DEFAULT_TIMEOUT_MS;
@@ -84,7 +121,9 @@ static enum rb_code send_report(const struct rb_destination_setting *d, const st
         .timeout_ms = timeout_ms,
         .max_answer_bytes = ANSWER_MAX_BYTES,
     };
-    return rb_httpc_call(http, &req, ret_answer, &sent, err);
+    rb_http_answer_release(&p->answer);
+    p->answer = (struct rb_http_answer){.status = 0};
+    return rb_httpc_call(p->http, &req, &p->answer, &sent, err);
 }
 
 static bool permanent(enum rb_code rc)
@@ -92,42 +131,96 @@ static bool permanent(enum rb_code rc)
     return rc == RB_E_BLOCKED || rc == RB_E_INVALID;
 }
 
+static void judge(struct rb_poster *p)
+{
+    long status = p->answer.status;
+    bool good = status >= 200 && status < 300;
+    int64_t pause_ms = rb_limits_pause_ms(&p->answer, !good, p->v->now_ms);
+    char text[64];
+
+    snprintf(text, sizeof(text), "the receiver answered %ld", status);
+    if (good) {
+        rb_poster_done(p);
+        if (pause_ms > 0) { /* this was the last one of the quota */
+            p->ret->pause_ms = capped(pause_ms);
+        }
+    } else if (status == 429) {
+        rb_poster_limited(p, pause_ms, text);
+    } else if (status == 408 || status >= 500) {
+        rb_poster_again(p, pause_ms, text);
+    } else {
+        rb_poster_fail(p, text);
+        p->ret->gone = status == 410;
+    }
+    if (p->type->judge != NULL) {
+        p->type->judge(p);
+    }
+}
+
+bool rb_poster_send(struct rb_poster *p, const struct rb_rendered *r)
+{
+    struct rb_err err = {.code = RB_OK};
+    enum rb_code rc = call(p, r, &err);
+
+    if (rc == RB_OK) {
+        judge(p);
+    } else if (permanent(rc)) {
+        rb_poster_fail(p, err.msg);
+    } else {
+        rb_poster_again(p, -1, err.msg);
+    }
+    return p->ret->verdict == RB_POST_DELIVERED;
+}
+
+static void post_once(struct rb_poster *p)
+{
+    struct rb_rendered r;
+    struct rb_err err = {.code = RB_OK};
+
+    if (p->type->render(p->d, p->v, p->a, &r, &err) != RB_OK) {
+        rb_poster_fail(p, err.msg);
+        return;
+    }
+    (void)rb_poster_send(p, &r);
+}
+
+static const struct rb_destination_type *type_of(const struct rb_destination_setting *d)
+{
+    return d->to_asker ? rb_reply_type_find(d->type) : rb_destination_type_find(d->type);
+}
+
+int64_t rb_destination_pace_ms(const struct rb_destination_setting *d)
+{
+    const struct rb_destination_type *type = type_of(d);
+
+    return type == NULL ? 0 : type->pace_ms;
+}
+
 void rb_destination_post(const struct rb_destination_setting *d, const struct rb_report_view *v,
                          int64_t first_due_ms, const struct rb_settings *s, struct rb_httpc *http,
                          const struct rb_random *rnd, struct rb_post_result *ret)
 {
     RB_CLEANUP(rb_arena_release) struct rb_arena a;
-    RB_CLEANUP(rb_http_answer_release) struct rb_http_answer answer = {.status = 0};
-    const struct rb_destination_type *type =
-        d->to_asker ? rb_reply_type_find(d->type) : rb_destination_type_find(d->type);
-    struct rb_rendered r;
-    struct rb_err err = {.code = RB_OK};
+    struct rb_poster p = {
+        .d = d,
+        .type = type_of(d),
+        .v = v,
+        .s = s,
+        .http = http,
+        .rnd = rnd,
+        .first_due_ms = first_due_ms,
+        .a = &a,
+        .ret = ret,
+    };
 
     rb_arena_init(&a, ARENA_MAX_BYTES);
-    if (type == NULL) {
-        set_result(ret, RB_POST_DEAD, "no such type of destination");
-        return;
-    }
-    if (type->render(d, v, &a, &r, &err) != RB_OK) {
-        set_result(ret, RB_POST_DEAD, err.msg);
-        return;
-    }
-    enum rb_code rc = send_report(d, &r, s, http, &answer, &err);
-    if (rc != RB_OK) {
-        if (permanent(rc)) {
-            set_result(ret, RB_POST_DEAD, err.msg);
-        } else {
-            again(d, v, first_due_ms, rnd, -1, err.msg, ret);
-        }
-        return;
-    }
-    char text[64];
-    snprintf(text, sizeof(text), "the receiver answered %ld", answer.status);
-    if (answer.status >= 200 && answer.status < 300) {
-        set_result(ret, RB_POST_DELIVERED, "");
-    } else if (answer.status == 429 || answer.status == 408 || answer.status >= 500) {
-        again(d, v, first_due_ms, rnd, rb_http_retry_after_ms(&answer, v->now_ms), text, ret);
+    *ret = (struct rb_post_result){.verdict = RB_POST_DEAD};
+    if (p.type == NULL) {
+        rb_poster_fail(&p, "no such type of destination");
+    } else if (p.type->post != NULL) {
+        p.type->post(&p);
     } else {
-        set_result(ret, RB_POST_DEAD, text);
+        post_once(&p);
     }
+    rb_http_answer_release(&p.answer);
 }

@@ -4,6 +4,22 @@
 #include "internal.h"
 
 static const struct rb_destination_type *const TYPES[] = {
+    &rb_destination_bitbucket_server_status,
+    &rb_destination_bitbucket_status,
+    &rb_destination_discord,
+    &rb_destination_eventbridge,
+    &rb_destination_gitea_status,
+    &rb_destination_github_check,
+    &rb_destination_github_comment,
+    &rb_destination_github_status,
+    &rb_destination_gitlab_comment,
+    &rb_destination_gitlab_status,
+    &rb_destination_googlechat,
+    &rb_destination_mattermost,
+    &rb_destination_rocketchat,
+    &rb_destination_slack,
+    &rb_destination_sns,
+    &rb_destination_teams,
     &rb_destination_webhook,
 };
 
@@ -37,7 +53,25 @@ const struct rb_destination_type *rb_reply_type_find(const char *source_type)
 
 const char *const *rb_destination_type_names(void)
 {
-    static const char *const names[] = {"webhook", NULL};
+    static const char *const names[RB_ARRAY_LEN(TYPES) + 1] = {
+        "bitbucket-server-status",
+        "bitbucket-status",
+        "discord",
+        "eventbridge",
+        "gitea-status",
+        "github-check",
+        "github-comment",
+        "github-status",
+        "gitlab-comment",
+        "gitlab-status",
+        "googlechat",
+        "mattermost",
+        "rocketchat",
+        "slack",
+        "sns",
+        "teams",
+        "webhook",
+    };
 
     return names;
 }

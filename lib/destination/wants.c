@@ -22,6 +22,14 @@ static bool list_matches(const struct rb_strings *list, const char *s)
     return wanted || !any_wish;
 }
 
+static bool has_place(const struct rb_destination_setting *d, const struct rb_retry *r,
+                      enum rb_stage stage)
+{
+    const struct rb_destination_type *type = rb_destination_type_find(d->type);
+
+    return type == NULL || type->applies == NULL || type->applies(d, r, stage);
+}
+
 bool rb_destination_wants(const struct rb_destination_setting *d, const struct rb_retry *r,
                           enum rb_stage stage)
 {
@@ -29,5 +37,5 @@ bool rb_destination_wants(const struct rb_destination_setting *d, const struct r
            list_matches(&d->when_branch, r->build.branch) &&
            list_matches(&d->when_repository, r->build.repository) &&
            list_matches(&d->when_outcome, rb_state_name(r->state)) &&
-           list_matches(&d->when_source, r->source.source);
+           list_matches(&d->when_source, r->source.source) && has_place(d, r, stage);
 }

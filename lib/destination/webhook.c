@@ -1,4 +1,5 @@
-/* webhook - Standard Webhooks 1.0.0: any URL, JSON, signed with every secret that is in force.
+/* webhook - Standard Webhooks 1.0.0: any URL, JSON, signed with every secret that is in force. The
+ * body is Standard Webhooks' own, or the same data as a CloudEvent in structured mode.
  *
  * The id is the message's on every attempt, timestamp and signatures are of the attempt; the body
  * is the same every time. Source: facts on integrations, 4.1.
@@ -25,13 +26,39 @@ static int64_t entered_ms(const struct rb_report_view *v)
     return at_ms;
 }
 
-static void write_body(const struct rb_report_view *v, struct rb_buf *out)
+static bool as_cloudevent(const struct rb_destination_setting *d)
+{
+    return rb_str_eq(d->format, "cloudevents");
+}
+
+static void add_text(struct rb_buf *out, const char *before, const char *text)
+{
+    rb_buf_adds(out, before);
+    rb_buf_add_json_string(out, text == NULL ? "" : text, text == NULL ? 0 : strlen(text));
+}
+
+/* source and id together are what tells two events apart; the subject is the build's project. */
+static void write_cloudevent(const struct rb_report_view *v, const char *time, struct rb_buf *out)
+{
+    rb_buf_addf(out, "{\"specversion\":\"1.0\",\"type\":\"retry.%s\",\"source\":\"retrybuild\"",
+                rb_state_name(v->retry->state));
+    add_text(out, ",\"id\":", v->message_id);
+    add_text(out, ",\"subject\":", v->retry->build.project);
+    rb_buf_addf(out, ",\"time\":\"%s\",\"datacontenttype\":\"application/json\",\"data\":", time);
+}
+
+static void write_body(const struct rb_destination_setting *d, const struct rb_report_view *v,
+                       struct rb_buf *out)
 {
     char time[RB_TIME_ISO_BYTES];
 
     rb_time_iso(entered_ms(v), time);
-    rb_buf_addf(out, "{\"type\":\"retry.%s\",\"timestamp\":\"%s\",\"data\":",
-                rb_state_name(v->retry->state), time);
+    if (as_cloudevent(d)) {
+        write_cloudevent(v, time, out);
+    } else {
+        rb_buf_addf(out, "{\"type\":\"retry.%s\",\"timestamp\":\"%s\",\"data\":",
+                    rb_state_name(v->retry->state), time);
+    }
     rb_retry_write_json(v->retry, out);
     rb_buf_addc(out, '}');
 }
@@ -63,7 +90,8 @@ static enum rb_code fill(const struct rb_destination_setting *d, const struct rb
 
     r.url = rb_arena_strdup(a, rb_secret_data(d->url));
     r.body = rb_arena_strndup(a, rb_buf_str(body), body->len);
-    r.headers[n++] = "Content-Type: application/json";
+    r.headers[n++] = as_cloudevent(d) ? "Content-Type: application/cloudevents+json; charset=utf-8"
+                                      : "Content-Type: application/json";
     r.headers[n++] = rb_arena_printf(a, "webhook-id: %s", v->message_id);
     r.headers[n++] = rb_arena_printf(a, "webhook-timestamp: %lld", (long long)(v->now_ms / 1000));
     if (signatures->len > 0) {
@@ -89,7 +117,7 @@ static enum rb_code render(const struct rb_destination_setting *d, const struct 
     if (d->url == NULL) {
         return rb_err_set(err, RB_E_INVALID, "destination '%s' has no url", d->name);
     }
-    write_body(v, &body);
+    write_body(d, v, &body);
     if (rb_buf_failed(&body)) {
         return rb_err_set(err, RB_E_TOO_LARGE, "the report is too large");
     }
@@ -100,10 +128,25 @@ static enum rb_code render(const struct rb_destination_setting *d, const struct 
     return rc == RB_OK ? fill(d, v, &body, &signatures, a, ret_r, err) : rc;
 }
 
+static enum rb_code check(const struct rb_destination_setting *d, const char **ret_key,
+                          struct rb_err *err)
+{
+    if (d->url == NULL) {
+        *ret_key = "url";
+        return rb_err_set(err, RB_E_INVALID, "webhook needs url");
+    }
+    *ret_key = "format";
+    return d->format == NULL || rb_str_eq(d->format, "standard") || as_cloudevent(d)
+               ? RB_OK
+               : rb_err_set(err, RB_E_INVALID, "'%.40s' is neither standard nor cloudevents",
+                            d->format);
+}
+
 static const char *const own_keys[] = {"url", "secrets", "format", NULL};
 
 const struct rb_destination_type rb_destination_webhook = {
     .type = "webhook",
     .keys = own_keys,
+    .check = check,
     .render = render,
 };

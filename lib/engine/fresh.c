@@ -245,7 +245,8 @@ static enum rb_code choose_initiator(struct rb_work *k, const char **ret_initiat
                                      struct rb_err *err)
 {
     *ret_initiator = NULL;
-    if (atomic_load(&k->e->unnamed)) {
+    /* A batch shows who started it first, CodePipeline signs for itself. */
+    if (atomic_load(&k->e->unnamed) || k->r->decision.pipeline || k->r->build.batch_arn != NULL) {
         return RB_OK;
     }
     return rb_aws_session_initiator(k->e->aws, k->r->build.account, k->r->id, &k->r->arena,

@@ -107,15 +107,15 @@ int64_t rb_plan_backoff_ms(int64_t n, int64_t base_ms, int64_t cap_ms, uint64_t 
  * calls the key that signed, NULL = not known. Where the initiator names a session, that decides.
  * Whoever claims it already is not asked here. */
 bool rb_plan_candidate(const struct rb_retry *r, const struct rb_build *b, const char *initiator);
+/* rb_plan_rerun - is @b the batch of @r in another run than the one @r is about? A batch keeps its
+ * id when its failed builds are run again, so who restarted it cannot be seen: whoever it was, what
+ * the open intent wants has begun. */
+bool rb_plan_rerun(const struct rb_retry *r, const struct rb_build *b);
 /* rb_plan_named - does the initiator of @b say whose it is? Every copy of an issue with
  * intent.initiator is signed by a session that is named after the retry. OURS and OTHER are
  * certain; UNKNOWN: AWS shows the role without the session, or no initiator. */
 enum rb_plan_name { RB_NAME_UNKNOWN, RB_NAME_OURS, RB_NAME_OTHER };
 enum rb_plan_name rb_plan_named(const struct rb_retry *r, const struct rb_build *b);
-/* rb_plan_rerun - is @b the batch of @r in another run than the one @r is about? A batch keeps its
- * id when its failed builds are run again, so who restarted it cannot be seen: whoever it was, what
- * the open intent wants has begun. */
-bool rb_plan_rerun(const struct rb_retry *r, const struct rb_build *b);
 /* rb_plan_newer - does @b, a newer build of the project, make a retry of @own pointless? @strict:
  * our memory begins after @own ended, so that @b may be the work of a life we do not remember. */
 bool rb_plan_newer(const struct rb_build *own, const struct rb_build *b, bool strict);

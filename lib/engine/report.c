@@ -1,5 +1,5 @@
 /* report.c - one claimed report is posted and judged; a slow receiver holds one worker at most as
- * often as its max_in_flight says. */
+ * often as its max_in_flight says, and a report that may not go yet holds none (pace.h). */
 #include "internal.h"
 
 #include <stdio.h>
@@ -14,7 +14,6 @@
 #define RB_REPORT_MARGIN_MS 5000
 #define RB_BUSY_FROM_MS 100
 #define RB_BUSY_TO_MS 500
-#define RB_BUSY_MOST_MS 60000
 #define RB_CALLBACK_GIVE_UP_MS (24LL * 3600 * 1000)
 #define RB_CALLBACK_IN_FLIGHT 4
 #define RB_REPLY_GIVE_UP_MS (3600 * 1000)
@@ -67,60 +66,6 @@ static const struct rb_destination_setting *find_destination(const struct rb_set
     return NULL;
 }
 
-/* A seat for one post; false when the destination has as many under way as it may. Then
- * *ret_wait_ms says when it is worth looking again: in the order of arrival, as fast as seats
- * become free. Without that, what waits for a silent destination would keep workers and store busy.
- */
-static bool take_seat(struct rb_engine *e, const char *name, int64_t most, int64_t *ret_wait_ms)
-{
-    unsigned free_at = RB_MAX_FLIGHTS, at = RB_MAX_FLIGHTS;
-    bool ok = false;
-
-    *ret_wait_ms = 0;
-    pthread_mutex_lock(&e->lock);
-    for (unsigned i = 0; i < RB_MAX_FLIGHTS; i++) {
-        if (e->flights[i].n > 0 && strcmp(e->flights[i].destination, name) == 0) {
-            at = i;
-            break;
-        }
-        if (e->flights[i].n == 0 && free_at == RB_MAX_FLIGHTS) {
-            free_at = i;
-        }
-    }
-    if (at < RB_MAX_FLIGHTS) {
-        ok = most <= 0 || e->flights[at].n < most;
-        e->flights[at].n += ok ? 1 : 0;
-        if (!ok) {
-            *ret_wait_ms = ++e->flights[at].waiting * e->flights[at].hold_ms / most;
-        } else if (e->flights[at].waiting > 0) {
-            e->flights[at].waiting--;
-        }
-    } else if (free_at < RB_MAX_FLIGHTS) {
-        snprintf(e->flights[free_at].destination, sizeof(e->flights[free_at].destination), "%s",
-                 name);
-        e->flights[free_at].n = 1;
-        e->flights[free_at].waiting = 0;
-        e->flights[free_at].hold_ms = RB_BUSY_FROM_MS;
-        ok = true;
-    }
-    pthread_mutex_unlock(&e->lock);
-    *ret_wait_ms = *ret_wait_ms < RB_BUSY_MOST_MS ? *ret_wait_ms : RB_BUSY_MOST_MS;
-    return ok;
-}
-
-static void leave_seat(struct rb_engine *e, const char *name, int64_t held_ms)
-{
-    pthread_mutex_lock(&e->lock);
-    for (unsigned i = 0; i < RB_MAX_FLIGHTS; i++) {
-        if (e->flights[i].n > 0 && strcmp(e->flights[i].destination, name) == 0) {
-            e->flights[i].n--;
-            e->flights[i].hold_ms = held_ms;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&e->lock);
-}
-
 static const char *verdict_name(enum rb_report_verdict v)
 {
     switch (v) {
@@ -151,9 +96,9 @@ static enum rb_code settle_report(struct rb_worker *w, const struct rb_task *t,
     }
 }
 
-static enum rb_code post(struct rb_worker *w, const struct rb_task *t,
+static enum rb_code post(struct rb_worker *w, struct rb_task *t,
                          const struct rb_destination_setting *d, int64_t boot_deadline_ms,
-                         struct rb_err *err)
+                         struct rb_post_result *ret, struct rb_err *err)
 {
     struct rb_post_result result = {.verdict = RB_POST_AGAIN};
     const struct rb_report_view view = {
@@ -162,9 +107,17 @@ static enum rb_code post(struct rb_worker *w, const struct rb_task *t,
         .message_id = t->message_id,
         .attempts = t->attempts,
         .now_ms = rb_engine_now_ms(w->e),
+        .receipt = t->receipt,
     };
 
-    rb_destination_post(d, &view, t->first_due_ms, w->rt->settings, w->http, w->e->random, &result);
+    if (!rb_report_by_aws(w, d, &view, t, &result)) {
+        rb_destination_post(d, &view, t->first_due_ms, w->rt->settings, w->http, w->e->random,
+                            &result);
+    }
+    *ret = result;
+    if (result.receipt[0] != '\0') {
+        snprintf(t->receipt, sizeof(t->receipt), "%s", result.receipt);
+    }
     RB_FAULT_POINT("report.after_post");
     rb_count(RB_M_REPORTS, t->destination, verdict_name(result.verdict));
     if (result.verdict != RB_POST_DELIVERED) {
@@ -185,13 +138,81 @@ static enum rb_code post(struct rb_worker *w, const struct rb_task *t,
                          boot_deadline_ms, err);
 }
 
-static enum rb_code report_one(struct rb_worker *w, const struct rb_task *t,
-                               int64_t boot_deadline_ms, struct rb_err *err)
+/* What the operator has to know about a destination. */
+static void tell_change(const char *destination, enum rb_pace_change change, const char *error)
+{
+    char scope[80];
+
+    if (change == RB_PACE_SAME) {
+        return;
+    }
+    snprintf(scope, sizeof(scope), "destination:%s", destination);
+    rb_gauge(RB_M_BREAKER_OPEN, scope, change == RB_PACE_CLOSED ? 0 : 1);
+    if (change == RB_PACE_CLOSED) {
+        rb_log(RB_LOG_INFO, "destination.back", RB_F("destination", destination));
+    } else if (change == RB_PACE_OPENED) {
+        rb_log(RB_LOG_WARN, "destination.failing", RB_F("destination", destination),
+               RB_F("error", error));
+    } else {
+        rb_log(RB_LOG_ERROR, "destination.off", RB_F("destination", destination),
+               RB_F("error", error),
+               RB_F("next", "switched off until the configuration is loaded again; then requeue"));
+    }
+}
+
+static enum rb_code post_in_turn(struct rb_worker *w, struct rb_task *t,
+                                 const struct rb_destination_setting *d, int64_t boot_deadline_ms,
+                                 struct rb_err *err)
+{
+    struct rb_engine *e = w->e;
+    const struct rb_pace_rule rule = {
+        .destination = d->name,
+        .most_in_flight = d->max_in_flight,
+        .distance_ms = rb_destination_pace_ms(d),
+        .many_receivers = d->to_asker || strcmp(d->name, RB_CALLBACK_DESTINATION) == 0,
+        .generation = w->rt->generation,
+    };
+    struct rb_post_result result = {.verdict = RB_POST_AGAIN};
+    int64_t now_ms = rb_engine_now_ms(e), wait_ms = 0;
+
+    pthread_mutex_lock(&e->lock);
+    enum rb_turn turn =
+        rb_pace_take(&e->pace, &rule, t->due_ms > t->first_due_ms, now_ms, &wait_ms);
+    pthread_mutex_unlock(&e->lock);
+    if (turn == RB_TURN_OFF) {
+        rb_count(RB_M_REPORTS, t->destination, "dead");
+        return settle_report(w, t, RB_REPORT_GIVE_UP, 0,
+                             "the destination is switched off: it answered 410", boot_deadline_ms,
+                             err);
+    }
+    if (turn == RB_TURN_WAIT) {
+        if (rule.distance_ms == 0) {
+            wait_ms += rb_engine_jitter_ms(e, RB_BUSY_FROM_MS, RB_BUSY_TO_MS);
+        }
+        return rb_store_release(w->ses, t, now_ms + wait_ms, now_ms, err);
+    }
+    int64_t began_boot_ms = rb_boot_ms(e->clock);
+    enum rb_code rc = post(w, t, d, boot_deadline_ms, &result, err);
+    const struct rb_pace_outcome outcome = {
+        .failed = result.verdict == RB_POST_AGAIN && result.pause_ms == 0,
+        .gone = result.gone,
+        .held_ms = rb_boot_ms(e->clock) - began_boot_ms,
+        .pause_ms = result.pause_ms,
+        .again_in_ms = result.again_in_ms,
+    };
+    pthread_mutex_lock(&e->lock);
+    enum rb_pace_change change = rb_pace_leave(&e->pace, &rule, &outcome, rb_engine_now_ms(e));
+    pthread_mutex_unlock(&e->lock);
+    tell_change(d->name, change, result.error);
+    return rc;
+}
+
+static enum rb_code report_one(struct rb_worker *w, struct rb_task *t, int64_t boot_deadline_ms,
+                               struct rb_err *err)
 {
     RB_CLEANUP(rb_secret_freep) struct rb_secret *url = NULL;
     const struct rb_destination_setting *d = find_destination(w->rt->settings, t->destination);
     struct rb_destination_setting made;
-    int64_t now_ms = rb_engine_now_ms(w->e);
 
     if (d == NULL && strcmp(t->destination, RB_CALLBACK_DESTINATION) == 0 &&
         t->retry->callback_url != NULL) {
@@ -211,15 +232,7 @@ static enum rb_code report_one(struct rb_worker *w, const struct rb_task *t,
         return settle_report(w, t, RB_REPORT_GIVE_UP, 0, "the destination is no longer configured",
                              boot_deadline_ms, err);
     }
-    int64_t wait_ms = 0;
-    if (!take_seat(w->e, d->name, d->max_in_flight, &wait_ms)) {
-        wait_ms += rb_engine_jitter_ms(w->e, RB_BUSY_FROM_MS, RB_BUSY_TO_MS);
-        return rb_store_release(w->ses, t, now_ms + wait_ms, now_ms, err);
-    }
-    int64_t began_boot_ms = rb_boot_ms(w->e->clock);
-    enum rb_code rc = post(w, t, d, boot_deadline_ms, err);
-    leave_seat(w->e, d->name, rb_boot_ms(w->e->clock) - began_boot_ms);
-    return rc;
+    return post_in_turn(w, t, d, boot_deadline_ms, err);
 }
 
 /* A receiver never outlives the lease: the longest timeout of all destinations fits into it. */
@@ -261,6 +274,7 @@ static enum rb_code report_round(struct rb_worker *w, struct rb_round *ret, stru
 const struct rb_worker_role rb_role_report = {
     .name = "report",
     .kind = RB_TASK_REPORT,
+    .needs_codebuild = true, /* topics and buses */
     .needs_http = true,
     .round = report_round,
 };

@@ -132,7 +132,7 @@ static enum rb_code answer_again(struct rb_work *k, enum rb_code rc, const struc
     char note[RB_ERR_MESSAGE_BYTES + 160];
 
     snprintf(note, sizeof(note), "%s%s; nothing was started, again in %lld.%lld s%s%s",
-             says_more ? "" : who_answers(k), again_why(rc), (long long)(wait_ms / 1000),
+             rc == RB_E_LATER ? "" : who_answers(k), again_why(rc), (long long)(wait_ms / 1000),
              (long long)(wait_ms % 1000 / 100), says_more ? ": " : "", says_more ? why->msg : "");
     k->r->intent.ambiguous = false;
     k->r->intent.sends = 0;

@@ -8,6 +8,7 @@
 
 #include <retrybuild/digest.h>
 
+#include "hook_find.h"
 #include "private.h"
 
 struct header_search {
@@ -220,6 +221,36 @@ static const char *delivery_key(struct rb_exchange *ex, const struct rb_events *
     return rb_arena_strdup(&ex->arena, hex);
 }
 
+static void admit(struct rb_exchange *ex, struct rb_events *events)
+{
+    const struct rb_source_setting *s = ex->source->setting;
+    struct rb_err err = {.code = RB_OK};
+    struct rb_delivery delivery = {.source = s->name,
+                                   .type = s->type,
+                                   .key = delivery_key(ex, events),
+                                   .at_ms = rb_now_ms(ex->httpd->deps.clock)};
+    if (delivery.key == NULL || prepare(ex, events, &delivery, &err) != RB_OK) {
+        count(ex, RB_RESULT_UNAVAILABLE);
+        rb_answer_problem(ex, 503, "out of memory; send it again");
+        return;
+    }
+    rb_exchange_admit(ex, finish);
+}
+
+static void command(struct rb_exchange *ex, const struct rb_events *events)
+{
+    const struct rb_delivery delivery = {.source = ex->source->setting->name,
+                                         .type = ex->source->setting->type,
+                                         .key = delivery_key(ex, events),
+                                         .at_ms = rb_now_ms(ex->httpd->deps.clock)};
+    if (delivery.key == NULL) {
+        count(ex, RB_RESULT_UNAVAILABLE);
+        rb_answer_problem(ex, 503, "out of memory; send it again");
+        return;
+    }
+    rb_hook_commands_start(ex, events, &delivery);
+}
+
 static void read_events(struct rb_exchange *ex, const struct rb_request *req)
 {
     const struct rb_source_setting *s = ex->source->setting;
@@ -247,18 +278,13 @@ static void read_events(struct rb_exchange *ex, const struct rb_request *req)
         rb_answer_json(ex, 200);
         return;
     }
-    struct rb_delivery delivery = {
-        .source = s->name, .type = s->type, .key = delivery_key(ex, &events), .at_ms = req->now_ms};
-    if (events.n_commands > 0 && delivery.key != NULL) {
-        rb_hook_commands_start(ex, &events, &delivery);
-        return;
+    if (events.n_commands > 0) {
+        command(ex, &events);
+    } else if (rb_hook_complete(ex, &events)) {
+        admit(ex, &events);
+    } else {
+        rb_hook_resolve(ex, &events, admit);
     }
-    if (delivery.key == NULL || prepare(ex, &events, &delivery, &err) != RB_OK) {
-        count(ex, RB_RESULT_UNAVAILABLE);
-        rb_answer_problem(ex, 503, "out of memory; send it again");
-        return;
-    }
-    rb_exchange_admit(ex, finish);
 }
 
 void rb_hook_request(struct rb_exchange *ex, struct rb_request *ret_req)

@@ -34,6 +34,7 @@
 #define RB_RETRY_AFTER_SECONDS "5"
 #define RB_DOOR_THREADS 4
 #define RB_ACCOUNT_BYTES 13
+#define RB_RESOLVING_MAX 64 /* deliveries whose build is being looked for */
 
 /* ---- results of a delivery, as in deliveries_total{result} ---- */
 enum rb_delivery_result {
@@ -102,6 +103,7 @@ struct rb_door;
 struct rb_hook_commands;
 struct rb_feed;
 struct rb_stream;
+struct rb_resolve;
 
 #define RB_REQUEST_ID_BYTES 37 /* a UUID + NUL */
 
@@ -130,6 +132,7 @@ struct rb_exchange {
     struct rb_admission *admissions[RB_MAX_EVENTS];
     const char *reasons[RB_MAX_EVENTS]; /* why an event gave nothing, in the arena */
     unsigned n_events, n_admitted, n_waiting;
+    struct rb_resolve *resolve; /* hook_resolve.c; in the arena */
 
     /* the answer */
     unsigned status;
@@ -178,6 +181,7 @@ struct rb_httpd {
     struct rb_exchange *door_waiting; /* between two looks */
     int64_t door_due_ms;              /* boot clock: the first of those looks; INT64_MAX = none */
     char door_account[RB_ACCOUNT_BYTES]; /* that of our credentials, once CodeBuild has told it */
+    unsigned n_resolving;                /* hooks that wait for the build they mean */
     struct rb_feed *feed;                /* made by the first reader of events */
     struct rb_stream *streams;           /* their connections */
     unsigned n_door;                     /* front-door requests that wait for something */

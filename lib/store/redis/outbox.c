@@ -112,13 +112,14 @@ static enum rb_code make_task(const struct member *m, const redisReply *row,
 }
 
 static enum rb_code change(struct redis_session *ses, const struct member *m, const char *chain_id,
-                           const char *what, int64_t at_ms, const char *last_error, int64_t now_ms,
-                           int64_t *ret_answer, struct rb_err *err)
+                           const char *what, int64_t at_ms, const char *last_error,
+                           const char *receipt, int64_t now_ms, int64_t *ret_answer,
+                           struct rb_err *err)
 {
     uint8_t chain[RKEY_RAW] = {0};
     (void)rid_raw(chain_id, chain);
     rses_next(ses);
-    rscript_begin(&ses->cmd, RSCRIPT_OUTBOX_SETTLE, 4, 10);
+    rscript_begin(&ses->cmd, RSCRIPT_OUTBOX_SETTLE, 4, 11);
     rcmd_key(&ses->cmd, 'o', "", 0);
     rcmd_key(&ses->cmd, 'q', m->bytes, RKEY_RAW);
     rcmd_key(&ses->cmd, 'y', m->bytes, RKEY_RAW);
@@ -136,6 +137,7 @@ static enum rb_code change(struct redis_session *ses, const struct member *m, co
     uint8_t id[RKEY_RAW];
     memcpy(id, m->bytes, RKEY_RAW);
     rcmd_str(&ses->cmd, rses_is_repeat(ses, id, m->fence) ? "1" : "0");
+    rcmd_str(&ses->cmd, receipt);
     enum rb_code rc = rses_run(ses, 1, true, err);
     rses_note_outcome(ses, id, m->fence, rc);
     if (rc == RB_OK) {
@@ -159,8 +161,39 @@ static enum rb_code give_up_bad(struct redis_session *ses, const struct member *
             memcpy(chain, r->chain, sizeof(chain));
             rb_retry_free(r);
         }
-        rc = change(ses, &bad[i], chain, "give_up", now_ms, "the stored record does not decode",
+        rc = change(ses, &bad[i], chain, "give_up", now_ms, "the stored record does not decode", "",
                     now_ms, &answer, err);
+    }
+    return rc;
+}
+
+/* The receipts of these reports' lines: none of them changes while its report is leased. */
+static enum rb_code read_receipts(struct redis_session *ses, struct rb_task **tasks, unsigned n,
+                                  struct rb_err *err)
+{
+    char field[1 + sizeof(tasks[0]->destination)];
+    if (n == 0) {
+        return RB_OK;
+    }
+    rses_next(ses);
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t chain[RKEY_RAW] = {0};
+        size_t len = strlen(tasks[i]->destination);
+        (void)rid_raw(tasks[i]->retry->chain, chain);
+        field[0] = '\0';
+        memcpy(field + 1, tasks[i]->destination, len);
+        rcmd_begin(&ses->cmd, 3);
+        rcmd_str(&ses->cmd, "HGET");
+        rcmd_key(&ses->cmd, 'h', chain, RKEY_RAW);
+        rcmd_arg(&ses->cmd, field, 1 + len);
+    }
+    enum rb_code rc = rses_run(ses, n, false, err);
+    for (unsigned i = 0; i < n && rc == RB_OK; i++) {
+        const redisReply *r = ses->replies[i];
+        if (r->type == REDIS_REPLY_STRING && r->len > RKEY_RAW &&
+            r->len - RKEY_RAW < sizeof(tasks[i]->receipt)) {
+            memcpy(tasks[i]->receipt, r->str + RKEY_RAW, r->len - RKEY_RAW);
+        }
     }
     return rc;
 }
@@ -199,6 +232,9 @@ static enum rb_code claim_round(struct redis_session *ses, unsigned max, int64_t
     }
     if (rc == RB_OK) {
         rc = give_up_bad(ses, bad, n_bad, now_ms, err);
+    }
+    if (rc == RB_OK) {
+        rc = read_receipts(ses, ret_tasks, made, err);
     }
     if (rc == RB_OK) {
         *ret_n = made;
@@ -279,7 +315,8 @@ enum rb_code routbox_change(struct redis_session *ses, const struct rb_task *t, 
     }
     enum rb_code rc = rses_begin(ses, err);
     if (rc == RB_OK) {
-        rc = change(ses, &m, t->retry->chain, what, at_ms, last_error, now_ms, &answer, err);
+        rc = change(ses, &m, t->retry->chain, what, at_ms, last_error, t->receipt, now_ms, &answer,
+                    err);
     }
     if (rc != RB_OK || answer == 1) {
         return rc;

@@ -20,7 +20,7 @@ struct doomed {
     struct rhead h;
     bool has_head;
     uint8_t tail[RENTRY_TAIL];
-    uint8_t intent[RKEY_RAW], delivery[RKEY_RAW];
+    uint8_t intent[RKEY_RAW], delivery[RKEY_RAW], chain[RKEY_RAW];
 };
 
 static enum rb_code candidates(struct trimming *t, int state, unsigned offset, struct doomed *ret_d,
@@ -74,6 +74,7 @@ static enum rb_code look(struct trimming *t, struct doomed *d, unsigned n, struc
             rb_intent_key(&retry->build, key);
             rkey_raw(key, d[i].intent);
             rentry_tail(retry, d[i].tail);
+            (void)rid_raw(retry->chain, d[i].chain);
             const struct rb_delivery *from = &retry->source;
             rb_scoped_key(from->source == NULL ? "" : from->source,
                           from->key == NULL ? "" : from->key,
@@ -95,7 +96,7 @@ static enum rb_code delete_them(struct trimming *t, int state, const struct doom
         rput48(entry, d[i].h.created_ms);
         memcpy(entry + 6, d[i].id, RKEY_RAW);
         memcpy(entry + 6 + RKEY_RAW, d[i].tail, RENTRY_TAIL);
-        rscript_begin(cmd, RSCRIPT_TRIM, 10, 5);
+        rscript_begin(cmd, RSCRIPT_TRIM, 11, 5);
         rcmd_key(cmd, 'r', d[i].id, RKEY_RAW);
         rcmd_key(cmd, 's', "", 0);
         rcmd_key(cmd, 'a', "", 0);
@@ -106,6 +107,7 @@ static enum rb_code delete_them(struct trimming *t, int state, const struct doom
             rcmd_key(cmd, *letter, d[i].id, RKEY_RAW);
         }
         rcmd_key(cmd, 'd', d[i].delivery, RKEY_RAW);
+        rcmd_key(cmd, 'h', d[i].chain, RKEY_RAW);
         rcmd_arg(cmd, d[i].id, RKEY_RAW);
         rcmd_arg(cmd, entry, sizeof(entry));
         rcmd_int(cmd, state * RSPAN);

@@ -100,9 +100,11 @@ static const char *const sql[SQ_STMT_COUNT] = {
                             " WHERE destination = ?1 AND chain = ?2 AND state = 0 AND rid = ?3"
                             " AND stage < ?4 AND NOT (fence <> 0 AND lease > ?5)",
     [SQ_REPORT_DUE] = "SELECT p.seq, p.due, p.first_due, p.tries, p.attempts, p.message, p.stage,"
-                      " n.name, p.version, p.record, d.n, d.list, p.rid, r.id FROM reports p"
+                      " n.name, p.version, p.record, d.n, d.list, p.rid, r.id, c.receipt"
+                      " FROM reports p"
                       " JOIN names n ON n.nid = p.destination"
                       " JOIN retries r ON r.rid = p.rid"
+                      " LEFT JOIN receipts c ON c.destination = p.destination AND c.chain = p.chain"
                       " LEFT JOIN duplicates d ON d.rid = p.rid"
                       " WHERE p.state = 0 AND p.head = 1 AND p.due <= ?1 ORDER BY p.due LIMIT ?2",
     [SQ_REPORT_DUE_NEXT] = "SELECT min(due) FROM reports WHERE state = 0 AND head = 1",
@@ -127,6 +129,9 @@ static const char *const sql[SQ_STMT_COUNT] = {
                       " JOIN names n ON n.nid = p.destination WHERE p.rid = ?1"
                       " ORDER BY p.seq LIMIT 100",
     [SQ_REPORTS_DROP] = "DELETE FROM reports WHERE rid = ?1",
+    [SQ_RECEIPT_PUT] = "INSERT OR REPLACE INTO receipts(destination, chain, rid, receipt)"
+                       " SELECT destination, chain, rid, ?2 FROM reports WHERE seq = ?1",
+    [SQ_RECEIPTS_DROP] = "DELETE FROM receipts WHERE rid = ?1",
     /* the rest */
     [SQ_COUNT_RETRIES] = "SELECT count(*) FROM retries",
     [SQ_COUNT_REPORTS] = "SELECT count(*) FROM reports WHERE state = 0",

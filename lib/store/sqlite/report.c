@@ -81,6 +81,9 @@ enum rb_code rb_sq_op_report_settle(struct rb_sq_db *db, struct rb_sq_op *op, st
     if (!find_held(db, op, &h)) {
         return fenced(op, err);
     }
+    if (op->receipt != NULL) {
+        (void)rb_sq_run(db, SQ_RECEIPT_PUT, "it", h.seq, op->receipt);
+    }
     switch (op->outcome) {
     case RB_REPORT_AGAIN:
         (void)rb_sq_run(db, SQ_REPORT_AGAIN, "iit", h.seq, op->due_ms, op->text);
@@ -161,6 +164,7 @@ static void take_due(struct rb_sq_db *db, struct rb_sq_op *op, sqlite3_stmt *st,
         .stage = (enum rb_stage)sqlite3_column_int(st, 6),
         .destination = rb_sq_text(db, &op->arena, st, 7),
         .id = rb_sq_text(db, &op->arena, st, 13),
+        .receipt = rb_sq_text(db, &op->arena, st, 14),
         .shelf = {.rid = sqlite3_column_int64(st, 12),
                   .version = (uint64_t)sqlite3_column_int64(st, 8),
                   .duplicates = sqlite3_column_int64(st, 10)},

@@ -73,6 +73,16 @@ static const char version_1[] =
     " last INTEGER NOT NULL, PRIMARY KEY(account, region, project)) WITHOUT ROWID;"
     "CREATE TABLE paused(name TEXT PRIMARY KEY) WITHOUT ROWID;";
 
-const char *const rb_sq_schema[] = {version_1};
+static const char version_2[] =
+    /* what the receiver gave for the chain's last report; goes with the retry of that report */
+    "CREATE TABLE receipts("
+    " destination INTEGER NOT NULL," /* names.nid */
+    " chain TEXT NOT NULL,"
+    " rid INTEGER NOT NULL,"
+    " receipt TEXT NOT NULL,"
+    " PRIMARY KEY(destination, chain)) WITHOUT ROWID;"
+    "CREATE INDEX receipts_rid ON receipts(rid);";
+
+const char *const rb_sq_schema[] = {version_1, version_2};
 const int rb_sq_schema_version = sizeof(rb_sq_schema) / sizeof(rb_sq_schema[0]);
 const int rb_sq_application_id = 0x72747279; /* "rtry" */

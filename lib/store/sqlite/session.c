@@ -121,6 +121,8 @@ static enum rb_code make_task(const struct rb_sq_task *from, struct rb_task **re
     if (from->kind == RB_TASK_REPORT) {
         (void)snprintf(t->destination, sizeof(t->destination), "%s", from->destination);
         (void)snprintf(t->message_id, sizeof(t->message_id), "%s", from->message);
+        (void)snprintf(t->receipt, sizeof(t->receipt), "%s",
+                       from->receipt == NULL ? "" : from->receipt);
         t->stage = from->stage;
         t->attempts = from->attempts;
         t->first_due_ms = from->first_due_ms;
@@ -313,6 +315,7 @@ enum rb_code rb_sq_session_report_settle(struct rb_store_session *base, const st
     if (op != NULL) {
         op->outcome = outcome;
         op->due_ms = again_ms;
+        op->receipt = t->receipt[0] == '\0' ? NULL : rb_arena_strdup(&op->arena, t->receipt);
         op->text = last_error == NULL
                        ? NULL
                        : rb_arena_strndup(&op->arena, last_error,

@@ -37,6 +37,7 @@ struct rb_sq_task {
     struct rb_sq_shelf shelf;
     /* reports */
     const char *destination, *message;
+    const char *receipt; /* NULL = none */
     enum rb_stage stage;
     int64_t attempts, first_due_ms;
 };
@@ -61,7 +62,7 @@ struct rb_sq_op {
     enum rb_task_kind kind;
     uint64_t fence;
     unsigned limit;
-    const char *id, *text, *message, *project, *source;
+    const char *id, *text, *message, *receipt, *project, *source;
     bool on, by_state;
     enum rb_state state;
     enum rb_report_outcome outcome;

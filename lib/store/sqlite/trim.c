@@ -26,8 +26,9 @@ static void find_old(struct rb_sq_db *db, const struct rb_sq_op *op, enum rb_sta
 
 static void drop(struct rb_sq_db *db, int64_t rid, enum rb_state state)
 {
-    static const enum rb_sq_stmt steps[] = {SQ_TRIM_CHILD,   SQ_TRIM_INTENT, SQ_DUP_DROP,
-                                            SQ_REPORTS_DROP, SQ_RECORD_DROP, SQ_RETRY_DROP};
+    static const enum rb_sq_stmt steps[] = {SQ_TRIM_CHILD,   SQ_TRIM_INTENT,   SQ_DUP_DROP,
+                                            SQ_REPORTS_DROP, SQ_RECEIPTS_DROP, SQ_RECORD_DROP,
+                                            SQ_RETRY_DROP};
     rb_sq_keys_forget(db, rid);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         (void)rb_sq_run(db, steps[i], "i", rid);

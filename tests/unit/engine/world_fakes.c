@@ -204,7 +204,7 @@ enum rb_code rb_codebuild_retry(struct rb_codebuild *c, const struct rb_retry_ca
     }
     once(w, &w->in_call);
     pthread_mutex_lock(&w->lock);
-    assert_true(ours_to_see(c, world_find(w, call->build_id)));
+    assert_true(call->batch_id != NULL || ours_to_see(c, world_find(w, call->build_id)));
     w->n_starts += call->start ? 1 : 0;
     w->n_named += call->session != NULL ? 1 : 0;
     if (call->batch_id != NULL) {
@@ -359,6 +359,12 @@ bool rb_destination_wants(const struct rb_destination_setting *d, const struct r
 {
     (void)r;
     return d->stages[stage];
+}
+
+int64_t rb_destination_pace_ms(const struct rb_destination_setting *d)
+{
+    (void)d;
+    return 0;
 }
 
 void rb_destination_post(const struct rb_destination_setting *d, const struct rb_report_view *v,

@@ -4,7 +4,7 @@
 -- KEYS  outbox, rows, snapshots, queues
 -- ARGV  what (done, again, give_up, renew, release), id, stage and version, destination, fence,
 --       time (again, release: due; renew: lease until), last error, now, channel, '1' when this is
---       sent again because the answer was lost
+--       sent again because the answer was lost, receipt or ''
 -- Answer: 1 done, 0 fenced, -1 no such report.
 local outbox, rows, snapshots, queues = unpack(KEYS)
 local what, id, destination, fence = ARGV[1], ARGV[2], ARGV[4], ARGV[5]
@@ -50,6 +50,9 @@ if what == 'release' then
     return 1
 end
 
+if ARGV[11] ~= '' then
+    call('HSET', queues, '\0' .. destination, id .. ARGV[11])
+end
 local queue = call('HGET', queues, destination) or ''
 local before, later, from = '', false, 1
 while from <= #queue do -- where this report stands, and whether a later stage waits behind it

@@ -34,6 +34,7 @@ end
 --   27-32 first due  33 order  34- last error
 -- A chain's queue holds by destination the reports that wait, in order, 27 bytes each: retry,
 -- stage, version, due. Only the first of a queue stands in the outbox.
+-- Beside them, by "\0" and the destination, the receipt of the chain's last report: retry, text.
 local PENDING, DELIVERED, SUPERSEDED, DEAD = 0, 1, 2, 3
 local ENTRY = 27
 

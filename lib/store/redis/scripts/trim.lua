@@ -1,7 +1,8 @@
 #!lua
 -- trim - delete one terminal retry with all that belongs to it, unless a report still waits or it
 -- still holds its effect key.
--- KEYS  record, states, created, effect, child, intent, further deliveries, rows, snapshots, delivery
+-- KEYS  record, states, created, effect, child, intent, further deliveries, rows, snapshots,
+--       delivery, queues
 -- ARGV  id, its entry, scores of its state: lowest and highest, now
 -- Answer: 1 deleted, 0 kept.
 local id = ARGV[1]
@@ -36,6 +37,12 @@ end
 for k = 5, 6 do -- the child index and the intent, when they are this retry's
     if call('GET', KEYS[k]) == id then
         call('DEL', KEYS[k])
+    end
+end
+local queues = call('HGETALL', KEYS[11])
+for i = 1, #queues, 2 do -- receipts of this retry's reports
+    if byte(queues[i], 1) == 0 and sub(queues[i + 1], 1, 16) == id then
+        call('HDEL', KEYS[11], queues[i])
     end
 end
 call('DEL', KEYS[1], KEYS[7], KEYS[8], KEYS[9])

@@ -1,0 +1,243 @@
+#include "hosts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <retrybuild/cleanup.h>
+#include <retrybuild/url.h>
+
+#define PATH_MAX_BYTES 2048
+#define URL_MAX_BYTES 4096
+#define SECONDARY_LIMIT_MS 60000
+
+struct host {
+    const char *public_name; /* in clone URLs; NULL = there is none */
+    const char *root;        /* of its REST API */
+    const char *scheme;      /* of the credential, before the token */
+};
+static const struct host hosts[RB_HOST_COUNT] = {
+    [RB_HOST_GITHUB] = {"github.com", "https://api.github.com", "Authorization: Bearer"},
+    [RB_HOST_GITLAB] = {"gitlab.com", "https://gitlab.com/api/v4", "PRIVATE-TOKEN:"},
+    [RB_HOST_BITBUCKET] = {"bitbucket.org", "https://api.bitbucket.org/2.0",
+                           "Authorization: Bearer"},
+    [RB_HOST_BITBUCKET_SERVER] = {NULL, NULL, "Authorization: Bearer"},
+    [RB_HOST_GITEA] = {NULL, NULL, "Authorization: token"},
+};
+
+/* ---- repositories ---- */
+
+/* Is @name the public host of @host, or of none? */
+static bool host_fits(enum rb_host host, const struct rb_destination_setting *d, const char *name)
+{
+    for (int i = 0; i < RB_HOST_COUNT; i++) {
+        if (rb_str_eq(hosts[i].public_name, name)) {
+            return i == (int)host;
+        }
+    }
+    return d->api.url != NULL; /* a host of their own, which this API is said to be of */
+}
+
+/* The part behind the host without slashes at its ends; "scm/" is how Bitbucket Data Center
+ * begins. */
+static const char *path_of(enum rb_host host, const char *path, struct rb_arena *a)
+{
+    while (*path == '/') {
+        path++;
+    }
+    if (host == RB_HOST_BITBUCKET_SERVER) {
+        const char *scm = strstr(path, "scm/");
+        path = scm == NULL ? path : scm + 4;
+    }
+    size_t len = strlen(path);
+    while (len > 0 && path[len - 1] == '/') {
+        len--;
+    }
+    return rb_arena_strndup(a, path, len);
+}
+
+static const char *encoded(const char *path, const char *joint, struct rb_arena *a)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf out = RB_BUF_INIT(PATH_MAX_BYTES);
+
+    while (*path != '\0') {
+        size_t len = strcspn(path, "/");
+        rb_url_encode(&out, path, len);
+        path += len;
+        if (*path == '/') {
+            rb_buf_adds(&out, joint);
+            path++;
+        }
+    }
+    return rb_buf_failed(&out) ? NULL : rb_arena_strdup(a, rb_buf_str(&out));
+}
+
+const char *rb_host_repository(enum rb_host host, const struct rb_destination_setting *d,
+                               const struct rb_retry *r, struct rb_arena *a)
+{
+    struct rb_url url;
+    const char *s = r->build.repository;
+
+    if (s == NULL || rb_url_parse(s, strlen(s), a, &url, NULL) != RB_OK || url.host == NULL ||
+        !host_fits(host, d, url.host)) {
+        return NULL;
+    }
+    const char *path = path_of(host, url.path, a);
+    const char *slash = path == NULL ? NULL : strchr(path, '/');
+    if (slash == NULL || slash[1] == '\0') {
+        return NULL;
+    }
+    if (host == RB_HOST_GITLAB) {
+        return encoded(path, "%2F", a);
+    }
+    if (host == RB_HOST_GITEA) { /* may live under a path of its own: the last two count */
+        const char *name = strrchr(path, '/'), *owner = name;
+        while (owner > path && owner[-1] != '/') {
+            owner--;
+        }
+        path = owner;
+        slash = name;
+    }
+    if (strchr(slash + 1, '/') != NULL) {
+        return NULL;
+    }
+    return encoded(path, host == RB_HOST_BITBUCKET_SERVER ? "/repos/" : "/", a);
+}
+
+/* ---- calls ---- */
+
+const char *rb_host_url(enum rb_host host, const struct rb_destination_setting *d,
+                        struct rb_arena *a, const char *format, ...)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf out = RB_BUF_INIT(URL_MAX_BYTES);
+    const char *root = d->api.url == NULL ? hosts[host].root : d->api.url;
+    va_list ap;
+
+    rb_buf_adds(&out, root == NULL ? "" : root);
+    rb_buf_addc(&out, '/');
+    va_start(ap, format);
+    rb_buf_addvf(&out, format, ap);
+    va_end(ap);
+    return rb_buf_failed(&out) ? NULL : rb_arena_strdup(a, rb_buf_str(&out));
+}
+
+static bool add_credential(struct rb_poster *p, enum rb_host host, struct rb_rendered *r)
+{
+    const struct rb_secret *token = p->d->api.token;
+
+    if (token == NULL) {
+        rb_poster_fail(p, "the configuration has no credential for this host");
+        return false;
+    }
+    const char *line = rb_arena_printf(p->a, "%s %s", hosts[host].scheme, rb_secret_data(token));
+    return rb_render_header(r, line);
+}
+
+bool rb_host_call(struct rb_poster *p, enum rb_host host, const char *method, const char *url,
+                  json_t *take_body)
+{
+    struct rb_rendered r = {.url = url};
+    struct rb_err err = {.code = RB_OK};
+
+    rb_poster_again(p, -1, "no memory for a report");
+    if (url == NULL ||
+        (take_body != NULL && rb_render_json(p->a, url, take_body, &r, &err) != RB_OK)) {
+        return false;
+    }
+    r.method = method;
+    if (!add_credential(p, host, &r)) {
+        return false;
+    }
+    if (host == RB_HOST_GITHUB && (!rb_render_header(&r, "Accept: application/vnd.github+json") ||
+                                   !rb_render_header(&r, "X-GitHub-Api-Version: 2022-11-28"))) {
+        return false;
+    }
+    return rb_poster_send(p, &r);
+}
+
+enum rb_code rb_host_check(enum rb_host host, const struct rb_destination_setting *d,
+                           const char **ret_key, struct rb_err *err)
+{
+    if (d->api.url == NULL && hosts[host].root == NULL) {
+        *ret_key = "api.url";
+        return rb_err_set(err, RB_E_INVALID, "%s needs api.url, the root of the host's REST API",
+                          d->type);
+    }
+    *ret_key = "api";
+    if (d->api.app_id != NULL && host != RB_HOST_GITHUB) {
+        return rb_err_set(err, RB_E_INVALID, "only GitHub has apps; %s needs api.token", d->type);
+    }
+    if (d->api.token == NULL && d->api.app_id == NULL) {
+        return rb_err_set(err, RB_E_INVALID, "%s needs api.token%s", d->type,
+                          host == RB_HOST_GITHUB ? " or api.app" : "");
+    }
+    return RB_OK;
+}
+
+void rb_host_judge_github(struct rb_poster *p)
+{
+    long status = p->answer.status;
+
+    if (status != 403 && status != 429) {
+        return;
+    }
+    int64_t ms = rb_limits_pause_ms(&p->answer, true, p->v->now_ms);
+    bool secondary = strstr(rb_buf_str(&p->answer.body), "secondary rate") != NULL;
+    if (ms < 0 && (secondary || status == 429)) {
+        ms = SECONDARY_LIMIT_MS;
+    }
+    if (ms >= 0) {
+        rb_poster_limited(p, ms > 0 ? ms : 1000, "GitHub's rate limit is reached");
+    }
+}
+
+/* ---- what is told ---- */
+
+static bool is_original(const struct rb_destination_setting *d)
+{
+    return rb_str_eq(d->context, "original");
+}
+
+bool rb_host_applies_commit(enum rb_host host, const struct rb_destination_setting *d,
+                            const struct rb_retry *r)
+{
+    RB_CLEANUP(rb_arena_release) struct rb_arena a;
+
+    rb_arena_init(&a, 4 * PATH_MAX_BYTES + RB_URL_MAX_BYTES);
+    if (r->state == RB_STATE_DEFERRED || (r->state == RB_STATE_SUPERSEDED && is_original(d))) {
+        return false; /* CodeBuild tells what becomes of it */
+    }
+    return rb_build_commit(&r->build) != NULL && rb_host_repository(host, d, r, &a) != NULL;
+}
+
+void rb_host_context(const struct rb_destination_setting *d, const struct rb_report_view *v,
+                     struct rb_buf *out)
+{
+    const char *pattern = d->context == NULL ? "retrybuild/<project>" : d->context;
+
+    if (is_original(d)) {
+        pattern = v->retry->build.batch_arn != NULL
+                      ? "AWS CodeBuild BuildBatch <region> (<project>)"
+                      : "AWS CodeBuild <region> (<project>)";
+    }
+    rb_text_expand(pattern, v, RB_MARKUP_PLAIN, out);
+}
+
+const char *rb_host_link(const struct rb_retry *r, struct rb_arena *a)
+{
+    return rb_text_build_url(r->has_child ? &r->child : &r->build, a);
+}
+
+enum rb_outcome rb_host_outcome(enum rb_state s)
+{
+    static const enum rb_outcome rows[RB_STATE_COUNT] = {
+        [RB_STATE_RECEIVED] = RB_OUTCOME_QUEUED,      [RB_STATE_SCHEDULED] = RB_OUTCOME_QUEUED,
+        [RB_STATE_SUBMITTING] = RB_OUTCOME_QUEUED,    [RB_STATE_HELD] = RB_OUTCOME_QUEUED,
+        [RB_STATE_RUNNING] = RB_OUTCOME_RUNNING,      [RB_STATE_RECOVERED] = RB_OUTCOME_SUCCESS,
+        [RB_STATE_FAILED_AGAIN] = RB_OUTCOME_FAILURE, [RB_STATE_IGNORED] = RB_OUTCOME_FAILURE,
+        [RB_STATE_REFUSED] = RB_OUTCOME_FAILURE,      [RB_STATE_SUPERSEDED] = RB_OUTCOME_STOPPED,
+        [RB_STATE_DEFERRED] = RB_OUTCOME_QUEUED,      [RB_STATE_CANCELLED] = RB_OUTCOME_STOPPED,
+        [RB_STATE_DEAD] = RB_OUTCOME_ERROR,
+    };
+
+    return rows[s];
+}

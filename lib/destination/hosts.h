@@ -1,0 +1,58 @@
+/* hosts.h - git hosts as destinations: whose repository it is, who we are there, what they call a
+ * state. */
+#ifndef RB_DESTINATION_HOSTS_H
+#define RB_DESTINATION_HOSTS_H
+
+#include "render.h"
+
+enum rb_host {
+    RB_HOST_GITHUB,
+    RB_HOST_GITLAB,
+    RB_HOST_BITBUCKET,
+    RB_HOST_BITBUCKET_SERVER,
+    RB_HOST_GITEA,
+    RB_HOST_COUNT
+};
+
+/* rb_host_repository - the repository of @r as @host's API names it in a path, each part encoded:
+ * "owner/name", "group%2Fname" (GitLab), "PROJECT/repos/slug" (Bitbucket Data Center); in @a. NULL:
+ * none, or a public host's that is another. */
+const char *rb_host_repository(enum rb_host host, const struct rb_destination_setting *d,
+                               const struct rb_retry *r, struct rb_arena *a);
+/* rb_host_url - "<root>/<format…>" in @a; NULL without memory. */
+const char *rb_host_url(enum rb_host host, const struct rb_destination_setting *d,
+                        struct rb_arena *a, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* rb_host_call - one request to the host's REST API with our credential. @take_body NULL: none. */
+bool rb_host_call(struct rb_poster *p, enum rb_host host, const char *method, const char *url,
+                  json_t *take_body);
+/* rb_host_check - of the configuration: a credential, and a root where no host is the public one.
+ */
+enum rb_code rb_host_check(enum rb_host host, const struct rb_destination_setting *d,
+                           const char **ret_key, struct rb_err *err);
+/* rb_host_judge_github - 403 and 429 that are a rate limit. */
+void rb_host_judge_github(struct rb_poster *p);
+
+/* rb_host_applies_commit - its commit and repository are known there; states that are somebody
+ * else's to tell are left to them. */
+bool rb_host_applies_commit(enum rb_host host, const struct rb_destination_setting *d,
+                            const struct rb_retry *r);
+/* rb_host_context - the name of the status: the template, or CodeBuild's own. */
+void rb_host_context(const struct rb_destination_setting *d, const struct rb_report_view *v,
+                     struct rb_buf *out);
+/* rb_host_link - the build that the status is about: the newest of the two. */
+const char *rb_host_link(const struct rb_retry *r, struct rb_arena *a);
+
+/* What a state means to a host. Source: facts on integrations, 2.5. */
+enum rb_outcome {
+    RB_OUTCOME_QUEUED,
+    RB_OUTCOME_RUNNING,
+    RB_OUTCOME_SUCCESS,
+    RB_OUTCOME_FAILURE,
+    RB_OUTCOME_STOPPED,
+    RB_OUTCOME_ERROR,
+    RB_OUTCOME_COUNT
+};
+enum rb_outcome rb_host_outcome(enum rb_state s);
+
+#endif
