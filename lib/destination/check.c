@@ -138,7 +138,7 @@ static enum rb_code check(const struct rb_destination_setting *d, const char **r
         return rb_err_set(err, RB_E_INVALID,
                           "github-check needs api.app: GitHub lets only apps make check runs");
     }
-    return rb_host_check(RB_HOST_GITHUB, d, ret_key, err);
+    return rb_host_keys_check(RB_HOST_GITHUB, d, ret_key, err);
 }
 
 static const char *const own_keys[] = {"api", "context", NULL};

@@ -280,13 +280,13 @@ static bool applies_gitlab(const struct rb_destination_setting *d, const struct 
 static enum rb_code check_github(const struct rb_destination_setting *d, const char **ret_key,
                                  struct rb_err *err)
 {
-    return rb_host_check(RB_HOST_GITHUB, d, ret_key, err);
+    return rb_host_keys_check(RB_HOST_GITHUB, d, ret_key, err);
 }
 
 static enum rb_code check_gitlab(const struct rb_destination_setting *d, const char **ret_key,
                                  struct rb_err *err)
 {
-    return rb_host_check(RB_HOST_GITLAB, d, ret_key, err);
+    return rb_host_keys_check(RB_HOST_GITLAB, d, ret_key, err);
 }
 
 static const char *const own_keys[] = {"api", NULL};

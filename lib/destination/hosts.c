@@ -154,8 +154,8 @@ bool rb_host_call(struct rb_poster *p, enum rb_host host, const char *method, co
     return rb_poster_send(p, &r);
 }
 
-enum rb_code rb_host_check(enum rb_host host, const struct rb_destination_setting *d,
-                           const char **ret_key, struct rb_err *err)
+enum rb_code rb_host_keys_check(enum rb_host host, const struct rb_destination_setting *d,
+                                const char **ret_key, struct rb_err *err)
 {
     if (d->api.url == NULL && hosts[host].root == NULL) {
         *ret_key = "api.url";

@@ -26,10 +26,11 @@ const char *rb_host_url(enum rb_host host, const struct rb_destination_setting *
 /* rb_host_call - one request to the host's REST API with our credential. @take_body NULL: none. */
 bool rb_host_call(struct rb_poster *p, enum rb_host host, const char *method, const char *url,
                   json_t *take_body);
-/* rb_host_check - of the configuration: a credential, and a root where no host is the public one.
+/* rb_host_keys_check - of the configuration: a credential, and a root where no host is the public
+ * one.
  */
-enum rb_code rb_host_check(enum rb_host host, const struct rb_destination_setting *d,
-                           const char **ret_key, struct rb_err *err);
+enum rb_code rb_host_keys_check(enum rb_host host, const struct rb_destination_setting *d,
+                                const char **ret_key, struct rb_err *err);
 /* rb_host_judge_github - 403 and 429 that are a rate limit. */
 void rb_host_judge_github(struct rb_poster *p);
 

@@ -242,7 +242,7 @@ static bool applies(const struct rb_destination_setting *d, const struct rb_retr
 static enum rb_code check(const struct rb_destination_setting *d, const char **ret_key,
                           struct rb_err *err)
 {
-    return rb_host_check(host_of(d), d, ret_key, err);
+    return rb_host_keys_check(host_of(d), d, ret_key, err);
 }
 
 const struct rb_destination_type rb_destination_github_status = {

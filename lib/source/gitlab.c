@@ -161,7 +161,7 @@ static enum rb_code check(const struct rb_source_setting *s, const char **ret_ke
                               "holds what is no signing token: whsec_ and base64 are expected");
         }
     }
-    return s->signing_secrets.n > 0 ? RB_OK : rb_host_needs_secrets(s, ret_key, err);
+    return s->signing_secrets.n > 0 ? RB_OK : rb_host_check(s, ret_key, err);
 }
 
 /* ---- the hooks ---- */

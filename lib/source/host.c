@@ -139,7 +139,7 @@ enum rb_code rb_host_payload(const struct rb_request *req, struct rb_buf *form,
     return rb_err_set(err, RB_E_INVALID, "the form has no field 'payload'");
 }
 
-enum rb_code rb_host_needs_secrets(const struct rb_source_setting *s, const char **ret_key,
+enum rb_code rb_host_check(const struct rb_source_setting *s, const char **ret_key,
                            struct rb_err *err)
 {
     if (s->secrets.n > 0) {

@@ -45,8 +45,8 @@ enum rb_code rb_host_status_event(const struct rb_source_setting *s,
 /* rb_host_nothing - the delivery has nothing for us; @why may be a format of one text. */
 enum rb_code rb_host_nothing(struct rb_events *ret_events, struct rb_arena *a, const char *fmt,
                              const char *text);
-/* rb_host_needs_secrets - a source of this type needs a secret. */
-enum rb_code rb_host_needs_secrets(const struct rb_source_setting *s, const char **ret_key,
+/* rb_host_check - a source of this type needs a secret. */
+enum rb_code rb_host_check(const struct rb_source_setting *s, const char **ret_key,
                            struct rb_err *err);
 
 #endif
