@@ -21,10 +21,10 @@ struct trial {
     bool silent; /* nobody answers: the rest is not tried */
 };
 
-static bool starts_builds(const struct rb_settings *s)
+static bool some_rule(const struct rb_settings *s, enum rb_how how)
 {
     for (unsigned i = 0; i < s->n_rules; i++) {
-        if (s->rules[i].how == RB_HOW_START) {
+        if (s->rules[i].how == how) {
             return true;
         }
     }
@@ -37,9 +37,14 @@ static bool needed(const struct rb_settings *s, const char *operation, const cha
     *ret_why = "";
     if (rb_str_eq(operation, "StartBuild")) {
         *ret_why = "rules with how: start";
-        return starts_builds(s);
+        return some_rule(s, RB_HOW_START);
     }
-    if (rb_str_eq(operation, "RetryBuildBatch")) {
+    if (rb_str_starts(operation, "GetPipeline") || rb_str_starts(operation, "ListAction") ||
+        rb_str_starts(operation, "RetryStage")) {
+        *ret_why = "rules with how: pipeline";
+        return some_rule(s, RB_HOW_PIPELINE);
+    }
+    if (strstr(operation, "BuildBatch") != NULL) {
         *ret_why = "batch builds";
         return false;
     }
@@ -110,7 +115,7 @@ static void denied(struct trial *t, const struct rb_probe *p, const char *projec
     } else if (!sure) {
         row = add(t, RB_NOTICE, p, project,
                   p->of == RB_PROBE_MADE_UP
-                      ? "not allowed; with a real one this cannot be tried without starting a build"
+                      ? "not allowed; with a real one this cannot be tried without its effect"
                       : "not allowed; a policy for named projects may still allow it");
         rb_doctor_advise(row, p->of == RB_PROBE_MADE_UP
                                   ? "see that the policy has it for your projects"

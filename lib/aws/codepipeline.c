@@ -15,7 +15,7 @@
 #define RUNS_MAX 1000
 #define FAILED_MAX_BYTES 8192
 
-static const struct rb_aws_service PIPELINE = {.name = "codepipeline",
+const struct rb_aws_service rb_aws_pipeline = {.name = "codepipeline",
                                                .target = "CodePipeline_20150709"};
 
 static enum rb_code no_memory(struct rb_err *err)
@@ -38,7 +38,7 @@ static enum rb_code look_up(struct rb_codebuild *c, const char *operation, const
                             const struct rb_buf *body, json_t **ret_json, struct rb_err *err)
 {
     const struct rb_aws_call call = {
-        .service = &PIPELINE, .operation = operation, .region = region, .body = body};
+        .service = &rb_aws_pipeline, .operation = operation, .region = region, .body = body};
 
     return rb_buf_failed(body) ? no_memory(err) : rb_aws_look_up(c, &call, ret_json, err);
 }
@@ -221,7 +221,7 @@ enum rb_code rb_codepipeline_retry(struct rb_codebuild *c, const struct rb_stage
     if (rb_buf_failed(&body)) {
         return no_memory(err);
     }
-    const struct rb_aws_call send = {.service = &PIPELINE,
+    const struct rb_aws_call send = {.service = &rb_aws_pipeline,
                                      .operation = "RetryStageExecution",
                                      .region = call->region,
                                      .body = &body,

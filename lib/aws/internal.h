@@ -93,7 +93,8 @@ struct rb_aws_service {
     const char *target; /* what stands before the operation in X-Amz-Target; NULL: the service takes
                          * forms and answers XML (query protocol) */
 };
-extern const struct rb_aws_service rb_aws_logs; /* CloudWatch Logs */
+extern const struct rb_aws_service rb_aws_logs;     /* CloudWatch Logs */
+extern const struct rb_aws_service rb_aws_pipeline; /* CodePipeline */
 
 struct rb_aws_call {
     const struct rb_aws_service *service; /* NULL = CodeBuild */

@@ -3,7 +3,8 @@
  * IAM judges a call before CodeBuild looks for the build, so a call for one that cannot exist tells
  * "you may not" from "no such thing". Build ids end in a random UUID of version 4; one of all zeros
  * is never made. StartBuild starts a build of every project that exists: it is tried with a project
- * whose name was drawn just now. Source: facts on AWS, 1.7 and 8. */
+ * whose name was drawn just now, and so are pipelines: no project tells their names. Source: facts
+ * on AWS, 1.7 and 8. */
 #include <retrybuild/examine.h>
 
 #include <stdio.h>
@@ -24,7 +25,13 @@ const struct rb_probe rb_probes[] = {
     {"codebuild:RetryBuild", "RetryBuild", RB_PROBE_OF_PROJECT},
     {"codebuild:StopBuild", "StopBuild", RB_PROBE_OF_PROJECT},
     {"codebuild:StartBuild", "StartBuild", RB_PROBE_MADE_UP},
+    {"codebuild:BatchGetBuildBatches", "BatchGetBuildBatches", RB_PROBE_OF_PROJECT},
+    {"codebuild:ListBuildBatchesForProject", "ListBuildBatchesForProject", RB_PROBE_OF_PROJECT},
     {"codebuild:RetryBuildBatch", "RetryBuildBatch", RB_PROBE_OF_PROJECT},
+    {"codebuild:StopBuildBatch", "StopBuildBatch", RB_PROBE_OF_PROJECT},
+    {"codepipeline:GetPipelineState", "GetPipelineState", RB_PROBE_MADE_UP},
+    {"codepipeline:ListActionExecutions", "ListActionExecutions", RB_PROBE_MADE_UP},
+    {"codepipeline:RetryStageExecution", "RetryStageExecution", RB_PROBE_MADE_UP},
     {"codebuild:BatchGetProjects", "BatchGetProjects", RB_PROBE_OF_PROJECT},
     {"logs:GetLogEvents", "GetLogEvents", RB_PROBE_OF_PROJECT},
     {NULL, NULL, RB_PROBE_MADE_UP},
@@ -52,7 +59,7 @@ static bool probe_body(const char *operation, const char *project, struct rb_buf
     RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(1024);
 
     rb_buf_addc(out, '{');
-    if (rb_str_eq(operation, "BatchGetBuilds")) {
+    if (rb_str_eq(operation, "BatchGetBuilds") || rb_str_eq(operation, "BatchGetBuildBatches")) {
         rb_buf_addf(&text, "%s:" NEVER_MADE, project);
         add_list(out, "ids", rb_buf_str(&text));
     } else if (rb_str_eq(operation, "BatchGetProjects")) {
@@ -61,8 +68,19 @@ static bool probe_body(const char *operation, const char *project, struct rb_buf
         rb_buf_addf(&text, "/aws/codebuild/%s", project);
         rb_aws_add_member(out, "logGroupName", rb_buf_str(&text));
         rb_aws_add_member(out, "logStreamName", NEVER_MADE);
-    } else if (rb_str_eq(operation, "ListBuildsForProject") || rb_str_eq(operation, "StartBuild")) {
+    } else if (rb_str_eq(operation, "ListBuildsForProject") ||
+               rb_str_eq(operation, "ListBuildBatchesForProject") ||
+               rb_str_eq(operation, "StartBuild")) {
         rb_aws_add_member(out, "projectName", project);
+    } else if (rb_str_eq(operation, "GetPipelineState")) {
+        rb_aws_add_member(out, "name", project);
+    } else if (rb_str_eq(operation, "ListActionExecutions")) {
+        rb_aws_add_member(out, "pipelineName", project);
+    } else if (rb_str_eq(operation, "RetryStageExecution")) {
+        rb_aws_add_member(out, "pipelineName", project);
+        rb_aws_add_member(out, "stageName", project);
+        rb_aws_add_member(out, "pipelineExecutionId", NEVER_MADE);
+        rb_aws_add_member(out, "retryMode", "FAILED_ACTIONS");
     } else {
         rb_buf_addf(&text, "%s:" NEVER_MADE, project);
         rb_aws_add_member(out, "id", rb_buf_str(&text));
@@ -91,7 +109,7 @@ static enum rb_probe_answer judge(const struct rb_http_answer *answer, struct rb
 {
     static const char *const denied[] = {"AccessDenied", "NotAuthorized", "OptInRequired"};
     static const char *const judged_after[] = {"ResourceNotFound", "InvalidInput",
-                                               "InvalidParameter"};
+                                               "InvalidParameter", "PipelineNotFound"};
     const char *type = rb_aws_error_type(answer, a);
 
     if (answer->status == 200) {
@@ -108,6 +126,14 @@ static enum rb_probe_answer judge(const struct rb_http_answer *answer, struct rb
         }
     }
     return RB_PROBE_UNSURE;
+}
+
+static const struct rb_aws_service *service_of(const struct rb_probe *p)
+{
+    if (rb_str_starts(p->action, "logs:")) {
+        return &rb_aws_logs;
+    }
+    return rb_str_starts(p->action, "codepipeline:") ? &rb_aws_pipeline : NULL;
 }
 
 enum rb_code rb_codebuild_probe(struct rb_codebuild *c, const struct rb_probe *p,
@@ -131,8 +157,7 @@ enum rb_code rb_codebuild_probe(struct rb_codebuild *c, const struct rb_probe *p
     if (!probe_body(p->operation, project, &body)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a call");
     }
-    const struct rb_aws_call call = {.service =
-                                         rb_str_starts(p->action, "logs:") ? &rb_aws_logs : NULL,
+    const struct rb_aws_call call = {.service = service_of(p),
                                      .operation = p->operation,
                                      .region = region,
                                      .body = &body,

@@ -233,10 +233,6 @@ static enum rb_code prepare(struct rb_exchange *ex, const struct rb_events *even
         if (ex->bad != NULL) {
             ex->bad[i] = ev->bad ? 1 : 0;
         }
-        /* what a sender does not say of its build is as where retries are asked for by the API */
-        const struct rb_settings *s = ex->view->settings;
-        ev->build.region = ev->build.region == NULL ? s->aws.region : ev->build.region;
-        ev->build.account = ev->build.account == NULL ? s->aws.account : ev->build.account;
         enum rb_code rc =
             rb_engine_admission_new(ex->httpd->deps.engine, ev, &one, &ex->admissions[i], err);
         if (rc != RB_OK) {

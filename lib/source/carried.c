@@ -85,9 +85,10 @@ enum rb_code rb_carried_data(struct rb_slice data, struct rb_arena *a, struct rb
     return RB_OK;
 }
 
-const char *rb_carried_key(const struct rb_request *req)
+const char *rb_carried_key(const struct rb_request *req, const char *name)
 {
     unsigned n = 0;
-    const char *key = req->header(req->arg, "idempotency-key", &n);
-    return key != NULL && n == 1 && key[0] != '\0' && strlen(key) <= KEY_MAX_BYTES ? key : NULL;
+    const char *key = req->header(req->arg, name, &n);
+    size_t len = key == NULL || n != 1 ? 0 : strlen(key);
+    return len > 0 && len <= KEY_MAX_BYTES && rb_utf8_valid(key, len) ? key : NULL;
 }

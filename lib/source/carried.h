@@ -10,9 +10,9 @@
  * RB_E_INVALID for a CloudEvent that lacks something; RB_E_NOMEM when @a is exhausted. */
 enum rb_code rb_carried_parse(struct rb_slice body, struct rb_arena *a, struct rb_event *ret_event,
                               const char **ret_id, struct rb_err *err);
-/* rb_carried_key - Idempotency-Key, for senders whose body has no id; NULL = none that is usable.
- */
-const char *rb_carried_key(const struct rb_request *req);
+/* rb_carried_key - what the sender repeats, in header @name (Idempotency-Key where the body has no
+ * id of its own); NULL = none that is usable. */
+const char *rb_carried_key(const struct rb_request *req, const char *name);
 
 /* ---- cloudevents.c ---- */
 /* rb_cloudevent_parse - one CloudEvent 1.0 in structured mode; *ret_id is "source id". */

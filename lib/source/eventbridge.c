@@ -25,8 +25,10 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
     if (rc != RB_OK) {
         return rc;
     }
-    *ret_events = (struct rb_events){
-        .items = ev, .n = 1, .delivery_id = id != NULL ? id : rb_carried_key(req)};
+    *ret_events =
+        (struct rb_events){.items = ev,
+                           .n = 1,
+                           .delivery_id = id != NULL ? id : rb_carried_key(req, "idempotency-key")};
     return RB_OK;
 }
 

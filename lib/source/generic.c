@@ -62,7 +62,8 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
     }
     enum rb_code rc = rb_paths_parse(s, req->body, a, ev, err);
     if (rc == RB_OK) {
-        *ret_events = (struct rb_events){.items = ev, .n = 1, .delivery_id = rb_carried_key(req)};
+        *ret_events = (struct rb_events){
+            .items = ev, .n = 1, .delivery_id = rb_carried_key(req, "idempotency-key")};
     }
     return rc;
 }

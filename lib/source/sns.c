@@ -195,7 +195,7 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
 {
     struct rb_sns_envelope e;
     if (is_raw(req)) {
-        return read_event(req->body, rb_proof_header(req, "x-amz-sns-message-id"), a, ret_events,
+        return read_event(req->body, rb_carried_key(req, "x-amz-sns-message-id"), a, ret_events,
                           err);
     }
     enum rb_code rc = rb_sns_envelope_read(req->body, a, &e, err);

@@ -37,7 +37,7 @@ static bool read_headers(const struct rb_request *req, struct headers *ret)
                             rb_proof_header(req, sets[i][2])};
         if (!rb_str_empty(h.id) && !rb_str_empty(h.timestamp) && h.signatures != NULL) {
             *ret = h;
-            return strlen(h.id) <= ID_MAX_BYTES;
+            return strlen(h.id) <= ID_MAX_BYTES && rb_utf8_valid(h.id, strlen(h.id));
         }
     }
     return false;

@@ -75,6 +75,7 @@ def all_is_well_and_nothing_was_changed(_):
         who = holds(rows["identity", "own account"], AWS_KEY, "environment", "AWS_ACCESS_KEY_ID and its companions")
         equal((who["account"], who["arn"], who["access_key"], who["expires_at"]), (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/{AWS_KEY}", AWS_KEY, None))
         for name in ["codebuild:RetryBuild", "codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject", "codebuild:StopBuild", "codebuild:RetryBuildBatch",
+                     "codebuild:BatchGetBuildBatches", "codebuild:ListBuildBatchesForProject", "codebuild:StopBuildBatch",
                      "codebuild:BatchGetProjects", "logs:GetLogEvents"]:
             equal((rows["permissions", name]["answer"], rows["permissions", name]["project"]), ("allowed", "app"), rows)
         equal(("permissions", "codebuild:StartBuild") in rows, False)
@@ -116,7 +117,11 @@ def projects_of_the_sweep_are_tried_and_start_build_never_with_a_real_one(_):
         equal(rows["permissions", "codebuild:RetryBuild"]["project"], "app")
         equal((rows["permissions", "codebuild:StartBuild"]["project"], rows["permissions", "codebuild:StartBuild"]["answer"]), (None, "allowed"))
         p.sim.faults({"operation": "StartBuild", "every": 1, "error": "AccessDeniedException"})
-        holds(p.look(0)["permissions", "codebuild:StartBuild"], "without starting a build", status="notice")
+        holds(p.look(0)["permissions", "codebuild:StartBuild"], "without its effect", status="notice")
+    with Place("rules: [{name: stage, when: {initiator: [\"codepipeline/*\"]}, then: retry, how: pipeline}]") as p:
+        rows = p.look(0)
+        for name in ["GetPipelineState", "ListActionExecutions", "RetryStageExecution"]:
+            equal(rows["permissions", f"codepipeline:{name}"]["answer"], "allowed", rows)
 
 
 @case

@@ -131,7 +131,7 @@ class World:
     def make(self, extra, sim_url="http://127.0.0.1:9", store="sqlite:machines.db", timing="{shutdown: 3s}"):
         s = service.Service(self.binary, store, sim_url, extra=extra, timing=timing)
         more = ", ".join(json.dumps({"name": n, **v}) for n, v in self.settings.items())
-        s.config.write_text(s.config.read_text().replace("sources: [", f"sources: [{more}, "))
+        s.config.write_text(s.config.read_text().replace("sources: [", f"sources: [{more}, ").replace("aws: {", f'aws: {{account: "{service.ACCOUNT}", '))
         return s
 
     def stop(self):

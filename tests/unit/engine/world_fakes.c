@@ -407,18 +407,6 @@ bool rb_destination_wants(const struct rb_destination_setting *d, const struct r
     return d->stages[stage];
 }
 
-const struct rb_destination_type *rb_destination_type_find(const char *type)
-{
-    (void)type;
-    return NULL; /* none is posted by AWS's calls */
-}
-
-const struct rb_destination_type *rb_reply_type_find(const char *source_type)
-{
-    (void)source_type;
-    return NULL; /* who asks here is told nothing */
-}
-
 int64_t rb_destination_pace_ms(const struct rb_destination_setting *d)
 {
     (void)d;
