@@ -63,8 +63,8 @@ const struct rb_destination_type *rb_destination_type_find(const char *type);
 const struct rb_destination_type *rb_reply_type_find(const char *source_type);
 const char *const *rb_destination_type_names(void);
 
-/* rb_destination_wants - do `when` and `stages` of @d match this retry, and has its type a place for
- * it? */
+/* rb_destination_wants - do `when` and `stages` of @d match this retry, and has its type a place
+ * for it? */
 bool rb_destination_wants(const struct rb_destination_setting *d, const struct rb_retry *r,
                           enum rb_stage stage);
 
@@ -79,8 +79,8 @@ struct rb_post_result {
 /* rb_destination_pace_ms - least time between two reports to @d. */
 int64_t rb_destination_pace_ms(const struct rb_destination_setting *d);
 /* rb_destination_post - render, send through the guard, judge: 2xx delivered; 410 dead and gone;
- * 429, 408, 5xx, a rate limit in the receiver's own words and transport errors again; blocked by the guard or other 4xx/3xx: dead; give_up reached:
- * dead. */
+ * 429, 408, 5xx, a rate limit in the receiver's own words and transport errors again; blocked by
+ * the guard or other 4xx/3xx: dead; give_up reached: dead. */
 void rb_destination_post(const struct rb_destination_setting *d, const struct rb_report_view *v,
                          int64_t first_due_ms, const struct rb_settings *s, struct rb_httpc *http,
                          const struct rb_random *rnd, struct rb_post_result *ret);
