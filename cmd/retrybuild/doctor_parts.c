@@ -99,59 +99,79 @@ void rb_doctor_store(struct rb_doctor *d, struct rb_settings *s)
 
 /* ---- sources ---- */
 
-static unsigned usable(const struct rb_secrets *all, int64_t now_ms, int64_t *ret_first_end_ms,
-                       unsigned *ret_past)
-{
-    unsigned n = 0;
+/* Secrets of which any one will do. */
+struct keys {
+    unsigned n, past, ending; /* ending: good now, and past within NEAR_MS */
+    int64_t first_end_ms;     /* of those that are good; 0 = none of them ends */
+};
 
-    *ret_first_end_ms = 0;
-    *ret_past = 0;
+static struct keys count_keys(const struct rb_secrets *all, int64_t now_ms)
+{
+    struct keys k = {.n = all->n};
+
     for (unsigned i = 0; i < all->n; i++) {
         int64_t end_ms = all->items[i].not_after_ms;
-        if (end_ms != 0 && end_ms < now_ms) {
-            (*ret_past)++;
+        if (end_ms == 0) {
             continue;
         }
-        n++;
-        if (end_ms != 0 && (*ret_first_end_ms == 0 || end_ms < *ret_first_end_ms)) {
-            *ret_first_end_ms = end_ms;
+        if (end_ms < now_ms) {
+            k.past++;
+            continue;
+        }
+        k.ending += end_ms - now_ms < NEAR_MS ? 1 : 0;
+        if (k.first_end_ms == 0 || end_ms < k.first_end_ms) {
+            k.first_end_ms = end_ms;
         }
     }
-    return n;
+    return k;
+}
+
+static bool all_past(const struct keys *k)
+{
+    return k->n > 0 && k->past == k->n;
+}
+
+static bool soon_none(const struct keys *k)
+{
+    return k->n > 0 && k->past + k->ending == k->n;
 }
 
 static void look_at_source(struct rb_doctor *d, const struct rb_source_setting *s, int64_t now_ms)
 {
     /* Where there are both, both must fit: the worse of the two counts. */
-    int64_t first_end_ms = 0, signing_end_ms = 0;
-    unsigned past = 0, signing_past = 0;
-    unsigned good = usable(&s->secrets, now_ms, &first_end_ms, &past);
-    unsigned signing_good = usable(&s->signing_secrets, now_ms, &signing_end_ms, &signing_past);
-    unsigned n = s->secrets.n + s->signing_secrets.n;
-    past += signing_past;
-    if (signing_end_ms != 0 && (first_end_ms == 0 || signing_end_ms < first_end_ms)) {
-        first_end_ms = signing_end_ms;
-    }
-    bool near = first_end_ms != 0 && first_end_ms - now_ms < NEAR_MS;
-    bool none = (s->secrets.n > 0 && good == 0) || (s->signing_secrets.n > 0 && signing_good == 0);
+    struct keys k = count_keys(&s->secrets, now_ms);
+    const struct keys signing = count_keys(&s->signing_secrets, now_ms);
+    bool none = all_past(&k) || all_past(&signing);
+    bool soon = soon_none(&k) || soon_none(&signing);
 
+    k.n += signing.n;
+    k.past += signing.past;
+    k.ending += signing.ending;
+    if (signing.first_end_ms != 0 &&
+        (k.first_end_ms == 0 || signing.first_end_ms < k.first_end_ms)) {
+        k.first_end_ms = signing.first_end_ms;
+    }
     json_t *row = rb_doctor_add(
-        d, none || near ? RB_ATTENTION : RB_FINE, "sources", s->name, "%s, %u secret%s%s%s",
-        s->type, n, n == 1 ? "" : "s",
-        none   ? ", each past its not_after: every delivery is refused"
-        : near ? ", one of which ends within 14 days"
-               : "",
-        !none && past > 0 ? "; some are past their not_after and can be taken out" : "");
+        d,
+        soon           ? RB_ATTENTION
+        : k.ending > 0 ? RB_NOTICE
+                       : RB_FINE,
+        "sources", s->name, "%s, %u secret%s%s%s", s->type, k.n, k.n == 1 ? "" : "s",
+        none           ? ", each past its not_after: every delivery is refused"
+        : soon         ? ", the last of which ends within 14 days"
+        : k.ending > 0 ? ", one of which ends within 14 days"
+                       : "",
+        !none && k.past > 0 ? "; some are past their not_after and can be taken out" : "");
     if (none) {
         rb_doctor_advise(row, "add a secret that is still good, there and at the sender");
-    } else if (near) {
+    } else if (soon) {
         rb_doctor_advise(row, "add the next secret here first, then change it at the sender");
     }
     rb_doctor_fact(row, "type", s->type);
-    rb_doctor_time(row, "next_not_after", first_end_ms);
+    rb_doctor_time(row, "next_not_after", k.first_end_ms);
     if (row != NULL) {
-        (void)json_object_set_new(row, "secrets", json_integer(n));
-        (void)json_object_set_new(row, "past", json_integer(past));
+        (void)json_object_set_new(row, "secrets", json_integer(k.n));
+        (void)json_object_set_new(row, "past", json_integer(k.past));
     }
 }
 

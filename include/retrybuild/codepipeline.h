@@ -4,8 +4,8 @@
  * The client is CodeBuild's (codebuild.h), with its account, credentials, rates and clock. Errors
  * are as there; a pipeline, stage or execution that is not retryable is RB_E_REFUSED, a pipeline
  * that is busy RB_E_THROTTLED. RetryStageExecution has no idempotency token: what protects against
- * a second effect is that CodePipeline refuses it where no action of the stage has failed. Source:
- * AWS's CodePipeline API, 2015-07-09.
+ * a second effect is that CodePipeline refuses it where no action of the stage has failed. Threads:
+ * the client's. Blocks: at most its timeout. Source: AWS's CodePipeline API, 2015-07-09.
  */
 #ifndef RETRYBUILD_CODEPIPELINE_H
 #define RETRYBUILD_CODEPIPELINE_H

@@ -76,10 +76,14 @@ struct rb_command {
     const char *reply; /* the adapter's handle for later answers, kept with the retry; a secret */
 };
 
+/* rb_command_usage - how @v is written, for messages. */
+const char *rb_command_usage(enum rb_command_verb v);
+
 /* rb_command_parse - the commands in @text, at most @max. @bare: the whole text is one command line
  * without its name (a slash command); else lines that begin with "/retry", "/retrybuild", "/rb" or
  * "/retest" outside of code blocks and quotes. Sets verb, target, flags and trouble; the adapter
- * adds actor, place and reply. */
+ * adds actor, place and reply. Past @max the last one says that there are too many. Texts beyond
+ * 256 KiB: RB_E_TOO_LARGE. */
 enum rb_code rb_command_parse(struct rb_slice text, bool bare, struct rb_arena *a,
                               struct rb_command *ret_commands, unsigned max, unsigned *ret_n,
                               struct rb_err *err);

@@ -38,6 +38,7 @@ struct rb_poster; /* one report on its way: lib/destination/poster.h */
 
 struct rb_destination_type {
     const char *type;
+    bool by_aws; /* what is rendered is the body alone: a message that the engine has AWS deliver */
     const char *const *keys; /* of the configuration beside name, type, when, stages, reply,
                                 timeout, give_up, schedule, max_in_flight; NULL = none */
     /* check - of the configuration, for check-config: RB_E_INVALID with the sentence, *ret_key the

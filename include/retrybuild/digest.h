@@ -26,6 +26,15 @@ void rb_hmac_sha256(const void *key, size_t key_len, const void *data, size_t le
 /* rb_const_eq - equal, in time that depends on @len alone. */
 bool rb_const_eq(const void *a, const void *b, size_t len);
 
+/* Ed25519 (RFC 8032). False: the signature does not fit, or the key is none. */
+#define RB_ED25519_KEY_BYTES 32 /* public key, or the seed of a private one */
+#define RB_ED25519_SIGNATURE_BYTES 64
+bool rb_ed25519_verify(const uint8_t public_key[RB_ED25519_KEY_BYTES],
+                       const uint8_t signature[RB_ED25519_SIGNATURE_BYTES], const void *data,
+                       size_t len);
+bool rb_ed25519_sign(const uint8_t seed[RB_ED25519_KEY_BYTES], const void *data, size_t len,
+                     uint8_t ret_signature[RB_ED25519_SIGNATURE_BYTES]);
+
 void rb_hex(const void *data, size_t len, char *ret_hex /* 2*len + 1 */);
 /* rb_unhex - exactly 2*len hex digits of either case. */
 bool rb_unhex(const char *hex, size_t hex_len, void *ret_data, size_t len);

@@ -9,6 +9,7 @@
 #include <retrybuild/aws.h>
 #include <retrybuild/clock.h>
 #include <retrybuild/err.h>
+#include <retrybuild/forge.h>
 #include <retrybuild/model.h>
 #include <retrybuild/policy.h>
 #include <retrybuild/random.h>
@@ -41,6 +42,8 @@ bool rb_engine_stop(struct rb_engine *e, int64_t grace_ms);
 enum rb_code rb_engine_reload(struct rb_engine *e, struct rb_settings *s, struct rb_err *err);
 /* rb_engine_settings - a reference to the settings in force. */
 struct rb_settings *rb_engine_settings(struct rb_engine *e);
+/* rb_engine_forge_tokens - tokens of apps, shared by all that ask git hosts; lives as long as @e. */
+struct rb_forge_tokens *rb_engine_forge_tokens(struct rb_engine *e);
 
 /* ---- admission, for the listener ---- */
 /* rb_engine_admission_new - an event of a verified delivery becomes an admission: decision, record,

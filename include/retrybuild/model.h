@@ -124,6 +124,8 @@ void rb_build_derive(struct rb_build *b, struct rb_arena *a);
 const char *rb_build_commit(const struct rb_build *b); /* resolved_version, else a source_version
                                                           that is 40 hex, else NULL */
 
+/* rb_build_add_link - the build's page in the console; nothing without region, project or id. */
+void rb_build_add_link(const struct rb_build *b, struct rb_buf *out);
 /* rb_build_is_batch - @b is a whole batch build: its ARN is that of the batch. */
 bool rb_build_is_batch(const struct rb_build *b);
 
@@ -154,6 +156,14 @@ struct rb_event {
     struct rb_build build;
     bool needs_inspection; /* the event lacks what the policy needs: ask AWS first */
     int64_t at_ms;         /* when the sender says it happened; 0 = not said */
+
+    /* FAILURE without a build id: where to look for it before it is admitted */
+    enum rb_find {
+        RB_FIND_NOTHING,  /* nothing is missing but, at most, account and region */
+        RB_FIND_COMMIT,   /* a failed build of build.project with build.resolved_version */
+        RB_FIND_STATUSES, /* in the git host's statuses of that commit */
+    } find;
+    const char *find_in; /* STATUSES: the repository, as the host's API wants it */
 };
 
 struct rb_delivery {

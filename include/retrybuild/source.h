@@ -58,7 +58,10 @@ struct rb_outcome {
     bool in_public;      /* the message is for everybody in that place */
 };
 
-struct rb_httpc;
+/* What is posted beside the answer, through the address guard. */
+struct rb_push {
+    const char *url, *body; /* in the arena; the URL is a secret; the body is JSON */
+};
 
 enum {                    /* rb_source_type.media: bodies beside JSON */
        RB_MEDIA_FORM = 1, /* application/x-www-form-urlencoded */
@@ -84,6 +87,10 @@ struct rb_source_type {
     enum rb_code (*answer)(const struct rb_source_setting *s, const struct rb_request *req,
                            const struct rb_outcome *o, struct rb_buf *out, unsigned *ret_status,
                            const char **ret_type);
+    /* push - for senders that show nothing of an answer: what is posted elsewhere before it. False:
+     * nothing. NULL = never. */
+    bool (*push)(const struct rb_command *c, const struct rb_outcome *o, struct rb_arena *a,
+                 struct rb_push *ret_p);
     /* greet - the answer to OPTIONS (a handshake); headers "name: value" in @a. NULL = 405. */
     enum rb_code (*greet)(const struct rb_source_setting *s, const struct rb_request *req,
                           struct rb_arena *a, const char *ret_headers[4], struct rb_err *err);

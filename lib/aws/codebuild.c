@@ -31,7 +31,9 @@ enum rb_code rb_codebuild_new(struct rb_aws *aws, const struct rb_settings *s,
     }
     c->aws = aws;
     c->random = rb_random_system();
-    c->timeout_ms = s->timing.call_timeout_ms > 0 ? s->timing.call_timeout_ms : DEFAULT_TIMEOUT_MS;
+    c->usual_timeout_ms =
+        s->timing.call_timeout_ms > 0 ? s->timing.call_timeout_ms : DEFAULT_TIMEOUT_MS;
+    c->timeout_ms = c->usual_timeout_ms;
     enum rb_code rc = rb_httpc_new(s, &c->http, err);
     if (rc != RB_OK) {
         free(c);
@@ -52,6 +54,12 @@ void rb_codebuild_free(struct rb_codebuild *c)
 void rb_codebuild_cancel_on(struct rb_codebuild *c, const atomic_bool *flag)
 {
     c->cancel = flag;
+}
+
+void rb_codebuild_within(struct rb_codebuild *c, int64_t timeout_ms)
+{
+    bool shorter = timeout_ms > 0 && timeout_ms < c->usual_timeout_ms;
+    c->timeout_ms = shorter ? timeout_ms : c->usual_timeout_ms;
 }
 
 void rb_codebuild_of_account(struct rb_codebuild *c, const char *account)

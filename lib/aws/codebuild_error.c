@@ -191,3 +191,10 @@ enum rb_code rb_aws_judge(const char *operation, const struct rb_http_answer *an
     return report(operation, answer->status, bare_type(type == NULL ? "" : type),
                   text == NULL ? "" : text, err);
 }
+
+enum rb_code rb_aws_refused(const char *operation, long status, const char *type, const char *text,
+                            struct rb_err *err)
+{
+    return report(operation, status, bare_type(type == NULL ? "" : type), text == NULL ? "" : text,
+                  err);
+}

@@ -15,7 +15,8 @@
 
 #include "internal.h"
 
-#define CONTENT_TYPE "application/x-amz-json-1.1"
+#define JSON_TYPE "application/x-amz-json-1.1"
+#define FORM_TYPE "application/x-www-form-urlencoded; charset=utf-8"
 #define ANSWER_MAX_BYTES ((size_t)8 * 1024 * 1024)
 #define ARENA_MAX_BYTES ((size_t)64 * 1024)
 #define DATE_ROUND_TRIP_MAX_MS 15000
@@ -66,8 +67,10 @@ static enum rb_code find_endpoint(struct rb_codebuild *c, const struct rb_aws_ca
 {
     struct rb_aws_target t;
 
-    enum rb_code rc =
-        rb_aws_target(c->aws, service_of(call)->name, call->region, &w->arena, &t, err);
+    const char *service = service_of(call)->name;
+    enum rb_code rc = call->endpoint_url == NULL
+                          ? rb_aws_target(c->aws, service, call->region, &w->arena, &t, err)
+                          : rb_aws_target_at(call->endpoint_url, service, &w->arena, &t, err);
     if (rc == RB_OK) {
         w->url = t.url;
         w->path = t.path;
@@ -87,15 +90,19 @@ static enum rb_code sign(const struct rb_aws_call *call, int64_t date_ms,
     char date[RB_TIME_AMZ_BYTES];
     char hash[RB_SHA256_HEX_BYTES];
     struct rb_header signed_headers[SIGNED_HEADERS_MAX];
+    bool form = service_of(call)->target == NULL;
     unsigned n = 0;
 
     rb_time_amz(date_ms, date);
     rb_sha256_hex(rb_buf_str(call->body), call->body->len, hash);
-    w->target = rb_arena_printf(&w->arena, "%s.%s", service_of(call)->target, call->operation);
-    signed_headers[n++] = header("content-type", CONTENT_TYPE);
+    w->target =
+        form ? "" : rb_arena_printf(&w->arena, "%s.%s", service_of(call)->target, call->operation);
+    signed_headers[n++] = header("content-type", form ? FORM_TYPE : JSON_TYPE);
     signed_headers[n++] = header("host", w->host);
     signed_headers[n++] = header("x-amz-date", date);
-    signed_headers[n++] = header("x-amz-target", w->target);
+    if (!form) {
+        signed_headers[n++] = header("x-amz-target", w->target);
+    }
     if (cred->session_token != NULL) {
         signed_headers[n++] = header("x-amz-security-token", rb_secret_data(cred->session_token));
         rb_buf_addf(&w->token, "X-Amz-Security-Token: %s", rb_secret_data(cred->session_token));
@@ -116,10 +123,12 @@ static enum rb_code sign(const struct rb_aws_call *call, int64_t date_ms,
         return rc;
     }
     n = 0;
-    w->headers[n++] = "Content-Type: " CONTENT_TYPE;
+    w->headers[n++] = form ? "Content-Type: " FORM_TYPE : "Content-Type: " JSON_TYPE;
     w->headers[n++] = rb_arena_printf(&w->arena, "Host: %s", w->host);
     w->headers[n++] = rb_arena_printf(&w->arena, "X-Amz-Date: %s", date);
-    w->headers[n++] = rb_arena_printf(&w->arena, "X-Amz-Target: %s", w->target);
+    if (!form) {
+        w->headers[n++] = rb_arena_printf(&w->arena, "X-Amz-Target: %s", w->target);
+    }
     w->headers[n++] = rb_buf_str(&w->authorization);
     if (cred->session_token != NULL) {
         w->headers[n++] = rb_buf_str(&w->token);

@@ -146,13 +146,19 @@ enum rb_code rb_aws_endpoint(const struct rb_aws *aws, const char *service, cons
 enum rb_code rb_aws_target(const struct rb_aws *aws, const char *service, const char *region,
                            struct rb_arena *a, struct rb_aws_target *ret_t, struct rb_err *err)
 {
-    struct rb_url u;
     const char *url = NULL;
 
     enum rb_code rc = rb_aws_endpoint(aws, service, region, a, &url, err);
-    if (rc == RB_OK) {
-        rc = rb_url_parse(url, strlen(url), a, &u, err);
-    }
+    return rc == RB_OK ? rb_aws_target_at(url, service, a, ret_t, err)
+                       : rb_err_wrap(err, rc, "endpoint of %s", service);
+}
+
+enum rb_code rb_aws_target_at(const char *url, const char *service, struct rb_arena *a,
+                              struct rb_aws_target *ret_t, struct rb_err *err)
+{
+    struct rb_url u;
+
+    enum rb_code rc = rb_url_parse(url, strlen(url), a, &u, err);
     if (rc != RB_OK) {
         return rb_err_wrap(err, rc, "endpoint of %s", service);
     }

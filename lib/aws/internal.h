@@ -65,16 +65,19 @@ const struct rb_clock *rb_aws_clock(const struct rb_aws *aws);
 struct rb_aws_target {
     const char *url, *path, *host; /* host with its port when that is not the scheme's own */
 };
-/* rb_aws_target - the endpoint of a service taken apart; a base path is kept. Strings in @a. */
+/* rb_aws_target - the endpoint of a service taken apart; a base path is kept. Strings in @a.
+ * rb_aws_target_at - the same of a URL. */
 enum rb_code rb_aws_target(const struct rb_aws *aws, const char *service, const char *region,
                            struct rb_arena *a, struct rb_aws_target *ret_t, struct rb_err *err);
+enum rb_code rb_aws_target_at(const char *url, const char *service, struct rb_arena *a,
+                              struct rb_aws_target *ret_t, struct rb_err *err);
 
 /* ---- one signed request ---- */
 
 struct rb_codebuild {
     struct rb_aws *aws;
     struct rb_httpc *http;
-    int64_t timeout_ms;
+    int64_t timeout_ms, usual_timeout_ms;
     const atomic_bool *cancel; /* may be NULL */
     const struct rb_random *random;
     char account[RB_ACCOUNT_BYTES]; /* whose builds the next call is about; "" = our own */
@@ -87,7 +90,8 @@ struct rb_aws_scope rb_codebuild_scope(const struct rb_codebuild *c, const char 
 
 struct rb_aws_service {
     const char *name;   /* of the endpoint and of the signature */
-    const char *target; /* what stands before the operation in X-Amz-Target */
+    const char *target; /* what stands before the operation in X-Amz-Target; NULL: the service takes
+                         * forms and answers XML (query protocol) */
 };
 extern const struct rb_aws_service rb_aws_logs; /* CloudWatch Logs */
 
@@ -95,6 +99,7 @@ struct rb_aws_call {
     const struct rb_aws_service *service; /* NULL = CodeBuild */
     const char *operation;
     const char *region;
+    const char *endpoint_url; /* NULL = the service's own */
     const struct rb_buf *body;
     int64_t date_ms;     /* X-Amz-Date; 0 = now, by AWS's clock */
     const char *session; /* that signs; NULL = the account's usual credentials */
@@ -143,9 +148,13 @@ enum rb_code rb_start_body(const json_t *build, const char *token, struct rb_buf
 enum rb_code rb_start_read(struct rb_codebuild *c, const struct rb_retry_call *call,
                            struct rb_buf *out, struct rb_err *err);
 
-/* rb_aws_judge - the class of an answer that is no 200 (pure). @body may be anything. */
+/* rb_aws_judge - the class of an answer that is no 200 (pure). @body may be anything.
+ * rb_aws_refused
+ * - the same of an error that was read already: its name and text. */
 enum rb_code rb_aws_judge(const char *operation, const struct rb_http_answer *answer,
                           struct rb_err *err);
+enum rb_code rb_aws_refused(const char *operation, long status, const char *type, const char *text,
+                            struct rb_err *err);
 /* rb_aws_error_type - AWS's type of an error answer without the suffix "Exception", in @a; "" when
  * it names none. */
 const char *rb_aws_error_type(const struct rb_http_answer *answer, struct rb_arena *a);

@@ -4,6 +4,8 @@
 
 #include <retrybuild/destination.h>
 
+extern const struct rb_destination_type rb_destination_eventbridge;
+extern const struct rb_destination_type rb_destination_sns;
 extern const struct rb_destination_type rb_destination_bitbucket_server_status,
     rb_destination_bitbucket_status, rb_destination_gitea_status, rb_destination_github_check,
     rb_destination_github_comment, rb_destination_github_status, rb_destination_gitlab_comment,
@@ -11,6 +13,8 @@ extern const struct rb_destination_type rb_destination_bitbucket_server_status,
 extern const struct rb_destination_type rb_destination_discord, rb_destination_googlechat,
     rb_destination_mattermost, rb_destination_rocketchat, rb_destination_slack,
     rb_destination_teams, rb_destination_webhook;
+/* answers to who asked */
+extern const struct rb_destination_type rb_reply_discord, rb_reply_mattermost, rb_reply_slack;
 
 /* rb_standard_webhooks_sign - append "v1,<base64>" to @out, after a blank when it holds a signature
  * already. RB_E_INVALID: the secret is no key. */

@@ -7,6 +7,7 @@ static const struct rb_destination_type *const TYPES[] = {
     &rb_destination_bitbucket_server_status,
     &rb_destination_bitbucket_status,
     &rb_destination_discord,
+    &rb_destination_eventbridge,
     &rb_destination_gitea_status,
     &rb_destination_github_check,
     &rb_destination_github_comment,
@@ -17,6 +18,7 @@ static const struct rb_destination_type *const TYPES[] = {
     &rb_destination_mattermost,
     &rb_destination_rocketchat,
     &rb_destination_slack,
+    &rb_destination_sns,
     &rb_destination_teams,
     &rb_destination_webhook,
 };
@@ -33,6 +35,9 @@ const struct rb_destination_type *rb_destination_type_find(const char *type)
 
 /* Answers to who asked, by the type of the source; never configured by a name. */
 static const struct rb_destination_type *const REPLIES[] = {
+    &rb_reply_discord,
+    &rb_reply_mattermost,
+    &rb_reply_slack,
     NULL,
 };
 
@@ -52,6 +57,7 @@ const char *const *rb_destination_type_names(void)
         "bitbucket-server-status",
         "bitbucket-status",
         "discord",
+        "eventbridge",
         "gitea-status",
         "github-check",
         "github-comment",
@@ -62,6 +68,7 @@ const char *const *rb_destination_type_names(void)
         "mattermost",
         "rocketchat",
         "slack",
+        "sns",
         "teams",
         "webhook",
     };

@@ -47,6 +47,12 @@ enum rb_code rb_engine_new(const struct rb_engine_deps *deps, struct rb_engine *
         free(e);
         return rc;
     }
+    e->forge_tokens = rb_forge_tokens_new();
+    if (e->forge_tokens == NULL) {
+        rb_runtime_unref(e->runtime);
+        free(e);
+        return rb_err_set(err, RB_E_NOMEM, "no memory for the engine");
+    }
     e->store = deps->store;
     e->aws = deps->aws;
     e->clock = deps->clock;
@@ -86,6 +92,7 @@ void rb_engine_free(struct rb_engine *e)
     }
     free(e->workers);
     rb_runtime_unref(e->runtime);
+    rb_forge_tokens_free(e->forge_tokens);
     rb_arena_release(&e->paused_arena);
     rb_pace_release(&e->pace);
     for (int i = 0; i < RB_TASK_KIND_COUNT; i++) {

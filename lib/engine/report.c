@@ -110,7 +110,10 @@ static enum rb_code post(struct rb_worker *w, struct rb_task *t,
         .receipt = t->receipt,
     };
 
-    rb_destination_post(d, &view, t->first_due_ms, w->rt->settings, w->http, w->e->random, &result);
+    if (!rb_report_by_aws(w, d, &view, t, &result)) {
+        rb_destination_post(d, &view, t->first_due_ms, w->rt->settings, w->http, w->e->random,
+                            &result);
+    }
     *ret = result;
     if (result.receipt[0] != '\0') {
         snprintf(t->receipt, sizeof(t->receipt), "%s", result.receipt);
@@ -271,6 +274,7 @@ static enum rb_code report_round(struct rb_worker *w, struct rb_round *ret, stru
 const struct rb_worker_role rb_role_report = {
     .name = "report",
     .kind = RB_TASK_REPORT,
+    .needs_codebuild = true, /* topics and buses */
     .needs_http = true,
     .round = report_round,
 };

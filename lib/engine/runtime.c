@@ -11,6 +11,11 @@ struct rb_runtime *rb_runtime_get(struct rb_engine *e)
     return rt;
 }
 
+struct rb_forge_tokens *rb_engine_forge_tokens(struct rb_engine *e)
+{
+    return e->forge_tokens;
+}
+
 void rb_runtime_unref(struct rb_runtime *rt)
 {
     if (rt == NULL || atomic_fetch_sub_explicit(&rt->refs, 1, memory_order_acq_rel) != 1) {

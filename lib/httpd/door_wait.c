@@ -122,7 +122,9 @@ static void run_call(struct rb_httpd *h, struct rb_exchange *ex, struct rb_codeb
             rb_codebuild_cancel_on(*client, &h->calls_cancel);
         }
     }
-    if (rc != RB_OK) {
+    if (rc != RB_OK && ex->resolve != NULL) {
+        rb_answer_problem(ex, 503, "CodeBuild cannot be asked; send it again");
+    } else if (rc != RB_OK && ex->door != NULL) {
         rb_door_no_answer(ex, rc, &err);
     } else {
         ex->call(ex, *client);

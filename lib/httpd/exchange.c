@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "door.h"
+#include "hook_find.h"
 #include "private.h"
 
 struct rb_exchange *rb_exchange_new(struct rb_httpd *h, struct MHD_Connection *mhd)
@@ -59,6 +60,7 @@ void rb_exchange_free(struct rb_exchange *ex)
         rb_engine_admission_free(ex->admissions[i]);
     }
     rb_door_end(ex);
+    rb_hook_resolve_end(ex);
     rb_events_end(ex);
     rb_view_unref(ex->view);
     h->n_exchanges--;
@@ -87,6 +89,7 @@ void rb_exchange_free(struct rb_exchange *ex)
     ex->retry_id[0] = '\0';
     ex->aws_form = false;
     ex->door = NULL;
+    ex->commands = NULL;
     ex->next_step = RB_NEXT_ANSWER;
     ex->call = NULL;
     ex->discarded = 0;

@@ -8,11 +8,8 @@
 
 #include <retrybuild/digest.h>
 
+#include "hook_find.h"
 #include "private.h"
-
-struct header_arg {
-    struct MHD_Connection *mhd;
-};
 
 struct header_search {
     const char *name;
@@ -35,9 +32,9 @@ static enum MHD_Result search_header(void *cls, enum MHD_ValueKind kind, const c
 
 static const char *header_of(const void *arg, const char *name, unsigned *ret_n)
 {
-    const struct header_arg *h = arg;
+    const struct rb_exchange *ex = arg;
     struct header_search s = {.name = name};
-    MHD_get_connection_values(h->mhd, MHD_HEADER_KIND, search_header, &s);
+    MHD_get_connection_values(ex->mhd, MHD_HEADER_KIND, search_header, &s);
     if (ret_n != NULL) {
         *ret_n = s.n;
     }
@@ -224,6 +221,36 @@ static const char *delivery_key(struct rb_exchange *ex, const struct rb_events *
     return rb_arena_strdup(&ex->arena, hex);
 }
 
+static void admit(struct rb_exchange *ex, struct rb_events *events)
+{
+    const struct rb_source_setting *s = ex->source->setting;
+    struct rb_err err = {.code = RB_OK};
+    struct rb_delivery delivery = {.source = s->name,
+                                   .type = s->type,
+                                   .key = delivery_key(ex, events),
+                                   .at_ms = rb_now_ms(ex->httpd->deps.clock)};
+    if (delivery.key == NULL || prepare(ex, events, &delivery, &err) != RB_OK) {
+        count(ex, RB_RESULT_UNAVAILABLE);
+        rb_answer_problem(ex, 503, "out of memory; send it again");
+        return;
+    }
+    rb_exchange_admit(ex, finish);
+}
+
+static void command(struct rb_exchange *ex, const struct rb_events *events)
+{
+    const struct rb_delivery delivery = {.source = ex->source->setting->name,
+                                         .type = ex->source->setting->type,
+                                         .key = delivery_key(ex, events),
+                                         .at_ms = rb_now_ms(ex->httpd->deps.clock)};
+    if (delivery.key == NULL) {
+        count(ex, RB_RESULT_UNAVAILABLE);
+        rb_answer_problem(ex, 503, "out of memory; send it again");
+        return;
+    }
+    rb_hook_commands_start(ex, events, &delivery);
+}
+
 static void read_events(struct rb_exchange *ex, const struct rb_request *req)
 {
     const struct rb_source_setting *s = ex->source->setting;
@@ -243,7 +270,7 @@ static void read_events(struct rb_exchange *ex, const struct rb_request *req)
         ex->content_type = events.answer_type == NULL ? ex->content_type : events.answer_type;
         return;
     }
-    if (events.n == 0) {
+    if (events.n == 0 && events.n_commands == 0) {
         count(ex, RB_RESULT_IGNORED);
         add_result(&ex->answer, RB_RESULT_IGNORED, NULL,
                    events.ignored == NULL ? "nothing in it concerns a build" : events.ignored);
@@ -251,14 +278,25 @@ static void read_events(struct rb_exchange *ex, const struct rb_request *req)
         rb_answer_json(ex, 200);
         return;
     }
-    struct rb_delivery delivery = {
-        .source = s->name, .type = s->type, .key = delivery_key(ex, &events), .at_ms = req->now_ms};
-    if (delivery.key == NULL || prepare(ex, &events, &delivery, &err) != RB_OK) {
-        count(ex, RB_RESULT_UNAVAILABLE);
-        rb_answer_problem(ex, 503, "out of memory; send it again");
-        return;
+    if (events.n_commands > 0) {
+        command(ex, &events);
+    } else if (rb_hook_complete(ex, &events)) {
+        admit(ex, &events);
+    } else {
+        rb_hook_resolve(ex, &events, admit);
     }
-    rb_exchange_admit(ex, finish);
+}
+
+void rb_hook_request(struct rb_exchange *ex, struct rb_request *ret_req)
+{
+    *ret_req = (struct rb_request){
+        .method = ex->method,
+        .path = ex->path,
+        .body = {ex->body.len == 0 ? "" : ex->body.data, ex->body.len},
+        .header = header_of,
+        .arg = ex,
+        .now_ms = rb_now_ms(ex->httpd->deps.clock),
+    };
 }
 
 void rb_handle_hook(struct rb_exchange *ex)
@@ -274,15 +312,8 @@ void rb_handle_hook(struct rb_exchange *ex)
         rb_answer_problem(ex, 415, "the body must be JSON (Content-Type: application/json)");
         return;
     }
-    struct header_arg arg = {.mhd = ex->mhd};
-    struct rb_request req = {
-        .method = ex->method,
-        .path = ex->path,
-        .body = {ex->body.len == 0 ? "" : ex->body.data, ex->body.len},
-        .header = header_of,
-        .arg = &arg,
-        .now_ms = rb_now_ms(ex->httpd->deps.clock),
-    };
+    struct rb_request req;
+    rb_hook_request(ex, &req);
     struct rb_err err = {.code = RB_OK};
     if (ex->source->type->verify(ex->source->setting, &req, &err) != RB_OK) {
         count(ex, RB_RESULT_UNAUTHORIZED);

@@ -34,6 +34,7 @@
 #define RB_RETRY_AFTER_SECONDS "5"
 #define RB_DOOR_THREADS 4
 #define RB_ACCOUNT_BYTES 13
+#define RB_RESOLVING_MAX 64 /* deliveries whose build is being looked for */
 
 /* ---- results of a delivery, as in deliveries_total{result} ---- */
 enum rb_delivery_result {
@@ -99,8 +100,10 @@ enum rb_next_step {
 
 struct rb_codebuild;
 struct rb_door;
+struct rb_hook_commands;
 struct rb_feed;
 struct rb_stream;
+struct rb_resolve;
 
 #define RB_REQUEST_ID_BYTES 37 /* a UUID + NUL */
 
@@ -129,6 +132,7 @@ struct rb_exchange {
     struct rb_admission *admissions[RB_MAX_EVENTS];
     const char *reasons[RB_MAX_EVENTS]; /* why an event gave nothing, in the arena */
     unsigned n_events, n_admitted, n_waiting;
+    struct rb_resolve *resolve; /* hook_resolve.c; in the arena */
 
     /* the answer */
     unsigned status;
@@ -138,6 +142,7 @@ struct rb_exchange {
     unsigned n_headers;
     bool close;
 
+    struct rb_hook_commands *commands;      /* of this delivery, in the arena; NULL = none */
     void (*finish)(struct rb_exchange *ex); /* when every admission has its outcome */
     void (*job)(struct rb_exchange *ex, struct rb_store_session *ses); /* for the API thread */
     char retry_id[RB_ID_BYTES];
@@ -176,6 +181,7 @@ struct rb_httpd {
     struct rb_exchange *door_waiting; /* between two looks */
     int64_t door_due_ms;              /* boot clock: the first of those looks; INT64_MAX = none */
     char door_account[RB_ACCOUNT_BYTES]; /* that of our credentials, once CodeBuild has told it */
+    unsigned n_resolving;                /* hooks that wait for the build they mean */
     struct rb_feed *feed;                /* made by the first reader of events */
     struct rb_stream *streams;           /* their connections */
     unsigned n_door;                     /* front-door requests that wait for something */
@@ -251,7 +257,8 @@ void rb_exchange_admit(struct rb_exchange *ex, void (*finish)(struct rb_exchange
 /* rb_exchange_job - let the API thread run @job and suspend (or stay suspended). */
 void rb_exchange_job(struct rb_exchange *ex,
                      void (*job)(struct rb_exchange *ex, struct rb_store_session *ses));
-/* rb_exchange_call - let a front-door thread run @call and suspend (or stay suspended). */
+/* rb_exchange_call - let a front-door thread run @call and suspend (or stay suspended). Without
+ * memory for it the client is NULL, save at the front door itself. */
 void rb_exchange_call(struct rb_exchange *ex,
                       void (*call)(struct rb_exchange *ex, struct rb_codebuild *c));
 void rb_exchange_resume(struct rb_exchange *ex);
@@ -287,6 +294,13 @@ void rb_api_stop(struct rb_httpd *h); /* runs what is queued, then joins */
 
 /* ---- loop.c ---- */
 void rb_httpd_wake(struct rb_httpd *h);
+
+/* ---- hook.c, hook_command.c ---- */
+/* rb_hook_request - the request as sources see it; valid while the exchange lives. */
+void rb_hook_request(struct rb_exchange *ex, struct rb_request *ret_req);
+/* rb_hook_commands_start - carry out what people asked for, then answer. */
+void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *events,
+                            const struct rb_delivery *delivery);
 
 /* ---- events.c ---- */
 /* rb_events_turn - go on with readers for whom there is something, or of whom nothing was heard. */

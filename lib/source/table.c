@@ -5,7 +5,12 @@
 #include "types.h"
 
 static const struct rb_source_type *const rows[] = {
-    &rb_source_eventbridge,
+    &rb_source_bitbucket,  &rb_source_bitbucket_server,
+    &rb_source_discord,    &rb_source_eventbridge,
+    &rb_source_forgejo,    &rb_source_gitea,
+    &rb_source_github,     &rb_source_gitlab,
+    &rb_source_mattermost, &rb_source_rocketchat,
+    &rb_source_slack,      &rb_source_teams,
 };
 
 const struct rb_source_type *rb_source_type_find(const char *type)
@@ -20,7 +25,9 @@ const struct rb_source_type *rb_source_type_find(const char *type)
 
 const char *const *rb_source_type_names(void)
 {
-    static const char *const names[] = {"eventbridge", NULL};
+    static const char *const names[] = {
+        "bitbucket", "bitbucket-server", "discord",    "eventbridge", "forgejo", "gitea", "github",
+        "gitlab",    "mattermost",       "rocketchat", "slack",       "teams",   NULL};
     _Static_assert(RB_ARRAY_LEN(names) == RB_ARRAY_LEN(rows) + 1, "a name for each row");
     return names;
 }

@@ -5,5 +5,13 @@
 #include <retrybuild/source.h>
 
 extern const struct rb_source_type rb_source_eventbridge;
+extern const struct rb_source_type rb_source_discord, rb_source_mattermost, rb_source_rocketchat,
+    rb_source_slack, rb_source_teams;
+extern const struct rb_source_type rb_source_bitbucket;
+extern const struct rb_source_type rb_source_bitbucket_server;
+extern const struct rb_source_type rb_source_forgejo;
+extern const struct rb_source_type rb_source_gitea;
+extern const struct rb_source_type rb_source_github;
+extern const struct rb_source_type rb_source_gitlab;
 
 #endif

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """retrybuild doctor: what an installation depends on, looked at without an effect, against codebuild-sim and real stores."""
+import datetime
 import json
 import os
 import pathlib
@@ -231,6 +232,12 @@ def secrets_that_end_soon_or_have_ended_are_named(_):
         equal((row["secrets"], row["past"]), (1, 1))
         p.config.write_text(p.config.read_text().replace("not_after: 2020-01-01}", f"not_after: 2020-01-01}}, {{value: next-{KEY}}}"))
         holds(p.look(0)["sources", "eventbridge"], "can be taken out", status="ok")
+        soon = (datetime.date.today() + datetime.timedelta(days=3)).isoformat()
+        p.config.write_text(p.config.read_text().replace("not_after: 2020-01-01", f"not_after: {soon}"))
+        row = holds(p.look(0)["sources", "eventbridge"], "one of which ends", status="notice")
+        equal(row["next_not_after"][:10] >= soon, True, row)
+        p.config.write_text(p.config.read_text().replace(f", {{value: next-{KEY}}}", ""))
+        holds(p.look(1)["sources", "eventbridge"], "the last of which ends", status="attention")
 
 
 @case

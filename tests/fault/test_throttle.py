@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """CodeBuild throttles one call in five and fails one in twenty: every failure is retried once, and never faster than configured.
 
-usage: tests/fault/test_throttle.py --build DIR [--count N] [--rate N] [--seed N] [--only quiet|throttled]
+usage: tests/fault/test_throttle.py --build DIR [--count N] [--rate N] [--workers N] [--seed N] [--only quiet|throttled]
 
 Failures of many projects come in as fast as they are accepted. First quietly, at a rate far below what the programs could do: it is kept, and used.
 Then all operations of the simulator are throttled and broken, some of what breaks after the effect. At the end each failure has exactly one build,
-and in no span of time more calls of an operation have come than the rate allows. --count and --rate are those of the second part.
+and in no span of time more calls of an operation have come than the rate allows. --count, --rate and --workers are those of
+the second part: a worker whose look-up is throttled pauses, so that a few of them do not come near a high rate.
 """
 import argparse
 import concurrent.futures
@@ -150,12 +151,12 @@ def judge(sim, s, meter, ids, rate, limit_s):
 
 
 def run(kind, args):
-    count, rate = (100, 20) if kind == "quiet" else (args.count, args.rate)
+    count, rate, workers = (100, 20, 8) if kind == "quiet" else (args.count, args.rate, args.workers)
     sim = sim_harness.Sim(str(args.build / "cmd/codebuild-sim/codebuild-sim"), SCRIPT, "--seed", str(args.seed))
     meter, s = None, None
     try:
         meter = Meter(sim.url)
-        s = service.Service(args.build / "cmd/retrybuild/retrybuild", "sqlite:throttle.db", meter.url, RULES, TIMING)
+        s = service.Service(args.build / "cmd/retrybuild/retrybuild", "sqlite:throttle.db", meter.url, f"{RULES}\nworkers: {{submit: {workers}}}", TIMING)
         text = s.config.read_text()
         mine = text.replace("{per_second: 1000, burst: 1000}", f"{{per_second: {rate}, burst: {BURST}}}")
         if mine == text:
@@ -194,6 +195,7 @@ def main():
     p.add_argument("--build", required=True, type=pathlib.Path)
     p.add_argument("--count", type=int, default=300)
     p.add_argument("--rate", type=int, default=800)
+    p.add_argument("--workers", type=int, default=8)
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     p.add_argument("--only", choices=["quiet", "throttled"])
     args = p.parse_args()

@@ -13,15 +13,15 @@ AREAS = {
 }
 HEADERS = {
     "util": "cleanup err mem buf str clock random log secret counters thread",
-    "codec": "json digest url timefmt",
+    "codec": "json digest url timefmt jwt",
     "model": "model record settings",
     "config": "config",
-    "source": "source command",
+    "source": "source command console",
     "store": "store",
     "httpc": "httpc",
-    "aws": "aws examine sigv4 codebuild codepipeline",
-    "destination": "destination",
-    "engine": "engine policy",
+    "aws": "aws examine sigv4 codebuild codepipeline publish",
+    "destination": "destination forge",
+    "engine": "command_run engine policy",
     "httpd": "httpd",
     "sim": "sim",
 }

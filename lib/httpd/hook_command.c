@@ -1,0 +1,241 @@
+/* hook_command.c - a delivery that holds commands of people: carried out by the API thread, and
+ * answered in the sender's own form when all of it is durable.
+ *
+ * A delivery whose second command meets a store that is away is answered 503 as a whole; when it
+ * comes again, the first one is known by its token.
+ */
+#include <string.h>
+
+#include <retrybuild/command_run.h>
+#include <retrybuild/httpc.h>
+#include <retrybuild/log.h>
+
+#include "door.h"
+#include "private.h"
+
+#define RB_TEXTS_MAX_BYTES ((size_t)RB_MAX_COMMANDS * 8192)
+#define RB_PUSH_TIMEOUT_MS 1000
+
+struct rb_hook_commands {
+    struct rb_command *items;
+    unsigned n;
+    struct rb_delivery delivery;
+    struct rb_command_answer answers[RB_MAX_COMMANDS];
+};
+
+static void run_all(struct rb_exchange *ex, struct rb_store_session *ses)
+{
+    struct rb_hook_commands *h = ex->commands;
+    for (unsigned i = 0; i < h->n; i++) {
+        const struct rb_command_request q = {
+            .source = ex->source->setting,
+            .delivery = &h->delivery,
+            .index = i,
+            .command = &h->items[i],
+            .version = ex->httpd->deps.version,
+        };
+        struct rb_err err = {.code = RB_OK};
+        enum rb_code rc =
+            rb_command_run(ex->httpd->deps.engine, ses, &q, &ex->arena, &h->answers[i], &err);
+        if (rc == RB_E_FULL) {
+            rb_answer_problem(ex, 429, "too many retries are waiting; ask again later");
+            return;
+        }
+        if (rc != RB_OK) {
+            rb_answer_problem(ex, 503, "%s; ask again", rb_store_trouble(rc));
+            return;
+        }
+    }
+}
+
+static enum rb_delivery_result result_of(enum rb_command_outcome o)
+{
+    switch (o) {
+    case RB_COMMAND_DONE:
+        return RB_RESULT_ACCEPTED;
+    case RB_COMMAND_ALREADY:
+        return RB_RESULT_DUPLICATE;
+    case RB_COMMAND_REFUSED:
+    case RB_COMMAND_DENIED:
+    case RB_COMMAND_WRONG:
+        return RB_RESULT_REFUSED;
+    case RB_COMMAND_TOLD:
+    case RB_COMMAND_IGNORED:
+    default:
+        return RB_RESULT_IGNORED;
+    }
+}
+
+static bool outranks(enum rb_delivery_result a, enum rb_delivery_result b)
+{
+    static const int rank[RB_RESULT_COUNT] = {
+        [RB_RESULT_ACCEPTED] = 3, [RB_RESULT_REFUSED] = 2, [RB_RESULT_DUPLICATE] = 1};
+    return rank[a] > rank[b];
+}
+
+/* sum_up - one outcome of all commands: the most important gives word and retry; the texts follow
+ * each other. */
+static void sum_up(const struct rb_exchange *ex, struct rb_buf *text, struct rb_outcome *ret_o,
+                   enum rb_delivery_result *ret_result)
+{
+    static const char *const words[RB_RESULT_COUNT] = {[RB_RESULT_ACCEPTED] = "accepted",
+                                                       [RB_RESULT_DUPLICATE] = "duplicate",
+                                                       [RB_RESULT_IGNORED] = "ignored",
+                                                       [RB_RESULT_REFUSED] = "refused"};
+    const struct rb_hook_commands *h = ex->commands;
+    enum rb_delivery_result best = RB_RESULT_IGNORED;
+    struct rb_outcome o = {.in_public = true};
+    for (unsigned i = 0; i < h->n; i++) {
+        const struct rb_command_answer *a = &h->answers[i];
+        enum rb_delivery_result r = result_of(a->outcome);
+        if (i == 0 || outranks(r, best)) {
+            best = r;
+            o.retry = a->retry[0] == '\0' ? NULL : a->retry;
+        }
+        if (!rb_str_empty(a->text)) {
+            rb_buf_addf(text, "%s%s", text->len > 0 ? "\n\n" : "", a->text);
+            o.in_public = o.in_public && a->in_public;
+        }
+    }
+    o.word = words[best];
+    o.status = best == RB_RESULT_ACCEPTED ? 202 : 200;
+    o.message = rb_buf_str(text);
+    o.reason = text->len > 0 ? o.message : NULL;
+    o.in_public = o.in_public && text->len > 0;
+    *ret_o = o;
+    *ret_result = best;
+}
+
+static void answer_ours(struct rb_exchange *ex, const struct rb_outcome *o)
+{
+    rb_buf_addf(&ex->answer, "{\"status\":\"%s\"", o->word);
+    if (o->retry != NULL) {
+        rb_buf_addf(&ex->answer, ",\"retry\":\"%s\"", o->retry);
+    }
+    if (o->reason != NULL) {
+        rb_buf_adds(&ex->answer, ",\"reason\":");
+        rb_buf_add_json_string(&ex->answer, o->reason, strlen(o->reason));
+    }
+    rb_buf_adds(&ex->answer, "}\n");
+    rb_answer_json(ex, o->status);
+}
+
+static void write_answer(struct rb_exchange *ex, const struct rb_outcome *o)
+{
+    if (ex->source->type->answer == NULL) {
+        answer_ours(ex, o);
+        return;
+    }
+    struct rb_request req;
+    unsigned status = 200;
+    const char *type = "application/json";
+    rb_hook_request(ex, &req);
+    if (ex->source->type->answer(ex->source->setting, &req, o, &ex->answer, &status, &type) !=
+        RB_OK) {
+        rb_buf_clear(&ex->answer);
+        rb_answer_problem(ex, 500, "the answer could not be written");
+    } else {
+        rb_answer_json(ex, status);
+        ex->content_type = type;
+    }
+}
+
+static void finish(struct rb_exchange *ex)
+{
+    if (ex->status != 0) { /* trouble was answered by the job */
+        rb_metric_add(
+            ex->source->results[ex->status == 429 ? RB_RESULT_OVERLOADED : RB_RESULT_UNAVAILABLE],
+            1);
+        return;
+    }
+    struct rb_buf text = RB_BUF_INIT(RB_TEXTS_MAX_BYTES);
+    struct rb_outcome o;
+    enum rb_delivery_result result = RB_RESULT_IGNORED;
+    sum_up(ex, &text, &o, &result);
+    rb_metric_add(ex->source->results[result], 1);
+    write_answer(ex, &o);
+    rb_buf_release(&text);
+}
+
+/* ---- what is said elsewhere, before the answer: a front-door thread posts it ---- */
+
+static void post(const struct rb_exchange *ex, const struct rb_push *p)
+{
+    static const char *const headers[] = {"Content-Type: application/json", NULL};
+    const struct rb_http_request req = {
+        .method = "POST",
+        .url = p->url,
+        .headers = headers,
+        .body = p->body,
+        .body_len = strlen(p->body),
+        .reach = RB_REACH_GUARDED,
+        .connect_timeout_ms = RB_PUSH_TIMEOUT_MS,
+        .timeout_ms = RB_PUSH_TIMEOUT_MS,
+        .max_answer_bytes = 4096,
+        .cancel = &ex->httpd->calls_cancel,
+    };
+    struct rb_http_answer answer = {.status = 0};
+    struct rb_httpc *http = NULL;
+    struct rb_err err = {.code = RB_OK};
+    bool sent = false;
+    enum rb_code rc = rb_httpc_new(ex->view->settings, &http, &err);
+    rc = rc == RB_OK ? rb_httpc_call(http, &req, &answer, &sent, &err) : rc;
+    if (rc != RB_OK || answer.status < 200 || answer.status > 299) {
+        rb_log(RB_LOG_WARN, "command.not_told", RB_F("source", ex->source->setting->name),
+               RB_FI("status", answer.status), RB_F("error", rc == RB_OK ? NULL : err.msg));
+    }
+    rb_http_answer_release(&answer);
+    rb_httpc_free(http);
+}
+
+/* push_all - a failure is logged and no more: what was asked for is durable all the same. */
+static void push_all(struct rb_exchange *ex, struct rb_codebuild *c)
+{
+    (void)c;
+    struct rb_buf text = RB_BUF_INIT(RB_TEXTS_MAX_BYTES);
+    struct rb_outcome o;
+    struct rb_push p;
+    enum rb_delivery_result result = RB_RESULT_IGNORED;
+    sum_up(ex, &text, &o, &result);
+    if (ex->source->type->push(&ex->commands->items[0], &o, &ex->arena, &p)) {
+        post(ex, &p);
+    }
+    rb_buf_release(&text);
+}
+
+static void after_run(struct rb_exchange *ex)
+{
+    struct rb_outcome o = {.status = 0};
+    struct rb_push p;
+    bool pushes = ex->status == 0 && ex->source->type->push != NULL;
+    if (pushes) {
+        struct rb_buf text = RB_BUF_INIT(RB_TEXTS_MAX_BYTES);
+        enum rb_delivery_result result = RB_RESULT_IGNORED;
+        sum_up(ex, &text, &o, &result);
+        pushes = ex->source->type->push(&ex->commands->items[0], &o, &ex->arena, &p);
+        rb_buf_release(&text);
+    }
+    if (pushes && rb_door_threads(ex->httpd, NULL) == RB_OK) {
+        ex->finish = finish;
+        rb_exchange_call(ex, push_all);
+    } else {
+        finish(ex);
+    }
+}
+
+void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *events,
+                            const struct rb_delivery *delivery)
+{
+    struct rb_hook_commands *h = rb_arena_alloc(&ex->arena, sizeof *h);
+    if (h == NULL) {
+        rb_metric_add(ex->source->results[RB_RESULT_UNAVAILABLE], 1);
+        rb_answer_problem(ex, 503, "out of memory; send it again");
+        return;
+    }
+    h->items = events->commands;
+    h->n = events->n_commands < RB_MAX_COMMANDS ? events->n_commands : RB_MAX_COMMANDS;
+    h->delivery = *delivery;
+    ex->commands = h;
+    ex->finish = after_run;
+    rb_exchange_job(ex, run_all);
+}

@@ -1,0 +1,45 @@
+/* hook_find.h - which build a delivery means, where it does not say so itself. */
+#ifndef RB_HTTPD_HOOK_FIND_H
+#define RB_HTTPD_HOOK_FIND_H
+
+#include <retrybuild/codebuild.h>
+#include <retrybuild/forge.h>
+
+#include "private.h"
+
+/* Whom a front-door thread may ask, and until when. */
+struct rb_finder {
+    const struct rb_settings *settings;
+    const struct rb_clock *clock;
+    struct rb_codebuild *codebuild;
+    struct rb_forge_tokens *tokens;
+    const atomic_bool *cancel;
+    int64_t until_boot_ms;
+};
+
+/* rb_find_account - whose build @b is: each configured account is asked, ours first.
+ * RB_E_NOT_FOUND: none of them shows it. */
+enum rb_code rb_find_account(const struct rb_finder *f, struct rb_build *b, struct rb_arena *a,
+                             struct rb_err *err);
+/* rb_find_commit - the newest failed build of b->project with b->resolved_version; *b is that build
+ * then. RB_E_NOT_FOUND: none among the newest. */
+enum rb_code rb_find_commit(const struct rb_finder *f, struct rb_build *b, struct rb_arena *a,
+                            struct rb_err *err);
+/* rb_find_failed - the builds that @repository's statuses of @commit call failed, each with
+ * project, id, region and account. Of a status without a link the build is looked up by its commit.
+ */
+enum rb_code rb_find_failed(const struct rb_finder *f, const struct rb_source_setting *s,
+                            const char *repository, const char *commit, struct rb_arena *a,
+                            struct rb_build **ret_builds, unsigned *ret_n, struct rb_err *err);
+
+/* ---- hook_resolve.c ---- */
+/* rb_hook_complete - region and account as the configuration or an earlier answer has them; false
+ * when something must be asked before these events can be admitted. */
+bool rb_hook_complete(struct rb_exchange *ex, struct rb_events *events);
+/* rb_hook_resolve - ask, then go on with @admit in the loop; or an answer: 503 when nobody could
+ * tell in time, 429 when too many wait. */
+void rb_hook_resolve(struct rb_exchange *ex, struct rb_events *events,
+                     void (*admit)(struct rb_exchange *ex, struct rb_events *events));
+void rb_hook_resolve_end(struct rb_exchange *ex);
+
+#endif

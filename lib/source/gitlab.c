@@ -1,0 +1,326 @@
+/* gitlab.c - hooks of GitLab.
+ *
+ * X-Gitlab-Token is a plain shared secret. Where signing tokens are configured a delivery must be
+ * signed with one of them (Standard Webhooks): the token alone is not enough then. A status of
+ * CodeBuild fires no hook of its own: it makes a stage `external` in a pipeline, whose hook says
+ * neither its name nor its link, so the statuses of the commit are asked of the API. Source: facts
+ * on integrations, 1.2.
+ */
+#include <retrybuild/cleanup.h>
+#include <retrybuild/digest.h>
+
+#include "host.h"
+#include "host_comment.h"
+#include "pick.h"
+#include "types.h"
+
+#define TEXT_MAX 1024
+#define URL_MAX 2048
+#define WINDOW_S 300
+#define KEY_PREFIX "whsec_"
+#define KEY_MAX_BYTES 256
+#define STAGES_MAX 8
+#define HEADERS_MAX_BYTES 16384
+
+struct payload {
+    const char *kind;
+    struct {
+        const char *status, *source, *sha, *ref, *finished_at, *id, *note, *on, *action, *system,
+            *commit, *stages[STAGES_MAX];
+    } attributes;
+    const char *project, *git_http_url, *project_id;
+    const char *user_id, *user_name;
+    const char *iid, *merge_state, *last_commit;
+    const char *build_name, *build_status, *sha, *ref, *build_finished_at;
+};
+
+#define P(path, member, max)                        \
+    {                                               \
+        path, offsetof(struct payload, member), max \
+    }
+static const struct rb_pick rows[] = {
+    P("object_kind", kind, TEXT_MAX),
+    P("object_attributes.status", attributes.status, TEXT_MAX),
+    P("object_attributes.source", attributes.source, TEXT_MAX),
+    P("object_attributes.sha", attributes.sha, TEXT_MAX),
+    P("object_attributes.ref", attributes.ref, TEXT_MAX),
+    P("object_attributes.finished_at", attributes.finished_at, TEXT_MAX),
+    P("object_attributes.stages.0", attributes.stages[0], TEXT_MAX),
+    P("object_attributes.stages.1", attributes.stages[1], TEXT_MAX),
+    P("object_attributes.stages.2", attributes.stages[2], TEXT_MAX),
+    P("object_attributes.stages.3", attributes.stages[3], TEXT_MAX),
+    P("object_attributes.stages.4", attributes.stages[4], TEXT_MAX),
+    P("object_attributes.stages.5", attributes.stages[5], TEXT_MAX),
+    P("object_attributes.stages.6", attributes.stages[6], TEXT_MAX),
+    P("object_attributes.stages.7", attributes.stages[7], TEXT_MAX),
+    P("object_attributes.id", attributes.id, TEXT_MAX),
+    P("object_attributes.note", attributes.note, RB_COMMENT_MAX_BYTES),
+    P("object_attributes.noteable_type", attributes.on, TEXT_MAX),
+    P("object_attributes.action", attributes.action, TEXT_MAX),
+    P("object_attributes.system", attributes.system, TEXT_MAX),
+    P("object_attributes.commit_id", attributes.commit, TEXT_MAX),
+    P("project.id", project, TEXT_MAX),
+    P("project.git_http_url", git_http_url, URL_MAX),
+    P("project_id", project_id, TEXT_MAX),
+    P("user.id", user_id, TEXT_MAX),
+    P("user.username", user_name, TEXT_MAX),
+    P("merge_request.iid", iid, TEXT_MAX),
+    P("merge_request.state", merge_state, TEXT_MAX),
+    P("merge_request.last_commit.id", last_commit, TEXT_MAX),
+    P("build_name", build_name, TEXT_MAX),
+    P("build_status", build_status, TEXT_MAX),
+    P("sha", sha, TEXT_MAX),
+    P("ref", ref, TEXT_MAX),
+    P("build_finished_at", build_finished_at, TEXT_MAX),
+};
+
+/* ---- the proof ---- */
+
+/* mac_of - base64 of the MAC that @secret gives; false when it is no signing token. */
+static bool mac_of(const struct rb_secret *secret, struct rb_slice text, struct rb_buf *out)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf key = RB_BUF_INIT(KEY_MAX_BYTES);
+    uint8_t mac[RB_SHA256_BYTES];
+    const char *value = rb_secret_data(secret);
+    value += rb_str_starts(value, KEY_PREFIX) ? strlen(KEY_PREFIX) : 0;
+    bool good = rb_unbase64(value, strlen(value), &key) && key.len > 0;
+    if (good) {
+        rb_hmac_sha256(key.data, key.len, text.ptr, text.len, mac);
+        rb_base64(mac, sizeof(mac), out);
+    }
+    if (key.data != NULL) {
+        rb_wipe(key.data, key.cap);
+    }
+    return good && !rb_buf_failed(out);
+}
+
+/* is_listed - some "v1,…" of @signatures is @mac. */
+static bool is_listed(const char *signatures, const struct rb_buf *mac)
+{
+    unsigned matches = 0;
+    for (const char *p = signatures; *p != '\0';) {
+        size_t len = strcspn(p, " ");
+        if (len == mac->len + 3 && memcmp(p, "v1,", 3) == 0) {
+            matches |= rb_const_eq(p + 3, mac->data, mac->len) ? 1U : 0U;
+        }
+        p += len;
+        p += strspn(p, " ");
+    }
+    return matches != 0;
+}
+
+static bool is_signed(const struct rb_source_setting *s, const struct rb_request *req)
+{
+    const char *id = rb_host_header(req, "webhook-id");
+    const char *time = rb_host_header(req, "webhook-timestamp");
+    const char *signatures = rb_host_header(req, "webhook-signature");
+    int64_t at_s = 0;
+    if (id == NULL || time == NULL || signatures == NULL || strchr(id, '.') != NULL ||
+        !rb_parse_i64(rb_slice_str(time), &at_s) || at_s > req->now_ms / 1000 + WINDOW_S ||
+        at_s < req->now_ms / 1000 - WINDOW_S) {
+        return false;
+    }
+    RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(HEADERS_MAX_BYTES + req->body.len);
+    rb_buf_addf(&text, "%s.%s.", id, time);
+    rb_buf_add(&text, req->body.ptr, req->body.len);
+    if (rb_buf_failed(&text)) {
+        return false;
+    }
+    unsigned matches = 0;
+    for (unsigned i = 0; i < s->signing_secrets.n; i++) {
+        const struct rb_secret_entry *e = &s->signing_secrets.items[i];
+        RB_CLEANUP(rb_buf_release) struct rb_buf mac = RB_BUF_INIT(64);
+        bool alive = e->not_after_ms == 0 || req->now_ms <= e->not_after_ms;
+        if (mac_of(e->secret, (struct rb_slice){text.data, text.len}, &mac)) {
+            matches |= is_listed(signatures, &mac) && alive ? 1U : 0U;
+        }
+    }
+    return matches != 0;
+}
+
+static enum rb_code verify(const struct rb_source_setting *s, const struct rb_request *req,
+                           struct rb_err *err)
+{
+    if (s->signing_secrets.n > 0) {
+        return is_signed(s, req) ? RB_OK : rb_proof_wrong(err);
+    }
+    const char *token = rb_host_header(req, "x-gitlab-token");
+    const char *compared = token == NULL ? "" : token;
+    bool match = rb_secrets_match(&s->secrets, compared, strlen(compared), req->now_ms);
+    return token != NULL && match ? RB_OK : rb_proof_wrong(err);
+}
+
+static enum rb_code check(const struct rb_source_setting *s, const char **ret_key,
+                          struct rb_err *err)
+{
+    for (unsigned i = 0; i < s->signing_secrets.n; i++) {
+        RB_CLEANUP(rb_buf_release) struct rb_buf mac = RB_BUF_INIT(64);
+        if (!mac_of(s->signing_secrets.items[i].secret, RB_SLICE_LIT("x"), &mac)) {
+            *ret_key = "signing_secrets";
+            return rb_err_set(err, RB_E_INVALID,
+                              "holds what is no signing token: whsec_ and base64 are expected");
+        }
+    }
+    return s->signing_secrets.n > 0 ? RB_OK : rb_host_check(s, ret_key, err);
+}
+
+/* ---- the hooks ---- */
+
+static enum rb_code read_pipeline(const struct rb_source_setting *s, const struct payload *p,
+                                  struct rb_arena *a, struct rb_events *ret, struct rb_err *err)
+{
+    bool external = p->attributes.source != NULL && rb_str_eq(p->attributes.source, "external");
+    for (unsigned i = 0; i < STAGES_MAX; i++) {
+        external = external || (p->attributes.stages[i] != NULL &&
+                                rb_str_eq(p->attributes.stages[i], "external"));
+    }
+    (void)s;
+    if (p->attributes.status == NULL || !rb_str_eq(p->attributes.status, "failed")) {
+        return rb_host_nothing(ret, a, "the pipeline is ",
+                               p->attributes.status == NULL ? "of no status"
+                                                            : p->attributes.status);
+    }
+    if (!external) {
+        return rb_host_nothing(ret, a, "no external status has part in this pipeline", NULL);
+    }
+    if (p->project == NULL || p->attributes.sha == NULL) {
+        return rb_host_nothing(ret, a, "the pipeline names no project or no commit", NULL);
+    }
+    struct rb_event *ev = rb_arena_alloc(a, sizeof(*ev));
+    if (ev == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for an event");
+    }
+    *ev = (struct rb_event){.kind = RB_EVENT_FAILURE,
+                            .build = RB_BUILD_INIT,
+                            .needs_inspection = true,
+                            .find = RB_FIND_STATUSES,
+                            .find_in = p->project};
+    ev->build.resolved_version = p->attributes.sha;
+    ev->build.repository = p->git_http_url;
+    rb_build_derive(&ev->build, a);
+    *ret = (struct rb_events){.items = ev, .n = 1, .delivery_id = ret->delivery_id};
+    return RB_OK;
+}
+
+static enum rb_code read_job(const struct rb_source_setting *s, const struct payload *p,
+                             struct rb_arena *a, struct rb_events *ret, struct rb_err *err)
+{
+    const struct rb_host_status st = {
+        .state = p->build_status,
+        .failed = p->build_status != NULL && rb_str_eq(p->build_status, "failed"),
+        .context = p->build_name,
+        .sha = p->sha,
+        .repository = p->git_http_url,
+        .branch = p->ref,
+        .time = p->build_finished_at,
+    };
+    return rb_host_status_event(s, &st, a, ret, err);
+}
+
+static enum rb_code read_note(const struct rb_source_setting *s, const struct payload *p,
+                              struct rb_arena *a, struct rb_events *ret, struct rb_err *err)
+{
+    bool merge = p->attributes.on != NULL && rb_str_eq(p->attributes.on, "MergeRequest");
+    bool commit = p->attributes.on != NULL && rb_str_eq(p->attributes.on, "Commit");
+    if ((p->attributes.action != NULL && !rb_str_eq(p->attributes.action, "create")) ||
+        (p->attributes.system != NULL && rb_str_eq(p->attributes.system, "true"))) {
+        return rb_host_nothing(ret, a, "only new comments of people are read", NULL);
+    }
+    if (!merge && !commit) {
+        return rb_host_nothing(ret, a, "the comment is not on a merge request or commit", NULL);
+    }
+    struct rb_host_comment c = {
+        .text = p->attributes.note,
+        .id = p->attributes.id,
+        .kind = "repository/commits/notes",
+        .actor = {.id = p->user_id, .name = p->user_name},
+        .repository = p->project_id != NULL ? p->project_id : p->project,
+        .repository_url = p->git_http_url,
+        .commit = merge ? p->last_commit : p->attributes.commit,
+        .pull_request = merge ? p->iid : NULL,
+        .closed = merge && p->merge_state != NULL && !rb_str_eq(p->merge_state, "opened"),
+    };
+    if (merge) {
+        c.kind = rb_arena_printf(a, "merge_requests/%.20s/notes", p->iid == NULL ? "" : p->iid);
+        if (c.kind == NULL) {
+            return rb_err_set(err, RB_E_NOMEM, "no memory for a comment");
+        }
+    }
+    return rb_host_comment(s, &c, a, ret, err);
+}
+
+static enum rb_code parse(const struct rb_source_setting *s, const struct rb_request *req,
+                          struct rb_arena *a, struct rb_events *ret_events, struct rb_err *err)
+{
+    static const struct {
+        const char *kind;
+        enum rb_code (*read)(const struct rb_source_setting *s, const struct payload *p,
+                             struct rb_arena *a, struct rb_events *ret, struct rb_err *err);
+    } kinds[] = {{"build", read_job}, {"note", read_note}, {"pipeline", read_pipeline}};
+    struct payload p = {.kind = NULL};
+    struct rb_events events = {.delivery_id = rb_host_header(req, "idempotency-key")};
+    if (events.delivery_id == NULL) {
+        events.delivery_id = rb_host_header(req, "webhook-id");
+    }
+    enum rb_code rc = rb_pick(req->body, rows, RB_ARRAY_LEN(rows), a, &p, err);
+    size_t i = 0;
+    while (i < RB_ARRAY_LEN(kinds) && !(p.kind != NULL && rb_str_eq(kinds[i].kind, p.kind))) {
+        i++;
+    }
+    if (rc == RB_OK && i < RB_ARRAY_LEN(kinds)) {
+        rc = kinds[i].read(s, &p, a, &events, err);
+    } else if (rc == RB_OK || rc == RB_E_TOO_LARGE) {
+        rc = rb_host_nothing(&events, a, "hooks of this kind are not followed: ",
+                             p.kind == NULL ? "(none)" : p.kind);
+    }
+    if (rc == RB_OK) {
+        *ret_events = events;
+    }
+    return rc;
+}
+
+/* ---- sending ---- */
+
+static enum rb_code sign_token(const struct rb_secret *secret, struct rb_slice body, int64_t now_ms,
+                               struct rb_arena *a, const char *ret_headers[4], struct rb_err *err)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(HEADERS_MAX_BYTES + body.len);
+    RB_CLEANUP(rb_buf_release) struct rb_buf mac = RB_BUF_INIT(64);
+    ret_headers[0] = rb_sign_uuid("webhook-id", a);
+    if (ret_headers[0] == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for a header");
+    }
+    long long at_s = (long long)(now_ms / 1000);
+    rb_buf_addf(&text, "%s.%lld.", ret_headers[0] + strlen("webhook-id: "), at_s);
+    rb_buf_add(&text, body.ptr, body.len);
+    if (rb_buf_failed(&text) || !mac_of(secret, (struct rb_slice){text.data, text.len}, &mac)) {
+        return rb_err_set(err, RB_E_INVALID, "the secret is no signing token (whsec_ and base64)");
+    }
+    ret_headers[1] = rb_arena_printf(a, "webhook-timestamp: %lld", at_s);
+    ret_headers[2] = rb_arena_printf(a, "webhook-signature: v1,%s", rb_buf_str(&mac));
+    return rb_sign_done(ret_headers, 3, err);
+}
+
+static enum rb_code sign(const struct rb_secret *secret, const char *header, struct rb_slice body,
+                         int64_t now_ms, struct rb_arena *a, const char *ret_headers[4],
+                         struct rb_err *err)
+{
+    (void)header;
+    if (rb_str_starts(rb_secret_data(secret), KEY_PREFIX)) {
+        return sign_token(secret, body, now_ms, a, ret_headers, err);
+    }
+    ret_headers[0] = rb_arena_printf(a, "X-Gitlab-Token: %s", rb_secret_data(secret));
+    ret_headers[1] = rb_sign_uuid("Idempotency-Key", a);
+    return rb_sign_done(ret_headers, 2, err);
+}
+
+static const char *const own_keys[] = {"api", "console_hosts", "signing_secrets", NULL};
+
+const struct rb_source_type rb_source_gitlab = {
+    .type = "gitlab",
+    .keys = own_keys,
+    .check = check,
+    .verify = verify,
+    .parse = parse,
+    .sign = sign,
+};

@@ -1,0 +1,259 @@
+#!/usr/bin/python3
+"""Git hosts as sources, with the real programs: service, simulator, and a stand-in for the hosts' APIs. Payloads are signed here or by
+`retrybuild send`; GitHub's own examples by Octokit's signer (npm, into the build folder; skipped where it cannot be had)."""
+import contextlib
+import hashlib
+import hmac
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import cases  # noqa: E402
+import service  # noqa: E402
+from cases import case  # noqa: E402
+from forge_server import Forge  # noqa: E402
+from life import FAST_RULE, World, event_of, reach  # noqa: E402
+from service import wait_until  # noqa: E402
+from sim_harness import equal  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SECRET = "hook-secret-0123456789"
+SHA = "6113728f27ae82c7b1a177c8d03f9e96e0adf246"
+PACKAGES = ["@octokit/webhooks-examples@7.6.1", "@octokit/webhooks-methods@6.0.0"]
+POSTER = """
+import fs from "node:fs"; import http from "node:http"; import { sign } from "@octokit/webhooks-methods";
+const root = process.argv[4] + "/node_modules/@octokit/webhooks-examples/";
+const files = fs.readdirSync(root, { recursive: true }).filter((f) => f.endsWith("index.json"));
+const list = files.flatMap((f) => JSON.parse(fs.readFileSync(root + f)));
+const agent = new http.Agent({ keepAlive: true });
+let n = 0;
+for (const { name, examples } of list) for (const example of examples) {
+  const body = JSON.stringify(example);
+  const headers = { "content-type": "application/json", "x-github-event": name, "x-github-delivery": `octokit-${n++}`,
+    "x-hub-signature-256": await sign(process.argv[3], body) };
+  const [status, text] = await new Promise((done, fail) => {
+    const r = http.request(process.argv[2], { method: "POST", headers, agent }, (a) => {
+      let t = ""; a.on("data", (d) => (t += d)); a.on("end", () => done([a.statusCode, t])); });
+    r.on("error", fail); r.end(body); });
+  console.log(JSON.stringify([name, status, text]));
+}
+agent.destroy();
+"""
+
+
+class Hosts(World):
+    def __init__(self, build):
+        super().__init__(build)
+        self.forge = Forge()
+
+    def close(self):
+        self.forge.stop()
+        self.sim.stop()
+
+    @contextlib.contextmanager
+    def hosts(self, extra="", aws=""):
+        """A service with a source of each type, all at the stand-in's API."""
+        api = f'api: {{url: "{self.forge.url}", token: forge-token-0123456789}}'
+        rows = [f"{{name: {t}, type: {t}, secrets: [{{value: {SECRET}}}], {api}}}" for t in ("github", "gitlab", "bitbucket", "bitbucket-server", "gitea", "forgejo")]
+        rows.append("{name: eventbridge, type: eventbridge, secrets: [{value: " + service.KEY + "}]}")
+        s = service.Service(self.build / "cmd/retrybuild/retrybuild", "sqlite:hosts.db", self.sim.url, f'rules: [{FAST_RULE}]\nnetwork: {{allow: ["127.0.0.1/32"]}}\n{extra}')
+        text = s.config.read_text().splitlines()
+        text = [f"sources: [{', '.join(rows)}]" if line.startswith("sources:") else line for line in text]
+        s.config.write_text("\n".join(text).replace("aws: {", "aws: {" + aws) + "\n")
+        self.forge.asked.clear()
+        self.forge.answers.clear()
+        self.forge.away = False
+        try:
+            yield s.start()
+        except BaseException:
+            print(s.tail())
+            raise
+        finally:
+            if s.proc and s.proc.poll() is None:
+                s.stop()
+
+    def failed(self, project="flaky", sha=SHA):
+        return self.failed_build(project, sourceVersion=sha)
+
+
+def link(build_id):
+    return f"https://{service.REGION}.console.aws.amazon.com/codebuild/home?region={service.REGION}#/builds/{build_id}/view/new"
+
+
+def status(build_id, project="flaky", **more):
+    return {"id": 1, "sha": SHA, "state": "failure", "context": f"AWS CodeBuild {service.REGION} ({project})", "target_url": link(build_id), "branches": [],
+            "repository": {"full_name": "o/r", "clone_url": "https://github.com/o/r.git"}, "sender": {"login": "aws", "type": "User"}, **more}
+
+
+def post(s, kind, body, headers, secret=SECRET, raw=None):
+    data = raw if raw is not None else json.dumps(body).encode()
+    mac = hmac.new(secret.encode(), data, hashlib.sha256).hexdigest()
+    proof = {"github": {"X-Hub-Signature-256": f"sha256={mac}"}, "gitlab": {"X-Gitlab-Token": secret}, "bitbucket": {"X-Hub-Signature": f"sha256={mac}"},
+             "bitbucket-server": {"X-Hub-Signature": f"sha256={mac}"}, "gitea": {"X-Gitea-Signature": mac}, "forgejo": {"X-Forgejo-Signature": mac}}[kind]
+    code, got, text = s.request("POST", f"/v1/hooks/{kind}", data, {**proof, **headers})
+    return code, got, json.loads(text) if text.startswith("{") else text
+
+
+def github(s, event, body, expected, **more):
+    code, headers, answer = post(s, "github", body, {"X-GitHub-Event": event, "X-GitHub-Delivery": str(uuid.uuid4())}, **more)
+    equal(code, expected, json.dumps(answer))
+    return headers, answer
+
+
+@case
+def a_failed_status_retries_the_build_that_it_links_to(world):
+    with world.hosts() as s:
+        build = world.failed()
+        _, answer = github(s, "status", status(build["id"]), 202)
+        equal(answer["status"], "accepted")
+        r = reach(s, answer["retry"], "recovered")
+        equal((r["source"]["type"], r["account"], r["commit"], r["decision"]["rule"]), ("github", service.ACCOUNT, SHA, "infrastructure"))
+        code, _, text = s.deliver(event_of(build))
+        equal((code, json.loads(text)["retry"]), (200, answer["retry"]), text)
+        equal(len(world.effects_of(build["id"])), 1)
+
+
+@case
+def what_a_status_says_must_be_so(world):
+    with world.hosts() as s:
+        build = world.failed()
+        cases_of = {"names commit": status(build["id"], sha="a" * 40),
+                    "names account": status(build["id"], target_url=f"https://{service.REGION}.console.aws.amazon.com/codesuite/codebuild/999999999999/projects/flaky/build/{build['id'].replace(':', '%3A')}")}
+        for word, body in cases_of.items():
+            _, answer = github(s, "status", body, 202)
+            r = wait_until("it is judged", lambda i=answer["retry"]: (lambda x: x if x["finished_at"] else None)(s.api("GET", f"/v1/retries/{i}")[1]))
+            equal(r["state"], "refused")
+            assert word in r["history"][-1]["note"], r["history"]
+        good = world.client.start_build(projectName="steady", sourceVersion=SHA)["build"]["id"]
+        wait_until("it succeeded", lambda: world.ended(good))
+        _, answer = github(s, "status", status(good, "steady"), 202)
+        reach(s, answer["retry"], "ignored")
+        _, answer = github(s, "status", status(f"flaky:{uuid.uuid4()}"), 202)
+        assert "does not know" in reach(s, answer["retry"], "refused")["history"][-1]["note"]
+        equal(world.effects_of(build["id"]), [])
+
+
+@case
+def a_build_that_is_not_there_is_ignored_while_its_account_is_unknown(world):
+    with world.hosts() as s:
+        _, answer = github(s, "status", status(f"flaky:{uuid.uuid4()}"), 200)
+        equal(answer["status"], "ignored")
+        assert "does not show build" in answer["reason"], answer
+
+
+@case
+def without_a_link_the_build_is_found_by_its_commit(world):
+    sha = uuid.uuid4().hex + "00000000"
+    with world.hosts() as s:
+        build = world.failed(sha=sha)
+        world.failed(sha="b" * 40)
+        _, answer = github(s, "status", status("", target_url=None, sha=sha), 202)
+        r = reach(s, answer["retry"], "recovered")
+        equal(r["build"]["id"], build["id"])
+        _, answer = github(s, "status", status("", target_url="https://ci.example.net/1", sha="c" * 40), 200)
+        equal(answer["status"], "ignored")
+        _, answer = github(s, "status", status("", "no-such-project", target_url=None), 200)
+        equal(answer["status"], "ignored")
+
+
+@case
+def a_failed_pipeline_asks_gitlab_for_the_statuses_of_its_commit(world):
+    with world.hosts() as s:
+        build = world.failed()
+        hook = {"object_kind": "pipeline", "object_attributes": {"id": 1, "sha": SHA, "source": "external", "status": "failed", "stages": ["external"]},
+                "project": {"id": 5, "git_http_url": "https://gitlab.example.com/g/p.git"}}
+        path = f"/projects/5/repository/commits/{SHA}/statuses"
+        world.forge.on(f"GET {path}", [{"id": 2, "name": f"AWS CodeBuild {service.REGION} (flaky)", "status": "failed", "target_url": link(build["id"])},
+                                       {"id": 1, "name": "lint", "status": "failed", "target_url": "https://example.com"}])
+        world.forge.away = True
+        code, headers, answer = post(s, "gitlab", hook, {"X-Gitlab-Event": "Pipeline Hook", "Idempotency-Key": "one"})
+        equal((code, headers["Retry-After"] is not None), (503, True), answer)
+        world.forge.away = False
+        code, _, answer = post(s, "gitlab", hook, {"X-Gitlab-Event": "Pipeline Hook", "Idempotency-Key": "one"})
+        equal(code, 202, answer)
+        r = reach(s, answer["retry"], "recovered")
+        equal((r["build"]["id"], r["source"]["type"]), (build["id"], "gitlab"))
+        equal(world.forge.requests(path)[0][2]["private-token"], "forge-token-0123456789")
+        world.forge.on(f"GET {path}", [])
+        code, _, answer = post(s, "gitlab", hook, {"X-Gitlab-Event": "Pipeline Hook", "Idempotency-Key": "two"})
+        equal((code, answer["status"]), (200, "ignored"))
+        world.forge.on(f"GET {path}", {"message": "401 Unauthorized"}, 401)
+        code, _, answer = post(s, "gitlab", hook, {"X-Gitlab-Event": "Pipeline Hook", "Idempotency-Key": "three"})
+        equal((code, answer["status"]), (200, "ignored"), "a wrong token is the operator's to mend, no reason for the host to switch off the hook")
+
+
+@case
+def bitbucket_and_gitea_tell_failures_too(world):
+    with world.hosts() as s:
+        one, two = world.failed(), world.failed()
+        context = f"AWS CodeBuild {service.REGION} (flaky)"
+        bitbucket = {"repository": {"full_name": "w/r"}, "commit_status": {"state": "FAILED", "key": "k", "name": context, "url": link(one["id"]),
+                     "links": {"commit": {"href": f"https://api.bitbucket.org/2.0/repositories/w/r/commit/{SHA}"}}}}
+        code, _, answer = post(s, "bitbucket", bitbucket, {"X-Event-Key": "repo:commit_status_updated", "X-Request-UUID": "1"})
+        equal(code, 202, answer)
+        reach(s, answer["retry"], "recovered")
+        gitea = {"sha": SHA, "state": "failure", "context": context, "target_url": link(two["id"]), "repository": {"full_name": "o/r"}}
+        code, _, answer = post(s, "gitea", gitea, {"X-Gitea-Event": "", "X-Gitea-Event-Type": "status", "X-Gitea-Delivery": "1"})
+        equal(code, 202, answer)
+        reach(s, answer["retry"], "recovered")
+        equal([len(world.effects_of(b["id"])) for b in (one, two)], [1, 1])
+
+
+@case
+def send_signs_as_each_host_does(world):
+    with world.hosts() as s, tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "secret").write_text(SECRET + "\n")
+        (folder / "wrong").write_text("other\n")
+        bodies = {"github": status("x", state="success"), "gitlab": {"object_kind": "push"}, "bitbucket": {"push": {}}, "bitbucket-server": {"actor": {}},
+                  "gitea": {"sha": SHA, "state": "success"}, "forgejo": {"action": "edited", "comment": {"id": 1}}}
+        for kind, body in bodies.items():
+            (folder / "body").write_text(json.dumps(body))
+            for secret, wanted in (("secret", 0), ("wrong", 77)):
+                r = subprocess.run([s.binary, "send", "--source", kind, "--url", f"http://127.0.0.1:{s.port}/v1/hooks/{kind}", "--secret-file", str(folder / secret),
+                                    str(folder / "body")], capture_output=True, text=True, check=False)
+                equal(r.returncode, wanted, f"{kind}: {r.stdout} {r.stderr}")
+                assert wanted or json.loads(r.stdout)["status"] == "ignored", r.stdout
+
+
+@case
+def a_delivery_beyond_the_limit_is_refused_and_the_service_stays_up(world):
+    with world.hosts() as s:
+        raw = json.dumps({"zen": "x" * (2 * 1024 * 1024)}).encode()
+        code, _, answer = post(s, "github", None, {"X-GitHub-Event": "push"}, raw=raw)
+        equal(code, 413, answer)
+        equal(github(s, "ping", {"zen": "Keep it logically awesome.", "hook_id": 1}, 200)[1]["status"], "ignored")
+
+
+@case
+def the_examples_of_github_are_answered_and_start_nothing(world):
+    folder = world.build / "octokit"
+    folder.mkdir(exist_ok=True)
+    if not (folder / "node_modules/@octokit/webhooks-methods").exists():
+        if shutil.which("npm") is None or shutil.which("node") is None:
+            print("skipped: npm or node is not installed")
+            return
+        (folder / "package.json").write_text("{}")
+        r = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent", *PACKAGES], cwd=folder, capture_output=True, text=True, timeout=180, check=False)
+        if r.returncode != 0:
+            print(f"skipped: npm cannot install the examples: {r.stderr.strip()[-200:]}")
+            return
+    (folder / "post.mjs").write_text(POSTER)
+    with world.hosts() as s:
+        r = subprocess.run(["node", str(folder / "post.mjs"), f"http://127.0.0.1:{s.port}/v1/hooks/github", SECRET, str(folder.resolve())], capture_output=True,
+                           text=True, timeout=120, check=False)
+        equal(r.returncode, 0, r.stderr)
+        answers = [json.loads(line) for line in r.stdout.splitlines()]
+        assert len(answers) >= 700, len(answers)
+        equal([a for a in answers if a[1] != 200], [])
+        equal({json.loads(a[2])["status"] for a in answers}, {"ignored"})
+        equal(s.retries(), [])
+
+
+if __name__ == "__main__":
+    cases.main(__doc__, setup=Hosts, teardown=lambda w: w.close())
