@@ -75,6 +75,7 @@ extern const struct rb_command rb_command_cancel;
 extern const struct rb_command rb_command_check_config;
 extern const struct rb_command rb_command_completion;
 extern const struct rb_command rb_command_deny;
+extern const struct rb_command rb_command_explain;
 extern const struct rb_command rb_command_doctor;
 extern const struct rb_command rb_command_list;
 extern const struct rb_command rb_command_pause;
@@ -84,6 +85,7 @@ extern const struct rb_command rb_command_retry;
 extern const struct rb_command rb_command_send;
 extern const struct rb_command rb_command_serve;
 extern const struct rb_command rb_command_show;
+extern const struct rb_command rb_command_stats;
 extern const struct rb_command rb_command_tail;
 extern const struct rb_command rb_command_version;
 

@@ -10,10 +10,11 @@
 #include "cli.h"
 
 static const struct rb_command *const commands[] = {
-    &rb_command_approve, &rb_command_cancel, &rb_command_check_config, &rb_command_completion,
-    &rb_command_deny,    &rb_command_doctor, &rb_command_list,         &rb_command_pause,
-    &rb_command_requeue, &rb_command_resume, &rb_command_retry,        &rb_command_send,
-    &rb_command_serve,   &rb_command_show,   &rb_command_tail,         &rb_command_version,
+    &rb_command_approve, &rb_command_cancel,  &rb_command_check_config, &rb_command_completion,
+    &rb_command_deny,    &rb_command_doctor,  &rb_command_explain,      &rb_command_list,
+    &rb_command_pause,   &rb_command_requeue, &rb_command_resume,       &rb_command_retry,
+    &rb_command_send,    &rb_command_serve,   &rb_command_show,         &rb_command_stats,
+    &rb_command_tail,    &rb_command_version,
 };
 
 static void print_commands(FILE *out)

@@ -173,22 +173,35 @@ static void check_addresses(struct findings *f)
     }
 }
 
-/* check_rules - each rule compiled alone, so that every bad expression is found. */
+/* check_pattern - rule @i with no other condition than one expression, so that every bad one is
+ * found and its key is known. */
+static void check_pattern(struct findings *f, unsigned i, const char *condition,
+                          const struct rb_when *when)
+{
+    struct rb_rule_setting rule = f->settings->rules[i];
+    struct rb_settings alone = *f->settings; /* borrows everything; its count never reaches 0 */
+    struct rb_policy *policy = NULL;
+    struct rb_err err = {.code = RB_OK};
+    rule.when = *when;
+    alone.rules = &rule;
+    alone.n_rules = 1;
+    alone.refs = 1;
+    if (rb_policy_new(&alone, &policy, &err) != RB_OK) {
+        char key[KEY_PATH_BYTES];
+        (void)snprintf(key, sizeof key, "rules[%u].when.%s", i, condition);
+        wrong(f, key, "%s", err.msg);
+    }
+    rb_policy_free(policy);
+}
+
 static void check_rules(struct findings *f)
 {
     for (unsigned i = 0; i < f->settings->n_rules; i++) {
-        struct rb_settings alone = *f->settings; /* borrows everything; its count never reaches 0 */
-        alone.rules = &f->settings->rules[i];
-        alone.n_rules = 1;
-        alone.refs = 1;
-        struct rb_policy *policy = NULL;
-        struct rb_err err = {.code = RB_OK};
-        if (rb_policy_new(&alone, &policy, &err) != RB_OK) {
-            char key[KEY_PATH_BYTES];
-            (void)snprintf(key, sizeof key, "rules[%u].when.message", i);
-            wrong(f, key, "%s", err.msg);
-        }
-        rb_policy_free(policy);
+        const struct rb_when *when = &f->settings->rules[i].when;
+        const struct rb_when message = {.message = when->message};
+        const struct rb_when log = {.log = when->log};
+        check_pattern(f, i, "message", &message);
+        check_pattern(f, i, "log", &log);
     }
 }
 

@@ -32,7 +32,8 @@ void rb_codebuild_free(struct rb_codebuild *c);
 /* rb_codebuild_cancel_on - calls end soon with RB_E_CLOSED (nothing sent) or RB_E_AMBIGUOUS when
  * *flag becomes true. */
 void rb_codebuild_cancel_on(struct rb_codebuild *c, const atomic_bool *flag);
-/* rb_codebuild_within - each call from here on takes at most @timeout_ms; 0 = timing.call_timeout. */
+/* rb_codebuild_within - each call from here on takes at most @timeout_ms; 0 = timing.call_timeout.
+ */
 void rb_codebuild_within(struct rb_codebuild *c, int64_t timeout_ms);
 /* rb_codebuild_of_account - the calls from here on are about builds of @account (NULL or "" = our
  * own): they are signed with the session of its row in aws.accounts. Calls for an account or region

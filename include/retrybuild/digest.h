@@ -23,6 +23,11 @@ void rb_sha256_hex(const void *data, size_t len, char ret_hex[RB_SHA256_HEX_BYTE
 void rb_sha256_parts(const struct rb_slice *parts, size_t n, uint8_t ret_digest[RB_SHA256_BYTES]);
 void rb_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                     uint8_t ret_mac[RB_SHA256_BYTES]);
+/* rb_hmac - by "SHA1", "SHA256" or "SHA512"; returns the length of the MAC. For what is not the hot
+ * path. */
+#define RB_HMAC_MAX_BYTES 64
+size_t rb_hmac(const char *digest, const void *key, size_t key_len, const void *data, size_t len,
+               uint8_t ret_mac[RB_HMAC_MAX_BYTES]);
 /* rb_const_eq - equal, in time that depends on @len alone. */
 bool rb_const_eq(const void *a, const void *b, size_t len);
 

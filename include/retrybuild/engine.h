@@ -7,6 +7,7 @@
 #define RETRYBUILD_ENGINE_H
 
 #include <retrybuild/aws.h>
+#include <retrybuild/buf.h>
 #include <retrybuild/clock.h>
 #include <retrybuild/err.h>
 #include <retrybuild/forge.h>
@@ -14,6 +15,7 @@
 #include <retrybuild/policy.h>
 #include <retrybuild/random.h>
 #include <retrybuild/settings.h>
+#include <retrybuild/source.h>
 #include <retrybuild/store.h>
 
 struct rb_engine;
@@ -42,7 +44,8 @@ bool rb_engine_stop(struct rb_engine *e, int64_t grace_ms);
 enum rb_code rb_engine_reload(struct rb_engine *e, struct rb_settings *s, struct rb_err *err);
 /* rb_engine_settings - a reference to the settings in force. */
 struct rb_settings *rb_engine_settings(struct rb_engine *e);
-/* rb_engine_forge_tokens - tokens of apps, shared by all that ask git hosts; lives as long as @e. */
+/* rb_engine_forge_tokens - tokens of apps, shared by all that ask git hosts; lives as long as @e.
+ */
 struct rb_forge_tokens *rb_engine_forge_tokens(struct rb_engine *e);
 
 /* ---- admission, for the listener ---- */
@@ -71,8 +74,22 @@ enum rb_code rb_engine_person_new(struct rb_engine *e, const struct rb_person_re
 void rb_engine_person_continue(struct rb_admission *a, const struct rb_retry *parent);
 void rb_engine_admission_free(struct rb_admission *a); /* frees the record too; NULL accepted */
 
+/* rb_engine_explain - the JSON of rb_explain_payload by the settings in force, or, where @req is
+ * NULL, of rb_explain_retry of the retry @retry_id. Changes nothing; blocks as the store does. */
+enum rb_code rb_engine_explain(struct rb_engine *e, struct rb_store_session *ses,
+                               const char *source, const struct rb_request *req,
+                               const char *retry_id, struct rb_buf *out, struct rb_err *err);
+
+/* rb_engine_stats - the JSON of GET /v1/stats. */
+enum rb_code rb_engine_stats(struct rb_engine *e, struct rb_store_session *ses, struct rb_buf *out,
+                             struct rb_err *err);
+
+/* rb_engine_release_incident - every incident hold ends now; *ret_n says how many there were. */
+enum rb_code rb_engine_release_incident(struct rb_engine *e, struct rb_store_session *ses,
+                                        unsigned *ret_n, struct rb_err *err);
+
 /* ---- what a person may do with a retry; for the API's own thread and session ---- */
-enum rb_verb { RB_VERB_CANCEL, RB_VERB_APPROVE, RB_VERB_DENY, RB_VERB_REQUEUE };
+enum rb_verb { RB_VERB_CANCEL, RB_VERB_APPROVE, RB_VERB_DENY, RB_VERB_REQUEUE, RB_VERB_EXPIRE };
 /* rb_engine_act - RB_E_NOT_FOUND, RB_E_CONFLICT (state does not allow it; message says which states
  * do). @who: token name. */
 enum rb_code rb_engine_act(struct rb_engine *e, struct rb_store_session *ses, const char *retry_id,

@@ -83,6 +83,7 @@ struct rb_build {
         *message; /* that phase's context text, at most RB_MESSAGE_MAX_BYTES, cut at a code point */
     const char *url; /* log deep link, https only */
     const char *initiator;
+    const char *author;      /* of the commit, as the git host names it */
     const char *source_type; /* GITHUB, CODEPIPELINE, ... */
     const char *source_version;
     const char *resolved_version; /* commit id */
@@ -156,6 +157,8 @@ struct rb_event {
     struct rb_build build;
     bool needs_inspection; /* the event lacks what the policy needs: ask AWS first */
     int64_t at_ms;         /* when the sender says it happened; 0 = not said */
+    bool bad;              /* NONE: a part of a batch that is not what this sender sends */
+    const char *token;     /* explicit idempotency token; NULL = none */
 
     /* FAILURE without a build id: where to look for it before it is admitted */
     enum rb_find {
@@ -192,6 +195,7 @@ struct rb_decision {
     bool start;          /* how: StartBuild with the original's settings, not RetryBuild */
     bool pipeline;       /* how: CodePipeline's RetryStageExecution, for a build it started */
     enum rb_state state; /* what the retry becomes: SCHEDULED, HELD, IGNORED, REFUSED, DEFERRED */
+    bool needs_log;      /* a rule would have to read the build's log; not recorded */
 };
 
 /* ---- retries ---- */

@@ -1,7 +1,8 @@
 /* policy.h - should this failure be retried? A pure function of (event, rules, history, now).
  *
- * The same function serves `serve`, shadow mode and the tests. No clock, no random, no I/O.
- * Threads: a policy is read-only after rb_policy_new.
+ * The same function serves `serve`, shadow mode, `explain` and the tests. No clock (but for the
+ * time limit of a user's expression), no random, no I/O. Threads: a policy is read-only after
+ * rb_policy_new.
  */
 #ifndef RETRYBUILD_POLICY_H
 #define RETRYBUILD_POLICY_H
@@ -26,6 +27,9 @@ struct rb_policy_input {
     int64_t attempt; /* retries already made in this chain */
     const struct rb_rule_use *rule_uses;
     unsigned n_rule_uses;
+    bool flaky;      /* what the ledger knows of failures like this one */
+    const char *log; /* end of the build's log; NULL with @log_known: it has none */
+    bool log_known;
     /* a person asked: rules are not consulted, deny lists and CodePipeline are */
     bool person;
     bool force;
@@ -33,9 +37,13 @@ struct rb_policy_input {
 
 /* rb_policy_decide - always gives a decision with rule and reason (strings in @a). Order: project
  * deny/allow, foreign account, CodePipeline initiator, batch member, too old, AWS's own auto-retry,
- * mode, user rules, built-in rules, budget per chain. */
+ * mode, user rules, built-in rules, budget per chain. A rule whose last open condition is the log,
+ * which is not known, does not match: @ret_d->needs_log asks for it and for another decision. */
 void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *in,
                       struct rb_arena *a, struct rb_decision *ret_d);
+
+/* rb_policy_asks_flaky - does any rule in force have the condition? */
+bool rb_policy_asks_flaky(const struct rb_policy *p);
 
 /* rb_policy_delay_ms - when to submit, from now: full jitter uniform in [0, min(cap, base *
  * 2^(attempt-1))], fixed, or list. @random64 is passed in. */

@@ -94,10 +94,15 @@ struct rb_source_setting {
     unsigned line;      /* of the configuration, for messages */
 };
 
+enum rb_flaky_is { RB_FLAKY_ANY, RB_FLAKY_TRUE, RB_FLAKY_FALSE };
+
 struct rb_when { /* n == 0 / NULL = condition absent */
     struct rb_strings project, repository, branch, account, region, source, status, phase,
-        phase_status, initiator;
-    const char *message; /* PCRE2 */
+        phase_status, initiator, author;
+    struct rb_strings exit_code, attempt, duration; /* as range.h reads them */
+    struct rb_strings hours;
+    enum rb_flaky_is flaky;
+    const char *message, *log; /* PCRE2 */
 };
 
 enum rb_how { RB_HOW_RETRY, RB_HOW_START, RB_HOW_PIPELINE };
@@ -149,8 +154,12 @@ struct rb_account_setting { /* builds of another account, by a role there */
 struct rb_timing {
     int64_t lease_ms, resend_window_ms, token_window_ms, signature_window_ms, visibility_grace_ms,
         quarantine_ms, follow_poll_ms, sweep_every_ms, max_event_age_ms, double_click_ms,
-        delivery_ttl_ms, effect_ttl_ms, call_timeout_ms, report_timeout_ms, shutdown_ms;
+        delivery_ttl_ms, effect_ttl_ms, held_ttl_ms, call_timeout_ms, report_timeout_ms,
+        shutdown_ms;
 };
+
+/* What a newer build of its branch or pull request has made old. */
+enum rb_stale { RB_STALE_SKIP, RB_STALE_RETRY };
 
 enum rb_mode { RB_MODE_AUTO, RB_MODE_ASK, RB_MODE_SHADOW };
 
@@ -195,11 +204,27 @@ struct rb_settings {
     int64_t submit_workers, report_workers;
     struct rb_source_setting *sources;
     unsigned n_sources;
-    struct rb_strings projects_allow, projects_deny;
+    struct rb_strings projects_allow, projects_deny, projects_ask;
+    enum rb_stale stale;
     struct rb_rule_setting *rules;
     unsigned n_rules;
     bool builtin_rules;
-    int64_t budget_per_chain; /* 0 = no limit */
+    struct { /* 0 = no limit */
+        int64_t per_chain, per_commit;
+        double ratio;           /* of a project's ended builds in the last hour, ... */
+        int64_t floor_per_hour; /* ... on top of these */
+        int64_t per_account;
+        int64_t minutes_per_day;
+    } budgets;
+    struct {
+        double failed;
+        int64_t minimum; /* 0 = off */
+        int64_t window_ms, open_ms;
+    } breaker;
+    struct {
+        int64_t projects; /* 0 = off */
+        int64_t window_ms, hold_ms;
+    } incident;
     struct rb_strings sweep_projects;
     struct rb_destination_setting *destinations;
     unsigned n_destinations;

@@ -13,7 +13,7 @@
 #include <retrybuild/settings.h>
 #include <retrybuild/str.h>
 
-#define RB_MAX_EVENTS 64
+#define RB_MAX_EVENTS 1000 /* of one delivery */
 
 /* An HTTP request as adapters see it. */
 struct rb_request {
@@ -26,6 +26,7 @@ struct rb_request {
     const char *(*header)(const void *arg, const char *name, unsigned *ret_n);
     const void *arg;
     int64_t now_ms;
+    const struct rb_certificate *certificate; /* of certificate_url, or pinned; NULL = none */
 };
 
 struct rb_command;
@@ -33,7 +34,8 @@ struct rb_command;
 struct rb_events {
     struct rb_event *items; /* in the arena handed to parse */
     unsigned n;
-    const char *delivery_id; /* what the sender repeats; NULL = use the body's SHA-256 */
+    const char *delivery_id;         /* what the sender repeats; NULL = use the body's SHA-256 */
+    const char *const *delivery_ids; /* of a batch: one an event, each may be NULL; NULL = none */
 
     /* what a person asked for (command.h); at most RB_MAX_COMMANDS of one delivery */
     struct rb_command *commands;
@@ -45,6 +47,10 @@ struct rb_events {
     unsigned answer_status;
     const char *answer_type; /* media type; NULL = application/json */
     const char *ignored;     /* why there is nothing in it, when n and n_commands are 0 */
+
+    const char *notice; /* a sentence that the operator should read in the log; NULL = none */
+    /* a topic's subscription that is to be confirmed by a call to its region; n is 0 then */
+    const char *confirm_region, *confirm_query;
 };
 #define RB_MAX_COMMANDS 16
 
@@ -62,6 +68,8 @@ struct rb_outcome {
 struct rb_push {
     const char *url, *body; /* in the arena; the URL is a secret; the body is JSON */
 };
+struct rb_httpc;
+struct rb_certificate;
 
 enum {                    /* rb_source_type.media: bodies beside JSON */
        RB_MEDIA_FORM = 1, /* application/x-www-form-urlencoded */
@@ -76,6 +84,12 @@ struct rb_source_type {
      * key it is about. NULL = nothing to check. */
     enum rb_code (*check)(const struct rb_source_setting *s, const char **ret_key,
                           struct rb_err *err);
+    /* certificate_url - where the certificate is that verify needs and that is not at hand, in @a.
+     * NULL = none is needed, or the delivery is refused whatever it says. NULL row = never. */
+    const char *(*certificate_url)(const struct rb_source_setting *s, const struct rb_request *req,
+                                   struct rb_arena *a);
+    /* certificate_fits - whether what stands at @url may sign for it. */
+    bool (*certificate_fits)(const struct rb_certificate *c, const char *url, int64_t now_ms);
     /* RB_E_DENIED with one text for every cause. */
     enum rb_code (*verify)(const struct rb_source_setting *s, const struct rb_request *req,
                            struct rb_err *err);

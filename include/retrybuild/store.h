@@ -286,6 +286,30 @@ enum rb_code rb_store_projects(struct rb_store_session *ses, int64_t since_ms, s
                                unsigned max, struct rb_project_seen **ret_items, unsigned *ret_n,
                                struct rb_err *err);
 
+/* ---- the ledger's sheets: small documents of the policy, by name ----
+ *
+ * What budgets, breakers and the flake ledger count is read, changed and written back, if nobody
+ * was faster: then it is read again. So every rule about it is plain code above the store, and a
+ * change of several sheets is one atomic step on any number of replicas. */
+#define RB_SHEET_NAME_MAX_BYTES 400
+#define RB_SHEET_MAX_BYTES (64 * 1024)
+#define RB_SHEETS_MAX 64
+struct rb_sheet {
+    const char *name;
+    uint64_t version; /* as read; 0 = there is none */
+    const uint8_t *data;
+    size_t len;
+    uint64_t next;  /* put: its new version, random; 0 = it is only compared */
+    int64_t ttl_ms; /* put: how long it is kept unless it is written again */
+};
+/* rb_store_sheets_get - fills version, data (in @a) and len of 1..RB_SHEETS_MAX sheets. */
+enum rb_code rb_store_sheets_get(struct rb_store_session *ses, struct rb_sheet *sheets, unsigned n,
+                                 int64_t now_ms, struct rb_arena *a, struct rb_err *err);
+/* rb_store_sheets_put - all or none. RB_E_CONFLICT: one is not of the version that was read. A
+ * repeat of a write that came through is RB_OK; a name may stand there once. */
+enum rb_code rb_store_sheets_put(struct rb_store_session *ses, const struct rb_sheet *sheets,
+                                 unsigned n, int64_t now_ms, struct rb_err *err);
+
 /* rb_store_epoch - birth of this store's memory: made on first use (now_ms), kept by restarts, new
  * after a loss; moved to the time of a Redis failover when one is noticed. */
 enum rb_code rb_store_epoch(struct rb_store_session *ses, int64_t now_ms, int64_t *ret_birth_ms,

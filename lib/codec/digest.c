@@ -142,6 +142,15 @@ void rb_hmac_sha256(const void *key, size_t key_len, const void *data, size_t le
          EVP_MAC_final(c, ret_mac, &mac_len, RB_SHA256_BYTES) == 1 && mac_len == RB_SHA256_BYTES);
 }
 
+size_t rb_hmac(const char *digest, const void *key, size_t key_len, const void *data, size_t len,
+               uint8_t ret_mac[RB_HMAC_MAX_BYTES])
+{
+    size_t mac_len = 0;
+    need(EVP_Q_mac(NULL, "HMAC", NULL, digest, NULL, key, key_len, data, len, ret_mac,
+                   RB_HMAC_MAX_BYTES, &mac_len) != NULL);
+    return mac_len;
+}
+
 bool rb_const_eq(const void *a, const void *b, size_t len)
 {
     return CRYPTO_memcmp(a, b, len) == 0;

@@ -115,7 +115,12 @@ static bool put_number(const struct rb_key *key, const char *text, void *at, con
     if (key->type == RB_KEY_NUMBER) {
         char *end = NULL;
         double d = strtod(text, &end);
-        if (end == text || *end != '\0' || !isfinite(d) || d <= 0) {
+        bool bounded = key->max > 0;
+        if (end == text || *end != '\0' || !isfinite(d) || (!bounded && d <= 0)) {
+            return false;
+        }
+        if (bounded && (d < (double)key->min || d > (double)key->max)) {
+            *ret_why = d < (double)key->min ? "too small" : "too large";
             return false;
         }
         *(double *)at = d;

@@ -8,6 +8,8 @@
 static const char *const role_words[] = {"", "viewer", "operator", NULL};
 static const char *const mode_words[] = {"auto", "ask", "shadow", NULL};
 static const char *const how_words[] = {"retry", "start", "pipeline", NULL};
+static const char *const stale_words[] = {"skip", "retry", NULL};
+static const char *const flaky_words[] = {"", "true", "false", NULL};
 static const char *const then_words[] = {"", "retry", "ask", "ignore", NULL};
 
 static const struct rb_key tls_keys[] = {
@@ -147,6 +149,9 @@ static const struct rb_key projects_keys[] = {
     {"allow", RB_KEY_TEXTS, "*", true, "globs of projects that may be retried", AT(projects_allow)},
     {"deny", RB_KEY_TEXTS, NULL, true, "globs of projects that never are; wins over allow",
      AT(projects_deny)},
+    {"ask", RB_KEY_TEXTS, NULL, true,
+     "globs of projects, such as deployments, where a person is asked whatever a rule says",
+     AT(projects_ask)},
 };
 
 static const struct rb_key when_keys[] = {
@@ -167,8 +172,26 @@ static const struct rb_key when_keys[] = {
      IN(rb_rule_setting, when.phase_status)},
     {"initiator", RB_KEY_TEXTS, NULL, true, "who started the build",
      IN(rb_rule_setting, when.initiator)},
+    {"author", RB_KEY_TEXTS, NULL, true, "globs of the commit's author, where the source tells it",
+     IN(rb_rule_setting, when.author)},
+    {"exit_code", RB_KEY_TEXTS, NULL, true, "values and ranges: 75, \"64-78\", \"!1\"",
+     IN(rb_rule_setting, when.exit_code)},
+    {"attempt", RB_KEY_TEXTS, NULL, true,
+     "which retry of its chain this would be, from 1: values and ranges",
+     IN(rb_rule_setting, when.attempt)},
+    {"duration", RB_KEY_TEXTS, NULL, true, "how long the build ran: \"5m-20m\", \"10m-\", \"-90s\"",
+     IN(rb_rule_setting, when.duration)},
+    {"hours", RB_KEY_TEXTS, NULL, true,
+     "when the decision is made: \"Mon-Fri 08:00-18:00 Europe/Berlin\"; zone absent = UTC",
+     IN(rb_rule_setting, when.hours)},
+    {"flaky", RB_KEY_WORD, NULL, true,
+     "true = failures like this one have recovered on the same commit in the last 7 days; or false",
+     IN(rb_rule_setting, when.flaky), .words = flaky_words},
     {"message", RB_KEY_TEXT, NULL, true, "regular expression (PCRE2) over that phase's message",
      IN(rb_rule_setting, when.message)},
+    {"log", RB_KEY_TEXT, NULL, true,
+     "regular expression (PCRE2) over the last 64 KiB of the build's log",
+     IN(rb_rule_setting, when.log)},
 };
 
 static const struct rb_key rule_keys[] = {
@@ -188,10 +211,50 @@ static const struct rb_key rule_keys[] = {
      IN(rb_rule_setting, how), .words = how_words},
 };
 
+static const struct rb_key project_budget_keys[] = {
+    {"ratio", RB_KEY_NUMBER, "0.2", true, "part of the project's builds of the last hour",
+     AT(budgets.ratio), .min = 0, .max = 100},
+    {"floor_per_hour", RB_KEY_INT, "5", true, "and so many on top", AT(budgets.floor_per_hour),
+     .min = 0, .max = 100000},
+};
+
 static const struct rb_key budget_keys[] = {
     {"per_chain", RB_KEY_INT, "2", true,
-     "retries of one chain, whatever the rules say; 0 = no limit", AT(budget_per_chain), .min = 0,
+     "retries of one chain, whatever the rules say; 0 = no limit", AT(budgets.per_chain), .min = 0,
      .max = 1000},
+    {"per_commit", RB_KEY_INT, "9", true, "retries of one commit, in all projects; 0 = no limit",
+     AT(budgets.per_commit), .min = 0, .max = 100000},
+    {"per_project", RB_KEY_MAP, NULL, true, "retries of one project in an hour; both 0 = no limit",
+     CHILDREN(project_budget_keys)},
+    {"per_account", RB_KEY_INT, "0", true, "retries of one account in an hour; 0 = no limit",
+     AT(budgets.per_account), .min = 0, .max = 1000000},
+    {"minutes_per_day", RB_KEY_INT, "0", true,
+     "build minutes of all retries in a day; 0 = no limit", AT(budgets.minutes_per_day), .min = 0,
+     .max = 100000000},
+};
+
+static const struct rb_key breaker_keys[] = {
+    {"failed", RB_KEY_NUMBER, "0.7", true,
+     "part of the retries that failed again, at which it opens", AT(breaker.failed), .min = 0,
+     .max = 1},
+    {"minimum", RB_KEY_INT, "5", true,
+     "of at least so many retries of a project, twice as many of an account; 0 = no breaker",
+     AT(breaker.minimum), .min = 0, .max = 10000},
+    {"window", RB_KEY_DURATION, "60m", true, "of the last so long", AT(breaker.window_ms),
+     .min = 100, .max = 7 * DAY},
+    {"open", RB_KEY_DURATION, "10m", true, "how long retries wait; then one goes to see",
+     AT(breaker.open_ms), .min = 100, .max = 7 * DAY},
+};
+
+static const struct rb_key incident_keys[] = {
+    {"projects", RB_KEY_INT, "5", true,
+     "so many projects failing in one phase are an incident: automatic retries wait; 0 = never",
+     AT(incident.projects), .min = 0, .max = 32},
+    {"window", RB_KEY_DURATION, "5m", true, "within so long", AT(incident.window_ms), .min = 100,
+     .max = DAY},
+    {"hold", RB_KEY_DURATION, "15m", true,
+     "how long they wait, from the last bad sign; one at a time goes to see", AT(incident.hold_ms),
+     .min = 100, .max = 7 * DAY},
 };
 
 static const struct rb_key sweep_keys[] = {
@@ -232,6 +295,8 @@ static const struct rb_key timing_keys[] = {
            "how long a delivery's id is remembered"),
     WINDOW("effect_ttl", effect_ttl_ms, "24h", 0,
            "how long a failure is remembered after its retry ended"),
+    WINDOW("held_ttl", held_ttl_ms, "24h", 0,
+           "a question that nobody answers ends as cancelled; 0s = never"),
     WINDOW("call_timeout", call_timeout_ms, "10s", 10, "for one call to AWS"),
     WINDOW("report_timeout", report_timeout_ms, "10s", 10, "for one post to a destination"),
     WINDOW("shutdown", shutdown_ms, "20s", 0, "for work under way when the service stops"),
@@ -256,7 +321,14 @@ const struct rb_key rb_schema[] = {
              offsetof(struct rb_rule_setting, line))},
     {"builtin_rules", RB_KEY_BOOL, "true", true, "false leaves only the rules above",
      AT(builtin_rules)},
+    {"stale", RB_KEY_WORD, "skip", true,
+     "a failure whose branch or pull request has a newer build: skip (superseded) or retry",
+     AT(stale), .words = stale_words},
     {"budgets", RB_KEY_MAP, NULL, true, "limits beside the rules", CHILDREN(budget_keys)},
+    {"breaker", RB_KEY_MAP, NULL, true, "stops retries that fail again and again",
+     CHILDREN(breaker_keys)},
+    {"incident", RB_KEY_MAP, NULL, true, "holds retries while something larger is broken",
+     CHILDREN(incident_keys)},
     {"sweep", RB_KEY_MAP, NULL, true, "the search for failures that no delivery brought",
      CHILDREN(sweep_keys)},
     {"destinations", RB_KEY_LIST, NULL, true, "ways out", AT(destinations),

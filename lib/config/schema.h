@@ -18,7 +18,7 @@ enum rb_key_type {
     RB_KEY_DURATION,  /* int64_t, ms */
     RB_KEY_SIZE,      /* uint64_t, bytes */
     RB_KEY_INT,       /* int64_t */
-    RB_KEY_NUMBER,    /* double */
+    RB_KEY_NUMBER,    /* double; above 0, or between the bounds where there are any */
     RB_KEY_BOOL,      /* bool */
     RB_KEY_WORD,      /* int-sized enum, by words[] */
     RB_KEY_TEXTS,     /* struct rb_strings */

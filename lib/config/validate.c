@@ -206,6 +206,7 @@ static void check_rules(struct rb_conversion *c)
                     RB_ARRAY_LEN(phases));
         check_words(c, rb_path(c, "rules[%u].when.phase_status", i), &x->when.phase_status,
                     phase_statuses, RB_ARRAY_LEN(phase_statuses));
+        rb_validate_conditions(c, i);
         for (unsigned k = 0; k < i; k++) {
             check_taken(c, "rules", i, k, x->name, s->rules[k].name);
         }

@@ -7,5 +7,7 @@
 /* rb_validate - after all keys are in place; adds problems, fills what depends on the environment
  * (region, store path). */
 void rb_validate(struct rb_conversion *c);
+/* rb_validate_conditions - ranges and hours of rule @i. */
+void rb_validate_conditions(struct rb_conversion *c, unsigned i);
 
 #endif

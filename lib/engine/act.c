@@ -41,6 +41,11 @@ static const struct verb verbs[] = {
                          .from = {[RB_STATE_DEAD] = true},
                          .to = RB_STATE_SCHEDULED,
                          .allowed = "dead, or one with dead reports"},
+    [RB_VERB_EXPIRE] = {.name = "expire", /* the keeper's: nobody answered */
+                        .done = "expired",
+                        .from = {[RB_STATE_HELD] = true},
+                        .to = RB_STATE_CANCELLED,
+                        .allowed = "held"},
 };
 
 /* A fresh call may be made once no copy of the old one can live any more. */

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include <retrybuild/counters.h>
-#include <retrybuild/destination.h>
 #include <retrybuild/digest.h>
 
 #define RB_ENDED_ARENA_BYTES 4096
@@ -14,17 +13,21 @@
 
 struct admission_box {
     struct rb_admission a; /* first: the box is found from it */
+    struct rb_engine *e;
     struct rb_retry *retry;
+    bool shadow;           /* the mode when it was made */
+    struct rb_build ended; /* of an ENDED admission: what names the build */
     struct rb_arena arena; /* strings of an ENDED admission, which has no record */
     struct rb_delivery delivery;
     char delivery_key[RB_KEY_BYTES], token_key[RB_KEY_BYTES], fingerprint[RB_KEY_BYTES],
         build_key[RB_KEY_BYTES], intent_key[RB_KEY_BYTES];
 };
 
-static struct admission_box *box_new(void)
+static struct admission_box *box_new(struct rb_engine *e)
 {
     struct admission_box *box = calloc(1, sizeof(*box));
     if (box != NULL) {
+        box->e = e;
         rb_arena_init(&box->arena, RB_ENDED_ARENA_BYTES);
     }
     return box;
@@ -45,6 +48,27 @@ static void count_stored(const struct rb_admission *a, const struct rb_retry *r)
     }
 }
 
+/* The same for the ledger: an ended build counts once, whoever tells of it. */
+static void tally_stored(const struct admission_box *box)
+{
+    const struct rb_admission *a = &box->a;
+    const struct rb_build *b = box->retry != NULL ? &box->retry->build : &box->ended;
+    if (a->rc != RB_OK || a->result == RB_ADMIT_DUPLICATE || a->result == RB_ADMIT_MISMATCH ||
+        (a->mode != RB_ADMIT_EVENT && a->mode != RB_ADMIT_ENDED)) {
+        return;
+    }
+    rb_tally_ended(box->e, b);
+    if (box->shadow && box->retry == NULL && rb_str_eq(b->status, "SUCCEEDED")) {
+        rb_tally_shadow(box->e, b, NULL);
+    } else if (box->shadow && box->retry != NULL && box->retry->decision.reason != NULL &&
+               rb_str_starts(box->retry->decision.reason, "shadow: would ")) {
+        rb_tally_shadow(box->e, b, box->retry->decision.rule);
+    }
+    if (a->result == RB_ADMIT_NEW && box->retry != NULL) {
+        rb_tally_failure(box->e, box->retry);
+    }
+}
+
 void rb_engine_admission_free(struct rb_admission *a)
 {
     if (a == NULL) {
@@ -52,6 +76,7 @@ void rb_engine_admission_free(struct rb_admission *a)
     }
     struct admission_box *box = (struct admission_box *)a;
     count_stored(a, box->retry);
+    tally_stored(box);
     rb_retry_free(box->retry);
     rb_arena_release(&box->arena);
     free(box);
@@ -140,56 +165,26 @@ bool rb_engine_take_decision(struct rb_engine *e, struct rb_retry *r, const stru
     return true;
 }
 
-bool rb_engine_decide(struct rb_engine *e, const struct rb_runtime *rt, struct rb_retry *r,
-                      const struct rb_policy_input *in)
+/* decide_or_inspect - what an event does not say, and a log that a rule wants, AWS is asked for. */
+static bool decide_or_inspect(struct rb_engine *e, const struct rb_runtime *rt, struct rb_retry *r,
+                              const struct rb_event *ev, int64_t now_ms)
 {
-    struct rb_decision d = {.action = RB_ACTION_NONE};
-    rb_policy_decide(rt->policy, in, &r->arena, &d);
-    return rb_engine_take_decision(e, r, &d, in->now_ms);
-}
-
-static const char *callback_of(const struct rb_retry *r)
-{
-    return rb_str_empty(r->callback_url) ? NULL : r->callback_url;
-}
-
-bool rb_engine_reports(const struct rb_settings *s, const struct rb_retry *r, int64_t now_ms,
-                       struct rb_arena *a, const struct rb_report_task **ret_t, unsigned *ret_n)
-{
-    enum rb_stage stage;
-    unsigned n = 0;
-
-    *ret_t = NULL;
-    *ret_n = 0;
-    bool asker = !rb_str_empty(r->reply) && rb_reply_type_find(r->source.type) != NULL;
-    if (!rb_stage_of(r->state, &stage) ||
-        (s->n_destinations == 0 && callback_of(r) == NULL && !asker)) {
+    struct rb_decision d = {.needs_log = ev->needs_inspection};
+    const struct rb_policy_input in = {
+        .build = &r->build,
+        .source = r->source.source,
+        .event_at_ms = ev->at_ms,
+        .now_ms = now_ms,
+        .flaky = rb_engine_flaky(e, rt->policy, &r->build),
+    };
+    if (!ev->needs_inspection) {
+        rb_policy_decide(rt->policy, &in, &r->arena, &d);
+    }
+    if (d.needs_log) {
+        rb_retry_enter(r, RB_STATE_RECEIVED, now_ms, NULL);
         return true;
     }
-    struct rb_report_task *t = rb_arena_alloc(a, (s->n_destinations + 2) * sizeof(*t));
-    if (t == NULL) {
-        return false;
-    }
-    for (unsigned i = 0; i < s->n_destinations; i++) {
-        if (rb_destination_wants(&s->destinations[i], r, stage)) {
-            const char *name = rb_arena_strdup(a, s->destinations[i].name);
-            if (name == NULL) {
-                return false;
-            }
-            t[n++] = (struct rb_report_task){.destination = name, .stage = stage, .due_ms = now_ms};
-        }
-    }
-    if (callback_of(r) != NULL) {
-        t[n++] = (struct rb_report_task){
-            .destination = RB_CALLBACK_DESTINATION, .stage = stage, .due_ms = now_ms};
-    }
-    if (asker) {
-        t[n++] = (struct rb_report_task){
-            .destination = RB_REPLY_DESTINATION, .stage = stage, .due_ms = now_ms};
-    }
-    *ret_t = t;
-    *ret_n = n;
-    return true;
+    return rb_engine_take_decision(e, r, &d, now_ms);
 }
 
 /* The common end of every admission that carries a record. */
@@ -232,6 +227,22 @@ static bool known_by_effect(const struct rb_timing *t, const struct rb_event *ev
            t->max_event_age_ms + RB_AHEAD_MS <= t->effect_ttl_ms;
 }
 
+/* A token that the sender of an event gave: known in its source alone, good for that build only. */
+static void set_event_token(struct admission_box *box, const struct rb_event *ev,
+                            const struct rb_delivery *d)
+{
+    const char *source = d->source == NULL ? "" : d->source;
+    const struct rb_slice parts[] = {rb_slice_str(ev->build.id), rb_slice_str(ev->build.account),
+                                     rb_slice_str(ev->build.region)};
+    uint8_t digest[RB_SHA256_BYTES];
+    rb_scoped_key("\nevent", source, strlen(source), box->token_key);
+    rb_scoped_key(box->token_key, ev->token, strlen(ev->token), box->token_key);
+    rb_sha256_parts(parts, RB_ARRAY_LEN(parts), digest);
+    rb_hex(digest, (RB_KEY_BYTES - 1) / 2, box->fingerprint);
+    box->a.token_key = box->token_key;
+    box->a.token_fingerprint = box->fingerprint;
+}
+
 static bool box_ended(struct admission_box *box, const struct rb_event *ev,
                       const struct rb_delivery *delivery)
 {
@@ -239,6 +250,13 @@ static bool box_ended(struct admission_box *box, const struct rb_event *ev,
     rb_build_key(&ev->build, box->build_key);
     box->a.build_key = box->build_key;
     box->a.delivery = &box->delivery;
+    box->ended.account = rb_arena_strdup(&box->arena, ev->build.account);
+    box->ended.region = rb_arena_strdup(&box->arena, ev->build.region);
+    box->ended.project = rb_arena_strdup(&box->arena, ev->build.project);
+    box->ended.id = rb_arena_strdup(&box->arena, ev->build.id);
+    box->ended.status = rb_arena_strdup(&box->arena, ev->build.status);
+    box->ended.source_version = rb_arena_strdup(&box->arena, ev->build.source_version);
+    box->ended.resolved_version = rb_arena_strdup(&box->arena, ev->build.resolved_version);
     return copy_delivery(&box->delivery, delivery, &box->arena);
 }
 
@@ -253,20 +271,7 @@ static bool box_failure(struct rb_engine *e, const struct rb_runtime *rt, struct
     if (r == NULL) {
         return false;
     }
-    if (ev->needs_inspection) {
-        rb_retry_enter(r, RB_STATE_RECEIVED, now_ms, NULL);
-    } else {
-        struct rb_policy_input in = {
-            .build = &r->build,
-            .source = delivery->source,
-            .event_at_ms = ev->at_ms,
-            .now_ms = now_ms,
-        };
-        if (!rb_engine_decide(e, rt, r, &in)) {
-            return false;
-        }
-    }
-    return box_finish(box, rt, now_ms);
+    return decide_or_inspect(e, rt, r, ev, now_ms) && box_finish(box, rt, now_ms);
 }
 
 enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event *ev,
@@ -281,12 +286,13 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
         return RB_OK;
     }
     RB_CLEANUP(rb_runtime_unrefp) struct rb_runtime *rt = rb_runtime_get(e);
-    struct admission_box *box = box_new();
+    struct admission_box *box = box_new(e);
     if (box == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a delivery");
     }
     RB_CLEANUP(rb_engine_admission_freep) struct rb_admission *a = &box->a;
     a->rc = RB_E_INTERNAL; /* nothing is stored yet */
+    box->shadow = rt->settings->mode == RB_MODE_SHADOW;
     if (ev->kind == RB_EVENT_ENDED) {
         ok = box_ended(box, ev, delivery);
     } else {
@@ -297,6 +303,9 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
     }
     if (!known_by_effect(&rt->settings->timing, ev, now_ms)) {
         set_delivery_key(box, delivery);
+    }
+    if (!rb_str_empty(ev->token)) {
+        set_event_token(box, ev, delivery);
     }
     *ret_a = RB_TAKE(a);
     return RB_OK;
@@ -353,7 +362,7 @@ enum rb_code rb_engine_person_new(struct rb_engine *e, const struct rb_person_re
 {
     int64_t now_ms = rb_engine_now_ms(e);
     RB_CLEANUP(rb_runtime_unrefp) struct rb_runtime *rt = rb_runtime_get(e);
-    struct admission_box *box = box_new();
+    struct admission_box *box = box_new(e);
     if (box == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a request");
     }
@@ -414,7 +423,7 @@ enum rb_code rb_engine_follow_on(struct rb_engine *e, const struct rb_runtime *r
                                  const struct rb_decision *d, int64_t now_ms,
                                  struct rb_admission **ret_a, struct rb_err *err)
 {
-    struct admission_box *box = box_new();
+    struct admission_box *box = box_new(e);
     if (box == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the next attempt");
     }

@@ -89,7 +89,10 @@ enum rb_code rb_chain_decide_again(struct rb_work *k, bool *ret_go_on, struct rb
     }
     rb_chain_input(r, &r->build, rb_engine_now_ms(k->e), &in);
     in.attempt = r->attempt - 1;
-    rb_policy_decide(k->rt->policy, &in, &k->arena, &d);
+    enum rb_code rc = rb_decide(k, &in, false, &k->arena, &d, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
     if (d.state == RB_STATE_SCHEDULED) {
         enum rb_state was = r->state;
         if (!rb_engine_take_decision(k->e, r, &d, in.now_ms)) {

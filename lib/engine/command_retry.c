@@ -74,7 +74,7 @@ static enum rb_code tell_admitted(struct rb_order *o, const struct rb_admission 
                 fresh ? o->c->force ? "Retrying by force" : "Retrying" : "Already retrying",
                 r->build.id, r->build.project);
     int64_t most = r->limit > known ? r->limit : known;
-    int64_t budget = o->rt->settings->budget_per_chain;
+    int64_t budget = o->rt->settings->budgets.per_chain;
     most = most > 0 ? most : budget;
     most = most > r->attempt ? most : r->attempt;
     rb_buf_addf(&o->text, "attempt %lld of %lld: ", (long long)r->attempt, (long long)most);

@@ -48,7 +48,10 @@ enum rb_code rb_engine_new(const struct rb_engine_deps *deps, struct rb_engine *
         return rc;
     }
     e->forge_tokens = rb_forge_tokens_new();
-    if (e->forge_tokens == NULL) {
+    e->tally = rb_tally_new();
+    if (e->forge_tokens == NULL || e->tally == NULL) {
+        rb_forge_tokens_free(e->forge_tokens);
+        rb_tally_free(e->tally);
         rb_runtime_unref(e->runtime);
         free(e);
         return rb_err_set(err, RB_E_NOMEM, "no memory for the engine");
@@ -94,6 +97,8 @@ void rb_engine_free(struct rb_engine *e)
     rb_runtime_unref(e->runtime);
     rb_forge_tokens_free(e->forge_tokens);
     rb_arena_release(&e->paused_arena);
+    rb_tally_free(e->tally);
+    free(e->flaky);
     rb_pace_release(&e->pace);
     for (int i = 0; i < RB_TASK_KIND_COUNT; i++) {
         pthread_cond_destroy(&e->wake[i].cond);

@@ -23,6 +23,7 @@ bool rb_facts_merge(struct rb_build *b, const struct rb_build *seen, struct rb_a
     KEEP(message);
     KEEP(url);
     KEEP(initiator);
+    KEEP(author);
     KEEP(source_type);
     KEEP(source_version);
     KEEP(resolved_version);

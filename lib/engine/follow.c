@@ -81,12 +81,24 @@ static enum rb_code take_over(struct rb_work *k, struct rb_admission *next, stru
     return rb_store_admit(k->w->ses, &next, 1, rb_engine_now_ms(k->e), err);
 }
 
+static enum rb_ending outcome_of(const struct rb_retry *r, enum rb_state state)
+{
+    if (state == RB_STATE_RECOVERED) {
+        return RB_ENDING_RECOVERED;
+    }
+    return state == RB_STATE_FAILED_AGAIN && rb_build_failed(&r->child) ? RB_ENDING_FAILED
+                                                                        : RB_ENDING_NONE;
+}
+
 static enum rb_code finish(struct rb_work *k, enum rb_state state, const char *note,
                            struct rb_admission *follow_on, struct rb_err *err)
 {
     struct rb_settle s = {.next = RB_TASK_NONE, .follow_on = follow_on};
-    enum rb_code rc;
+    enum rb_code rc = rb_gate_outcome(k, outcome_of(k->r, state), err);
 
+    if (rc != RB_OK) {
+        return rc;
+    }
     rb_retry_enter(k->r, state, rb_engine_now_ms(k->e), note);
     rc = rb_work_settle(k, &s, true, err);
     if (rc == RB_OK && follow_on != NULL) {
@@ -108,9 +120,12 @@ static enum rb_code failed_again(struct rb_work *k, struct rb_err *err)
     rb_chain_input(r, &r->child, rb_engine_now_ms(k->e), &in);
     in.attempt = r->attempt;
     in.person = in.force = false; /* a person asked for this retry, the policy for the next */
-    rb_policy_decide(k->rt->policy, &in, &k->arena, &d);
+    enum rb_code rc = rb_decide(k, &in, false, &k->arena, &d, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
     if (d.state == RB_STATE_SCHEDULED || d.state == RB_STATE_HELD) {
-        enum rb_code rc = rb_engine_follow_on(k->e, k->rt, r, &r->child, &d, in.now_ms, &next, err);
+        rc = rb_engine_follow_on(k->e, k->rt, r, &r->child, &d, in.now_ms, &next, err);
         if (rc != RB_OK) {
             return rc;
         }

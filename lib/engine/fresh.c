@@ -163,6 +163,9 @@ enum rb_code rb_fresh_check_newer(struct rb_work *k, const struct rb_build *own,
     const struct rb_build *newer = NULL;
     char note[RB_NOTE_BYTES];
 
+    if (k->rt->settings->stale == RB_STALE_RETRY && !strict) {
+        return RB_OK;
+    }
     enum rb_code rc = find_newer(k, own, look, strict, &newer, err);
     if (rc != RB_OK || newer == NULL) {
         return rc;
@@ -306,7 +309,12 @@ static enum rb_code write_intent(struct rb_work *k, int64_t low_water, struct rb
 
 enum rb_code rb_fresh_intent_and_send(struct rb_work *k, int64_t low_water, struct rb_err *err)
 {
-    enum rb_code rc = write_intent(k, low_water, err);
+    bool ended = false;
+    enum rb_code rc = rb_gate_take(k, &ended, err);
+    if (rc != RB_OK || ended) {
+        return rc;
+    }
+    rc = write_intent(k, low_water, err);
     if (rc != RB_OK) {
         return rc == RB_E_CONFLICT ? RB_OK : rc; /* dealt with */
     }
@@ -412,6 +420,10 @@ enum rb_code rb_submit_fresh(struct rb_work *k, struct rb_err *err)
     }
     if (epoch.until_ms > 0) {
         return quarantined(k, &epoch, err);
+    }
+    rc = rb_gate_look(k, &ended, err);
+    if (rc != RB_OK || ended) {
+        return rc;
     }
     if (k->r->decision.pipeline) {
         return rb_pipeline_fresh(k, err);

@@ -15,6 +15,7 @@
 #define RB_INSPECT_AGAIN_MS 1000
 #define RB_INSPECT_TIMES 3
 #define RB_INSPECT_NOTE_BYTES 600
+#define RB_LOG_UNREAD "the build's log could not be read"
 #define RB_INSPECT_ARENA_BYTES (16u * 1024 * 1024)
 
 /* Visibility lags a little: what contradicts the event is asked again a few times. */
@@ -36,11 +37,20 @@ static enum rb_code decide(struct rb_work *k, struct rb_err *err)
     struct rb_retry *r = k->r;
     int64_t now_ms = rb_engine_now_ms(k->e);
     bool person = r->requested_by != NULL;
+    struct rb_decision d = {.action = RB_ACTION_NONE};
     struct rb_policy_input in;
 
     rb_chain_input(r, &r->build, now_ms, &in);
     in.attempt = r->attempt - 1;
-    if (!rb_engine_decide(k->e, k->rt, r, &in)) {
+    bool patient = rb_work_count_notes(r, RB_LOG_UNREAD) < RB_INSPECT_TIMES;
+    enum rb_code rc = rb_decide(k, &in, patient, &r->arena, &d, err);
+    if (rc == RB_E_LATER) {
+        return again(k, RB_LOG_UNREAD, RB_STATE_IGNORED, RB_LOG_UNREAD, err);
+    }
+    if (rc != RB_OK) {
+        return rc;
+    }
+    if (!rb_engine_take_decision(k->e, r, &d, now_ms)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the decision on '%s'", r->id);
     }
     if (person && r->state == RB_STATE_SCHEDULED) {
@@ -50,8 +60,9 @@ static enum rb_code decide(struct rb_work *k, struct rb_err *err)
         .next = r->state == RB_STATE_SCHEDULED ? RB_TASK_SUBMIT : RB_TASK_NONE,
         .next_due_ms = r->due_ms,
     };
-    enum rb_code rc = rb_work_settle(k, &s, true, err);
+    rc = rb_work_settle(k, &s, true, err);
     if (rc == RB_OK && r->decision.rule != NULL) {
+        rb_tally_failure(k->e, r);
         rb_count(RB_M_DECISIONS, rb_action_name(r->decision.action), r->decision.rule);
     }
     return rc;

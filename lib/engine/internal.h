@@ -17,8 +17,10 @@
 #include <retrybuild/httpc.h>
 #include <retrybuild/thread.h>
 
+#include "ledger/ledger.h"
 #include "pace.h"
 #include "plan.h"
+#include "tally.h"
 
 /* ---- the settings in force ---- */
 struct rb_runtime {
@@ -97,6 +99,9 @@ struct rb_engine {
     unsigned n_paused;
     int64_t paused_read_ms; /* boot clock; 0 = never */
 
+    struct rb_tally *tally;
+    uint64_t *flaky; /* lock; what the ledger calls flaky, as the keeper saw it last */
+    unsigned n_flaky;
     struct rb_worker *workers;
     unsigned n_workers;
     bool cut; /* a worker did not end in time: its memory is left alone */
@@ -128,11 +133,8 @@ void *rb_worker_main(void *arg);
 struct rb_retry *rb_engine_retry_new(struct rb_engine *e, const struct rb_build *build,
                                      const struct rb_delivery *delivery, const char *chain,
                                      int64_t now_ms);
-/* rb_engine_decide - ask the policy and write what it says into @r: decision, limit, state, due
- * time. False without memory. */
-bool rb_engine_decide(struct rb_engine *e, const struct rb_runtime *rt, struct rb_retry *r,
-                      const struct rb_policy_input *in);
-/* rb_engine_take_decision - the second half of rb_engine_decide. */
+/* rb_engine_take_decision - write what the policy said into @r: decision, limit, state, due time.
+ * False without memory. */
 bool rb_engine_take_decision(struct rb_engine *e, struct rb_retry *r, const struct rb_decision *d,
                              int64_t now_ms);
 /* rb_engine_follow_on - the next attempt of @r's chain for its failed child, as decided. */
@@ -193,6 +195,41 @@ unsigned rb_work_count_notes(const struct rb_retry *r, const char *prefix);
 bool rb_facts_merge(struct rb_build *b, const struct rb_build *seen, struct rb_arena *a);
 /* rb_lease_ms - long enough for one call and what follows, however short the setting. */
 int64_t rb_lease_ms(const struct rb_timing *t);
+
+/* rb_decide - rb_policy_decide, reading the build's log first where a rule asks for it. A log that
+ * cannot be read: RB_E_LATER when @patient, else as if there were none. Strings in @a. */
+enum rb_code rb_decide(struct rb_work *k, struct rb_policy_input *in, bool patient,
+                       struct rb_arena *a, struct rb_decision *ret_d, struct rb_err *err);
+
+/* ---- budgets, breakers, incidents ---- */
+/* rb_gate_look - may the retry go, as things stand? Before CodeBuild is asked. *ret_ended: it waits
+ * or is refused (written). */
+enum rb_code rb_gate_look(struct rb_work *k, bool *ret_ended, struct rb_err *err);
+/* rb_gate_take - the same once more, and it counts; right before the intent is written. */
+enum rb_code rb_gate_take(struct rb_work *k, bool *ret_ended, struct rb_err *err);
+/* rb_gate_standing - what stands in the way of builds like @b now, for explain. */
+struct rb_standing;
+enum rb_code rb_gate_standing(struct rb_engine *e, const struct rb_settings *s,
+                              struct rb_store_session *ses, const struct rb_build *b,
+                              struct rb_arena *a, struct rb_standing *ret_x, struct rb_err *err);
+/* rb_gate_outcome - what became of the retry, before that is written; counts once. */
+enum rb_code rb_gate_outcome(struct rb_work *k, enum rb_ending outcome, struct rb_err *err);
+
+struct rb_tally *rb_tally_new(void);
+void rb_tally_free(struct rb_tally *t); /* NULL accepted */
+void rb_tally_ended(struct rb_engine *e, const struct rb_build *b);
+void rb_tally_failure(struct rb_engine *e, const struct rb_retry *r);
+/* rb_tally_shadow - @rule: shadow mode would have retried the failure @b by it; NULL: @b succeeded,
+ * which may be the retry that somebody made. */
+void rb_tally_shadow(struct rb_engine *e, const struct rb_build *b, const char *rule);
+/* rb_tally_flush - write the counts into the ledger; without @all only the failures. */
+enum rb_code rb_tally_flush(struct rb_worker *w, bool all, struct rb_err *err);
+
+/* ---- stats.c ---- */
+/* rb_stats_show - the gauges of budgets and breakers, and what is flaky. */
+enum rb_code rb_stats_show(struct rb_worker *w, struct rb_err *err);
+bool rb_engine_flaky(struct rb_engine *e, const struct rb_policy *p, const struct rb_build *b);
+void rb_budget_write_json(const struct rb_budget *b, struct rb_buf *out);
 
 /* ---- chains ---- */
 /* rb_chain_join - the task's build is the child of @owner: become the next attempt of that chain

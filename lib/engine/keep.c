@@ -2,12 +2,16 @@
 #include "internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <retrybuild/counters.h>
 #include <retrybuild/log.h>
 
 #define RB_KEEP_EVERY_MS 5000
 #define RB_TRIM_EVERY_MS 60000
+#define RB_STATS_EVERY_MS 15000
+#define RB_EXPIRE_PAGE 100
+#define RB_EXPIRE_PAGES 50
 #define RB_TRIM_AT_ONCE 200
 #define RB_TRIM_ROUNDS 50
 
@@ -24,25 +28,33 @@ static void show_counts(const struct rb_counts *c, int64_t now_ms)
     }
 }
 
-static enum rb_code trim(struct rb_worker *w, int64_t now_ms, struct rb_err *err)
+/* When the keeper did what it does less often. */
+struct last {
+    int64_t trim_ms, stats_ms;
+};
+
+static struct last *last_of(struct rb_worker *w, int64_t now_ms)
+{
+    struct last *last = w->memory;
+    if (last == NULL) {
+        last = calloc(1, sizeof(*last));
+        if (last != NULL) {
+            w->memory = last;
+            w->memory_free = free;
+            last->trim_ms = now_ms;
+        }
+    }
+    return last;
+}
+
+static enum rb_code trim(struct rb_worker *w, struct last *last, int64_t now_ms, struct rb_err *err)
 {
     int64_t retention_ms = w->rt->settings->store.retention_ms;
-    int64_t *last_ms = w->memory;
 
-    if (last_ms == NULL) {
-        last_ms = calloc(1, sizeof(*last_ms));
-        if (last_ms == NULL) {
-            return rb_err_set(err, RB_E_NOMEM, "no memory for the keeper");
-        }
-        w->memory = last_ms;
-        w->memory_free = free;
-        *last_ms = now_ms;
+    if (now_ms - last->trim_ms < RB_TRIM_EVERY_MS || retention_ms <= 0) {
         return RB_OK;
     }
-    if (now_ms - *last_ms < RB_TRIM_EVERY_MS || retention_ms <= 0) {
-        return RB_OK;
-    }
-    *last_ms = now_ms;
+    last->trim_ms = now_ms;
     for (unsigned i = 0; i < RB_TRIM_ROUNDS && !atomic_load(&w->e->stopping); i++) {
         unsigned n = 0;
         enum rb_code rc =
@@ -69,6 +81,65 @@ static void watch_birth(struct rb_engine *e, int64_t birth_ms, int64_t now_ms)
     }
 }
 
+/* expire_page - questions that nobody answered in time; one whose call may be under way stays. */
+static enum rb_code expire_page(struct rb_worker *w, struct rb_filter *f, int64_t before_ms,
+                                char next[RB_CURSOR_BYTES], struct rb_err *err)
+{
+    struct rb_retry *items[RB_EXPIRE_PAGE] = {NULL};
+    unsigned n = 0;
+
+    enum rb_code rc = rb_store_list(w->ses, f, items, &n, next, err);
+    for (unsigned i = 0; i < n; i++) {
+        RB_CLEANUP(rb_retry_freep) struct rb_retry *after = NULL;
+        const struct rb_retry *r = items[i];
+        int64_t asked_ms = r->n_history == 0 ? r->created_ms : r->history[r->n_history - 1].at_ms;
+        if (rc == RB_OK && asked_ms < before_ms && !r->intent.ambiguous) {
+            struct rb_err ignored = {.code = RB_OK}; /* somebody answered just now */
+            (void)rb_engine_act(w->e, w->ses, r->id, RB_VERB_EXPIRE, "time", &after, &ignored);
+        }
+        rb_retry_free(items[i]);
+    }
+    return rc;
+}
+
+static enum rb_code expire(struct rb_worker *w, int64_t now_ms, struct rb_err *err)
+{
+    int64_t ttl_ms = w->rt->settings->timing.held_ttl_ms;
+    char cursor[RB_CURSOR_BYTES] = "";
+    enum rb_code rc = RB_OK;
+
+    for (unsigned page = 0; page < RB_EXPIRE_PAGES && ttl_ms > 0 && rc == RB_OK; page++) {
+        char next[RB_CURSOR_BYTES] = "";
+        struct rb_filter f = {.by_state = true,
+                              .state = RB_STATE_HELD,
+                              .limit = RB_EXPIRE_PAGE,
+                              .cursor = page == 0 ? NULL : cursor};
+        rc = expire_page(w, &f, now_ms - ttl_ms, next, err);
+        memcpy(cursor, next, sizeof(cursor));
+        if (next[0] == '\0') {
+            break;
+        }
+    }
+    return rc;
+}
+
+static enum rb_code now_and_then(struct rb_worker *w, int64_t now_ms, struct rb_err *err)
+{
+    struct last *last = last_of(w, now_ms);
+    if (last == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for the keeper");
+    }
+    enum rb_code rc = trim(w, last, now_ms, err);
+    if (rc == RB_OK && now_ms - last->stats_ms >= RB_STATS_EVERY_MS) {
+        rc = rb_stats_show(w, err);
+        if (rc == RB_OK) {
+            rc = expire(w, now_ms, err);
+        }
+        last->stats_ms = rc == RB_OK ? now_ms : last->stats_ms;
+    }
+    return rc;
+}
+
 static enum rb_code keep_round(struct rb_worker *w, struct rb_round *ret, struct rb_err *err)
 {
     int64_t now_ms = rb_engine_now_ms(w->e);
@@ -83,7 +154,10 @@ static enum rb_code keep_round(struct rb_worker *w, struct rb_round *ret, struct
     }
     if (rc == RB_OK) {
         show_counts(&counts, now_ms);
-        rc = trim(w, now_ms, err);
+        rc = rb_tally_flush(w, true, err);
+    }
+    if (rc == RB_OK) {
+        rc = now_and_then(w, now_ms, err);
     }
     rb_gauge(RB_M_STORE_UP, NULL, rb_store_up(w->e->store) ? 1.0 : 0.0);
     if (rc == RB_OK) {

@@ -83,10 +83,10 @@ bool rb_report_by_aws(struct rb_worker *w, const struct rb_destination_setting *
     struct rb_rendered r;
     int64_t after_ms = -1;
 
+    rb_arena_init(&a, RB_REPORT_ARENA_BYTES); /* before any return: it is released at each */
     if (type == NULL || !type->by_aws) {
         return false;
     }
-    rb_arena_init(&a, RB_REPORT_ARENA_BYTES);
     enum rb_code rc = type->render(d, v, &a, &r, &err);
     if (rc == RB_OK) {
         rc = publish(w, d, v, &r, &a, &after_ms, &err);

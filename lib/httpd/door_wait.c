@@ -6,6 +6,7 @@
  * that every worker of every process would have to ring. Calls to CodeBuild have threads of their
  * own, each with its client: a slow AWS must not hold the list of retries.
  */
+#include <retrybuild/httpc.h>
 #include <retrybuild/log.h>
 #include <retrybuild/thread.h>
 
@@ -112,7 +113,29 @@ static struct rb_exchange *next_call(struct rb_httpd *h)
     return ex;
 }
 
-static void run_call(struct rb_httpd *h, struct rb_exchange *ex, struct rb_codebuild **client)
+/* Whom a thread calls with: CodeBuild, and the servers that hooks need something of. */
+struct clients {
+    struct rb_codebuild *codebuild;
+    struct rb_httpc *http;
+    struct rb_settings *http_settings; /* that `http` was made by */
+};
+
+static void run_ask(struct rb_exchange *ex, struct clients *c)
+{
+    struct rb_err err = {.code = RB_OK};
+    struct rb_settings *s = ex->view->settings;
+    if (c->http_settings != s) {
+        rb_httpc_free(c->http);
+        c->http = NULL;
+        rb_settings_unrefp(&c->http_settings);
+    }
+    if (c->http == NULL && rb_httpc_new(s, &c->http, &err) == RB_OK) {
+        c->http_settings = rb_settings_ref(s);
+    }
+    ex->ask(ex, c->http);
+}
+
+static void run_codebuild(struct rb_httpd *h, struct rb_exchange *ex, struct rb_codebuild **client)
 {
     struct rb_err err = {.code = RB_OK};
     enum rb_code rc = RB_OK;
@@ -129,6 +152,15 @@ static void run_call(struct rb_httpd *h, struct rb_exchange *ex, struct rb_codeb
     } else {
         ex->call(ex, *client);
     }
+}
+
+static void run_call(struct rb_httpd *h, struct rb_exchange *ex, struct clients *c)
+{
+    if (ex->ask != NULL) {
+        run_ask(ex, c);
+    } else {
+        run_codebuild(h, ex, &c->codebuild);
+    }
     pthread_mutex_lock(&h->lock);
     ex->next = h->done;
     h->done = ex;
@@ -139,11 +171,13 @@ static void run_call(struct rb_httpd *h, struct rb_exchange *ex, struct rb_codeb
 static void *door_main(void *arg)
 {
     struct rb_httpd *h = arg;
-    struct rb_codebuild *client = NULL;
+    struct clients c = {.codebuild = NULL};
     for (struct rb_exchange *ex; (ex = next_call(h)) != NULL;) {
-        run_call(h, ex, &client);
+        run_call(h, ex, &c);
     }
-    rb_codebuild_free(client);
+    rb_codebuild_free(c.codebuild);
+    rb_httpc_free(c.http);
+    rb_settings_unrefp(&c.http_settings);
     return NULL;
 }
 

@@ -10,6 +10,8 @@
 #include "hook_find.h"
 #include "private.h"
 
+#define ARENA_MIN_BYTES ((size_t)256 * 1024)
+
 struct rb_exchange *rb_exchange_new(struct rb_httpd *h, struct MHD_Connection *mhd)
 {
     struct rb_exchange *ex = h->spare;
@@ -21,7 +23,7 @@ struct rb_exchange *rb_exchange_new(struct rb_httpd *h, struct MHD_Connection *m
         if (ex == NULL) {
             return NULL;
         }
-        rb_arena_init(&ex->arena, 256 * 1024);
+        rb_arena_init(&ex->arena, ARENA_MIN_BYTES);
         rb_buf_init(&ex->answer, RB_ANSWER_MAX_BYTES);
     }
     ex->httpd = h;
@@ -32,6 +34,9 @@ struct rb_exchange *rb_exchange_new(struct rb_httpd *h, struct MHD_Connection *m
     (void)clock_gettime(CLOCK_MONOTONIC, &ex->started);
     ex->content_type = "application/json";
     ex->body.max_bytes = ex->view->settings->listen.max_body;
+    ex->arena.max_bytes = ARENA_MIN_BYTES + 2 * ex->body.max_bytes; /* a text in a text, a batch */
+    ex->admissions = ex->few;
+    ex->reasons = ex->few_reasons;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     ex->conn = info == NULL ? NULL : info->socket_context;
@@ -61,6 +66,7 @@ void rb_exchange_free(struct rb_exchange *ex)
     }
     rb_door_end(ex);
     rb_hook_resolve_end(ex);
+    rb_hook_end(ex);
     rb_events_end(ex);
     rb_view_unref(ex->view);
     h->n_exchanges--;
@@ -75,8 +81,10 @@ void rb_exchange_free(struct rb_exchange *ex)
         free(ex);
         return;
     }
-    memset(ex->admissions, 0, ex->n_events * sizeof ex->admissions[0]);
-    memset(ex->reasons, 0, ex->n_events * sizeof ex->reasons[0]);
+    memset(ex->few, 0, sizeof ex->few);
+    memset(ex->few_reasons, 0, sizeof ex->few_reasons);
+    ex->bad = NULL;
+    ex->ask = NULL;
     ex->route = NULL;
     ex->actor = NULL;
     ex->param = (struct rb_slice){NULL, 0};
@@ -149,6 +157,28 @@ void rb_exchange_call(struct rb_exchange *ex,
     h->calls_tail = &ex->next;
     pthread_cond_signal(&h->calls_cond);
     pthread_mutex_unlock(&h->lock);
+}
+
+bool rb_exchange_ask(struct rb_exchange *ex,
+                     void (*ask)(struct rb_exchange *ex, struct rb_httpc *c),
+                     void (*finish)(struct rb_exchange *ex))
+{
+    struct rb_httpd *h = ex->httpd;
+    struct rb_err err = {.code = RB_OK};
+    if (h->admitter == NULL || atomic_load(&h->stopping)) {
+        rb_answer_problem(ex, 503, "the service is stopping; send it again");
+        return false;
+    }
+    if (h->n_fetches >= RB_FETCHES_MAX || rb_door_threads(h, &err) != RB_OK) {
+        rb_answer_problem(ex, 503, "too many deliveries wait for another server; send it again");
+        return false;
+    }
+    h->n_fetches++;
+    rb_conn_hold(ex->conn);
+    ex->ask = ask;
+    ex->finish = finish;
+    rb_exchange_call(ex, NULL);
+    return true;
 }
 
 void rb_exchange_admit(struct rb_exchange *ex, void (*finish)(struct rb_exchange *ex))

@@ -7,9 +7,12 @@
 #include <strings.h>
 
 #include <retrybuild/digest.h>
+#include <retrybuild/log.h>
 
 #include "hook_find.h"
 #include "private.h"
+
+#define NO_SOURCE "there is no source of this name; sources are listed in the configuration"
 
 struct header_search {
     const char *name;
@@ -68,10 +71,9 @@ static bool media_type_fits(struct MHD_Connection *mhd, unsigned media)
 /* ---- the answer ---- */
 
 static const char *const status_words[RB_RESULT_COUNT] = {
-    [RB_RESULT_ACCEPTED] = "accepted",
-    [RB_RESULT_DUPLICATE] = "duplicate",
-    [RB_RESULT_IGNORED] = "ignored",
-    [RB_RESULT_REFUSED] = "refused",
+    [RB_RESULT_ACCEPTED] = "accepted", [RB_RESULT_DUPLICATE] = "duplicate",
+    [RB_RESULT_IGNORED] = "ignored",   [RB_RESULT_REFUSED] = "refused",
+    [RB_RESULT_INVALID] = "invalid", /* of one event of several */
 };
 
 /* item_result - what became of event @i; failures come as the others that are no status word. */
@@ -81,7 +83,7 @@ static enum rb_delivery_result item_result(const struct rb_exchange *ex, unsigne
     const struct rb_admission *a = ex->admissions[i];
     if (a == NULL) {
         *ret_reason = ex->reasons[i];
-        return RB_RESULT_IGNORED;
+        return ex->bad != NULL && ex->bad[i] != 0 ? RB_RESULT_INVALID : RB_RESULT_IGNORED;
     }
     if (a->rc != RB_OK) {
         *ret_reason = NULL;
@@ -141,7 +143,8 @@ static void answer_good(struct rb_exchange *ex, const enum rb_delivery_result *r
                         const char *const *reasons)
 {
     static const enum rb_delivery_result order[] = {RB_RESULT_ACCEPTED, RB_RESULT_REFUSED,
-                                                    RB_RESULT_DUPLICATE, RB_RESULT_IGNORED};
+                                                    RB_RESULT_DUPLICATE, RB_RESULT_IGNORED,
+                                                    RB_RESULT_INVALID};
     unsigned lead = 0;
     for (unsigned o = 0; o < sizeof order / sizeof order[0]; o++) {
         for (lead = 0; lead < ex->n_events && results[lead] != order[o]; lead++) {
@@ -196,14 +199,46 @@ static void finish(struct rb_exchange *ex)
 
 /* ---- the request ---- */
 
+/* make_room - for the admissions of @n events. */
+static bool make_room(struct rb_exchange *ex, unsigned n)
+{
+    if (n <= RB_FEW_EVENTS) {
+        return true;
+    }
+    struct rb_admission **admissions = rb_arena_alloc(&ex->arena, n * sizeof *admissions);
+    const char **reasons = rb_arena_alloc(&ex->arena, n * sizeof *reasons);
+    ex->bad = rb_arena_alloc(&ex->arena, n);
+    if (admissions == NULL || reasons == NULL || ex->bad == NULL) {
+        return false;
+    }
+    ex->admissions = admissions;
+    ex->reasons = reasons;
+    return true;
+}
+
 static enum rb_code prepare(struct rb_exchange *ex, const struct rb_events *events,
                             const struct rb_delivery *delivery, struct rb_err *err)
 {
+    if (!make_room(ex, events->n)) {
+        return RB_E_NOMEM;
+    }
     ex->n_events = events->n;
     for (unsigned i = 0; i < events->n; i++) {
-        ex->reasons[i] = events->items[i].why;
-        enum rb_code rc = rb_engine_admission_new(ex->httpd->deps.engine, &events->items[i],
-                                                  delivery, &ex->admissions[i], err);
+        struct rb_delivery one = *delivery;
+        struct rb_event *ev = &events->items[i];
+        if (events->delivery_ids != NULL && events->delivery_ids[i] != NULL) {
+            one.key = events->delivery_ids[i];
+        }
+        ex->reasons[i] = ev->why;
+        if (ex->bad != NULL) {
+            ex->bad[i] = ev->bad ? 1 : 0;
+        }
+        /* what a sender does not say of its build is as where retries are asked for by the API */
+        const struct rb_settings *s = ex->view->settings;
+        ev->build.region = ev->build.region == NULL ? s->aws.region : ev->build.region;
+        ev->build.account = ev->build.account == NULL ? s->aws.account : ev->build.account;
+        enum rb_code rc =
+            rb_engine_admission_new(ex->httpd->deps.engine, ev, &one, &ex->admissions[i], err);
         if (rc != RB_OK) {
             return rc;
         }
@@ -251,7 +286,7 @@ static void command(struct rb_exchange *ex, const struct rb_events *events)
     rb_hook_commands_start(ex, events, &delivery);
 }
 
-static void read_events(struct rb_exchange *ex, const struct rb_request *req)
+void rb_hook_verified(struct rb_exchange *ex, const struct rb_request *req)
 {
     const struct rb_source_setting *s = ex->source->setting;
     struct rb_events events = {.items = NULL};
@@ -261,6 +296,13 @@ static void read_events(struct rb_exchange *ex, const struct rb_request *req)
         count(ex, RB_RESULT_INVALID);
         rb_answer_problem(ex, rc == RB_E_INVALID || rc == RB_E_TOO_LARGE ? 400 : 500, "%s",
                           err.msg);
+        return;
+    }
+    if (events.notice != NULL) {
+        rb_log(RB_LOG_WARN, "source.notice", RB_F("source", s->name), RB_F("what", events.notice));
+    }
+    if (events.confirm_query != NULL) {
+        rb_hook_confirm(ex, &events);
         return;
     }
     if (events.answer != NULL) {
@@ -296,15 +338,22 @@ void rb_hook_request(struct rb_exchange *ex, struct rb_request *ret_req)
         .header = header_of,
         .arg = ex,
         .now_ms = rb_now_ms(ex->httpd->deps.clock),
+        .certificate = ex->source->pinned,
     };
+}
+
+void rb_hook_denied(struct rb_exchange *ex)
+{
+    count(ex, RB_RESULT_UNAUTHORIZED);
+    rb_metric_add(ex->source->bad_proof, 1);
+    rb_answer_problem(ex, 401, "the proof of the sender is missing or wrong");
 }
 
 void rb_handle_hook(struct rb_exchange *ex)
 {
     ex->source = rb_view_source(ex->view, ex->param);
     if (ex->source == NULL) {
-        rb_answer_problem(
-            ex, 404, "there is no source of this name; sources are listed in the configuration");
+        rb_answer_problem(ex, 404, NO_SOURCE);
         return;
     }
     if (!media_type_fits(ex->mhd, ex->source->type->media)) {
@@ -314,11 +363,20 @@ void rb_handle_hook(struct rb_exchange *ex)
     }
     struct rb_request req;
     rb_hook_request(ex, &req);
+    const struct rb_source_type *type = ex->source->type;
+    const char *url = type->certificate_url == NULL || req.certificate != NULL
+                          ? NULL
+                          : type->certificate_url(ex->source->setting, &req, &ex->arena);
+    if (url != NULL) {
+        req.certificate = rb_hook_certificate(ex, url);
+        if (req.certificate == NULL) {
+            rb_hook_fetch(ex, url);
+            return;
+        }
+    }
     struct rb_err err = {.code = RB_OK};
-    if (ex->source->type->verify(ex->source->setting, &req, &err) != RB_OK) {
-        count(ex, RB_RESULT_UNAUTHORIZED);
-        rb_metric_add(ex->source->bad_proof, 1);
-        rb_answer_problem(ex, 401, "the proof of the sender is missing or wrong");
+    if (type->verify(ex->source->setting, &req, &err) != RB_OK) {
+        rb_hook_denied(ex);
         return;
     }
     if (ex->body.len == 0) {
@@ -326,5 +384,5 @@ void rb_handle_hook(struct rb_exchange *ex)
         rb_answer_problem(ex, 400, "the body is empty");
         return;
     }
-    read_events(ex, &req);
+    rb_hook_verified(ex, &req);
 }

@@ -224,7 +224,8 @@ static enum rb_code start_parts(struct rb_httpd *h, struct rb_settings *s, struc
     h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     h->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     h->view = rb_view_new(s);
-    if (h->epoll_fd < 0 || h->wake_fd < 0 || h->view == NULL) {
+    h->signers = rb_signers_new();
+    if (h->signers == NULL || h->epoll_fd < 0 || h->wake_fd < 0 || h->view == NULL) {
         return rb_err_errno(err, RB_E_IO, errno, "listener: no descriptors or memory");
     }
     rc = start_library(h, s, err);
@@ -273,6 +274,7 @@ static void release(struct rb_httpd *h)
     }
     rb_view_unref(h->view);
     rb_view_unref(h->next_view);
+    rb_signers_free(h->signers);
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->jobs_cond);
     pthread_cond_destroy(&h->calls_cond);

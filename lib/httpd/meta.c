@@ -46,6 +46,10 @@ static void switch_pause(struct rb_exchange *ex, struct rb_store_session *ses, b
     }
     struct rb_err err = {.code = RB_OK};
     enum rb_code rc = rb_store_pause(ses, project, on, &err);
+    unsigned holds = 0;
+    if (rc == RB_OK && !on && project == NULL) {
+        rc = rb_engine_release_incident(ex->httpd->deps.engine, ses, &holds, &err);
+    }
     if (rc != RB_OK) {
         rb_answer_err(ex, rc, &err);
         return;

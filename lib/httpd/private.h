@@ -33,6 +33,8 @@
 #define RB_DISCARD_MAX_BYTES (16 * 1024 * 1024)
 #define RB_RETRY_AFTER_SECONDS "5"
 #define RB_DOOR_THREADS 4
+#define RB_FEW_EVENTS 4   /* of one delivery, without an allocation */
+#define RB_FETCHES_MAX 64 /* deliveries that wait for a certificate or a confirmation */
 #define RB_ACCOUNT_BYTES 13
 #define RB_RESOLVING_MAX 64 /* deliveries whose build is being looked for */
 
@@ -63,6 +65,7 @@ struct rb_conn {
 struct rb_source_view {
     const struct rb_source_setting *setting;
     const struct rb_source_type *type;
+    struct rb_certificate *pinned; /* of certificate_file; NULL = none, or it cannot be read */
     struct rb_metric_cell *results[RB_RESULT_COUNT];
     struct rb_metric_cell *bad_proof;
 };
@@ -101,6 +104,9 @@ enum rb_next_step {
 struct rb_codebuild;
 struct rb_door;
 struct rb_hook_commands;
+struct rb_fetch;
+struct rb_httpc;
+struct rb_signers;
 struct rb_feed;
 struct rb_stream;
 struct rb_resolve;
@@ -129,10 +135,14 @@ struct rb_exchange {
 
     /* hooks and the REST call: admissions under way */
     const struct rb_source_view *source;
-    struct rb_admission *admissions[RB_MAX_EVENTS];
-    const char *reasons[RB_MAX_EVENTS]; /* why an event gave nothing, in the arena */
+    struct rb_admission **admissions; /* `few`, or for more of them in the arena */
+    const char **reasons;             /* why an event gave nothing, in the arena */
     unsigned n_events, n_admitted, n_waiting;
     struct rb_resolve *resolve; /* hook_resolve.c; in the arena */
+    struct rb_admission *few[RB_FEW_EVENTS];
+    const char *few_reasons[RB_FEW_EVENTS];
+    uint8_t *bad;           /* a batch's: whether an event is none at all */
+    struct rb_fetch *fetch; /* hook_fetch.c; in the arena */
 
     /* the answer */
     unsigned status;
@@ -154,6 +164,7 @@ struct rb_exchange {
     struct rb_door *door;     /* in the arena; set when the caller has proved who it is */
     enum rb_next_step next_step;
     void (*call)(struct rb_exchange *ex, struct rb_codebuild *c); /* for a front-door thread */
+    void (*ask)(struct rb_exchange *ex, struct rb_httpc *c);      /* the same, of a hook */
 };
 
 struct rb_httpd {
@@ -187,6 +198,7 @@ struct rb_httpd {
     unsigned n_door;                     /* front-door requests that wait for something */
     pthread_t door_threads[RB_DOOR_THREADS];
     unsigned n_door_threads; /* started by the first request that needs one */
+    unsigned n_fetches;      /* hooks that wait for a front-door thread */
 
     /* guarded by lock */
     pthread_mutex_t lock;
@@ -198,6 +210,7 @@ struct rb_httpd {
     pthread_cond_t calls_cond;
     struct rb_exchange *calls, **calls_tail;
     bool calls_stop;
+    struct rb_signers *signers; /* certificates of senders; has a lock of its own */
 
     pthread_t api_thread;
     bool api_running;
@@ -261,6 +274,11 @@ void rb_exchange_job(struct rb_exchange *ex,
  * memory for it the client is NULL, save at the front door itself. */
 void rb_exchange_call(struct rb_exchange *ex,
                       void (*call)(struct rb_exchange *ex, struct rb_codebuild *c));
+/* rb_exchange_ask - let a front-door thread run @ask with its HTTP client, then the loop @finish;
+ * suspends. False, with a 503 as answer, when there is no thread or too many wait. */
+bool rb_exchange_ask(struct rb_exchange *ex,
+                     void (*ask)(struct rb_exchange *ex, struct rb_httpc *c),
+                     void (*finish)(struct rb_exchange *ex));
 void rb_exchange_resume(struct rb_exchange *ex);
 enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const char *url,
                                 const char *method, const char *version, const char *data,
@@ -295,12 +313,25 @@ void rb_api_stop(struct rb_httpd *h); /* runs what is queued, then joins */
 /* ---- loop.c ---- */
 void rb_httpd_wake(struct rb_httpd *h);
 
-/* ---- hook.c, hook_command.c ---- */
+/* ---- hook.c, hook_command.c, hook_fetch.c ---- */
 /* rb_hook_request - the request as sources see it; valid while the exchange lives. */
 void rb_hook_request(struct rb_exchange *ex, struct rb_request *ret_req);
 /* rb_hook_commands_start - carry out what people asked for, then answer. */
 void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *events,
                             const struct rb_delivery *delivery);
+/* rb_hook_verified - the proof is good: parse, admit, answer. */
+void rb_hook_verified(struct rb_exchange *ex, const struct rb_request *req);
+void rb_hook_denied(struct rb_exchange *ex);
+/* rb_hook_fetch - the signer's certificate at @url, then the hook once more. */
+void rb_hook_fetch(struct rb_exchange *ex, const char *url);
+/* rb_hook_confirm - call the region that the subscription's topic lives in, and answer. */
+void rb_hook_confirm(struct rb_exchange *ex, const struct rb_events *events);
+void rb_hook_end(struct rb_exchange *ex);
+/* rb_hook_certificate - what a fetch brought, or what is known of @url; NULL = none. The exchange
+ * keeps it. */
+const struct rb_certificate *rb_hook_certificate(struct rb_exchange *ex, const char *url);
+struct rb_signers *rb_signers_new(void);
+void rb_signers_free(struct rb_signers *s); /* NULL accepted */
 
 /* ---- events.c ---- */
 /* rb_events_turn - go on with readers for whom there is something, or of whom nothing was heard. */
@@ -312,6 +343,7 @@ struct MHD_Response *rb_events_response(struct rb_exchange *ex);
 /* ---- handlers ---- */
 void rb_handle_events(struct rb_exchange *ex);
 void rb_handle_hook(struct rb_exchange *ex);
+void rb_handle_greet(struct rb_exchange *ex);
 void rb_handle_retries_post(struct rb_exchange *ex);
 void rb_handle_retries_list(struct rb_exchange *ex);
 void rb_handle_retry_get(struct rb_exchange *ex);
@@ -321,6 +353,8 @@ void rb_handle_deny(struct rb_exchange *ex);
 void rb_handle_requeue(struct rb_exchange *ex);
 void rb_handle_pause(struct rb_exchange *ex);
 void rb_handle_resume(struct rb_exchange *ex);
+void rb_handle_explain(struct rb_exchange *ex);
+void rb_handle_stats(struct rb_exchange *ex);
 void rb_handle_front_door(struct rb_exchange *ex);
 void rb_handle_livez(struct rb_exchange *ex);
 void rb_handle_readyz(struct rb_exchange *ex);

@@ -5,6 +5,7 @@
 
 static const struct rb_route routes[] = {
     {"POST", "/v1/hooks/*", RB_ROLE_NONE, true, rb_handle_hook},
+    {"OPTIONS", "/v1/hooks/*", RB_ROLE_NONE, false, rb_handle_greet},
     {"POST", "/v1/retries", RB_ROLE_OPERATOR, true, rb_handle_retries_post},
     {"GET", "/v1/retries", RB_ROLE_VIEWER, false, rb_handle_retries_list},
     {"GET", "/v1/retries/*", RB_ROLE_VIEWER, false, rb_handle_retry_get},
@@ -12,6 +13,8 @@ static const struct rb_route routes[] = {
     {"POST", "/v1/retries/*/approve", RB_ROLE_OPERATOR, true, rb_handle_approve},
     {"POST", "/v1/retries/*/deny", RB_ROLE_OPERATOR, true, rb_handle_deny},
     {"POST", "/v1/retries/*/requeue", RB_ROLE_OPERATOR, true, rb_handle_requeue},
+    {"POST", "/v1/explain", RB_ROLE_VIEWER, true, rb_handle_explain},
+    {"GET", "/v1/stats", RB_ROLE_VIEWER, false, rb_handle_stats},
     {"GET", "/v1/events", RB_ROLE_VIEWER, false, rb_handle_events},
     {"POST", "/v1/pause", RB_ROLE_OPERATOR, true, rb_handle_pause},
     {"POST", "/v1/resume", RB_ROLE_OPERATOR, true, rb_handle_resume},

@@ -2,6 +2,9 @@
  */
 #include <string.h>
 
+#include <retrybuild/certificate.h>
+#include <retrybuild/log.h>
+
 #include "private.h"
 
 static const char *const result_names[RB_RESULT_COUNT] = {
@@ -16,6 +19,12 @@ static void fill_source(struct rb_source_view *v, const struct rb_source_setting
 {
     v->setting = s;
     v->type = rb_source_type_find(s->type);
+    struct rb_err err = {.code = RB_OK};
+    if (s->certificate_file != NULL &&
+        rb_certificate_load_file(s->certificate_file, &v->pinned, &err) != RB_OK) {
+        rb_log(RB_LOG_ERROR, "source.certificate_unusable", RB_F("source", s->name),
+               RB_F("why", err.msg));
+    }
     v->bad_proof = rb_metric_cell(RB_M_SIGNATURE_FAILURES, s->name, NULL);
     for (unsigned i = 0; i < RB_RESULT_COUNT; i++) {
         v->results[i] = rb_metric_cell(RB_M_DELIVERIES, s->name, result_names[i]);
@@ -52,6 +61,9 @@ void rb_view_unref(struct rb_view *v)
 {
     if (v == NULL || --v->refs > 0) {
         return;
+    }
+    for (unsigned i = 0; i < v->n_sources; i++) {
+        rb_certificate_free(v->sources[i].pinned);
     }
     rb_settings_unref(v->settings);
     free(v->sources);

@@ -40,6 +40,7 @@ const struct record_field rb_record_build_fields[] = {
     B(24, INT64, -1, auto_retry_limit),
     B(25, INT64, -1, auto_retry_number),
     B(26, TEXT, 0, next_auto_retry),
+    B(50, TEXT, 0, author),
     B(41, INT64, 0, run_ms),
 };
 

@@ -71,6 +71,13 @@ static enum rb_code read_detail(struct walk *w, const struct rb_json_token *t, s
     return rb_walk_object(w, t, detail_members, RB_ARRAY_LEN(detail_members), err);
 }
 
+static enum rb_code read_specversion(struct walk *w, const struct rb_json_token *t,
+                                     struct rb_err *err)
+{
+    w->cloud_event = true;
+    return rb_walk_drain(w, t, err);
+}
+
 static const struct member event_members[] = {
     TEXT("id", id, ID_MAX_BYTES),
     TEXT("detail-type", detail_type, TEXT_MAX_BYTES),
@@ -80,6 +87,24 @@ static const struct member event_members[] = {
     TEXT("time", time, TEXT_MAX_BYTES),
     TEXT("region", region, TEXT_MAX_BYTES),
     VALUE("detail", read_detail),
+    /* what an input transformer makes of it, and a detail without its envelope */
+    TEXT("build", flat_build, TEXT_MAX_BYTES),
+    TEXT("build-id", flat_build, TEXT_MAX_BYTES),
+    TEXT("build_id", flat_build, TEXT_MAX_BYTES),
+    TEXT("buildId", flat_build, TEXT_MAX_BYTES),
+    TEXT("status", flat_status, TEXT_MAX_BYTES),
+    TEXT("build-status", flat_status, TEXT_MAX_BYTES),
+    TEXT("build_status", flat_status, TEXT_MAX_BYTES),
+    TEXT("buildStatus", flat_status, TEXT_MAX_BYTES),
+    TEXT("project", flat_project, TEXT_MAX_BYTES),
+    TEXT("project-name", flat_project, TEXT_MAX_BYTES),
+    TEXT("project_name", flat_project, TEXT_MAX_BYTES),
+    TEXT("projectName", flat_project, TEXT_MAX_BYTES),
+    TEXT("event-id", id, ID_MAX_BYTES),
+    TEXT("event_id", id, ID_MAX_BYTES),
+    TEXT("eventId", id, ID_MAX_BYTES),
+    VALUE("additional-information", read_information),
+    VALUE("specversion", read_specversion),
 };
 
 static int64_t us_time(struct walk *w, const struct rb_json_token *t)
@@ -92,7 +117,8 @@ static int64_t us_time(struct walk *w, const struct rb_json_token *t)
     return s.ptr != NULL && rb_time_parse_aws_us(s, &ms) ? ms : 0;
 }
 
-/* fill_reference - the ARN's account and region count; a short id takes those of the envelope. */
+/* fill_reference - the ARN's account and region count; a short id takes those of the envelope.
+ * Without an envelope they may be unknown. */
 static enum rb_code fill_reference(struct walk *w, struct rb_err *err)
 {
     const char *ref = w->build_id;
@@ -104,7 +130,7 @@ static enum rb_code fill_reference(struct walk *w, struct rb_err *err)
         }
     }
     enum rb_code rc = rb_build_parse_ref(ref, w->arena, &w->build, err);
-    if (rc == RB_OK && w->build.account == NULL) {
+    if (rc == RB_OK && w->build.account == NULL && w->has_detail) {
         return rb_err_set(err, RB_E_INVALID, "a build id without account and region");
     }
     return rc;
@@ -152,24 +178,50 @@ static enum rb_code none(struct rb_event *ev, const char *why, struct rb_err *er
     return RB_OK;
 }
 
-static enum rb_code judge(struct walk *w, struct rb_event *ev, struct rb_err *err)
+/* judge_envelope - why an event is none of a build's end, by its envelope; RB_E_REFUSED when it
+ * may be one. */
+static enum rb_code judge_envelope(struct walk *w, struct rb_event *ev, struct rb_err *err)
 {
-    static const char *const other_ends[] = {"SUCCEEDED", "STOPPED"};
-    const char *status = w->build.status;
-    if (!w->has_detail) {
+    bool flat = !w->has_detail;
+    if (flat && w->flat_build == NULL) {
         return none(ev, "the body is JSON, but not an event: no usable build", err);
     }
-    if (w->source == NULL || !rb_str_eq(w->source, "aws.codebuild")) {
+    if (w->source == NULL ? !flat : !rb_str_eq(w->source, "aws.codebuild")) {
         return none(ev, "the event's source is not aws.codebuild", err);
     }
-    if (w->detail_type == NULL) {
+    if (w->detail_type == NULL && !flat) {
         return none(ev, "the event has no detail-type", err);
     }
-    if (!rb_str_eq(w->detail_type, DETAIL_TYPE)) {
+    if (w->detail_type != NULL && !rb_str_eq(w->detail_type, DETAIL_TYPE)) {
         return none(
             ev, rb_arena_printf(w->arena, "detail-type '%.100s' is not followed", w->detail_type),
             err);
     }
+    return RB_E_REFUSED;
+}
+
+/* take_flat - build and status of an event without a detail. */
+static bool take_flat(struct walk *w)
+{
+    w->build.status = w->flat_status;
+    w->build_id = w->flat_build;
+    if (w->flat_project != NULL && strchr(w->flat_build, ':') == NULL) {
+        w->build_id = rb_arena_printf(w->arena, "%s:%s", w->flat_project, w->flat_build);
+    }
+    return w->build_id != NULL;
+}
+
+static enum rb_code judge(struct walk *w, struct rb_event *ev, struct rb_err *err)
+{
+    static const char *const other_ends[] = {"SUCCEEDED", "STOPPED"};
+    enum rb_code said = judge_envelope(w, ev, err);
+    if (said != RB_E_REFUSED) {
+        return said;
+    }
+    if (!w->has_detail && !take_flat(w)) {
+        return rb_walk_exhausted(err);
+    }
+    const char *status = w->build.status;
     if (status == NULL) {
         return none(ev, "the event has no build-status", err);
     }
@@ -197,7 +249,7 @@ static enum rb_code judge(struct walk *w, struct rb_event *ev, struct rb_err *er
 
 enum rb_code rb_codebuild_event_parse(struct rb_slice body, struct rb_arena *a,
                                       struct rb_event *ret_event, const char **ret_id,
-                                      struct rb_err *err)
+                                      bool *ret_cloud_event, struct rb_err *err)
 {
     struct walk w;
     memset(&w.arena, 0, sizeof(w) - offsetof(struct walk, arena)); /* the reader clears itself */
@@ -224,6 +276,7 @@ enum rb_code rb_codebuild_event_parse(struct rb_slice body, struct rb_arena *a,
     if (rc == RB_OK) {
         *ret_event = ev;
         *ret_id = w.id;
+        *ret_cloud_event = w.cloud_event && !w.has_detail;
     }
     return rc;
 }

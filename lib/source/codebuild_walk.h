@@ -24,7 +24,8 @@ struct walk {
     struct rb_build build;
     const char *id, *detail_type, *source, *account, *region, *time;
     const char *build_id, *build_started;
-    bool has_detail;
+    const char *flat_build, *flat_project, *flat_status; /* beside the envelope, not in a detail */
+    bool has_detail, cloud_event;
     struct phase phase;         /* being read */
     struct rb_json_token ended; /* start of COMPLETED */
     struct rb_json_token last_end;

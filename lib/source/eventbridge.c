@@ -1,31 +1,16 @@
 /* eventbridge.c - deliveries of an EventBridge API destination.
  *
- * EventBridge signs nothing: a secret header of the connection is all the proof there is. The body
- * is the event as it is (codebuild_event.h). Source: facts on AWS, 5.2.
+ * EventBridge signs nothing: the secret of the connection is all the proof there is, whichever of
+ * its three ways of authorization carries it. The body is the event as it is, or what an input
+ * transformer made of it (carried.h). Source: facts on AWS, 5.2.
  */
 #include <retrybuild/cleanup.h>
 
-#include "codebuild_event.h"
+#include "carried.h"
+#include "proof.h"
 #include "types.h"
 
-#define DEFAULT_HEADER "x-retrybuild-key"
-
 static const char *const own_keys[] = {"header", NULL};
-
-static enum rb_code verify(const struct rb_source_setting *s, const struct rb_request *req,
-                           struct rb_err *err)
-{
-    unsigned n = 0;
-    const char *name = s->header == NULL ? DEFAULT_HEADER : s->header;
-    const char *presented = req->header(req->arg, name, &n);
-    bool once = presented != NULL && n == 1;
-    const char *compared = once ? presented : "";
-    bool match = rb_secrets_match(&s->secrets, compared, strlen(compared), req->now_ms);
-    if (!once || !match) {
-        return rb_err_set(err, RB_E_DENIED, "the proof of the sender is missing or wrong");
-    }
-    return RB_OK;
-}
 
 static enum rb_code parse(const struct rb_source_setting *s, const struct rb_request *req,
                           struct rb_arena *a, struct rb_events *ret_events, struct rb_err *err)
@@ -36,11 +21,12 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
         return rb_err_set(err, RB_E_NOMEM, "no memory for an event");
     }
     const char *id = NULL;
-    enum rb_code rc = rb_codebuild_event_parse(req->body, a, ev, &id, err);
+    enum rb_code rc = rb_carried_parse(req->body, a, ev, &id, err);
     if (rc != RB_OK) {
         return rc;
     }
-    *ret_events = (struct rb_events){.items = ev, .n = 1, .delivery_id = id};
+    *ret_events = (struct rb_events){
+        .items = ev, .n = 1, .delivery_id = id != NULL ? id : rb_carried_key(req)};
     return RB_OK;
 }
 
@@ -50,29 +36,13 @@ static enum rb_code sign(const struct rb_secret *secret, const char *header, str
 {
     (void)body;
     (void)now_ms;
-    const char *value = rb_secret_data(secret);
-    for (size_t i = 0; i < rb_secret_len(secret); i++) {
-        if ((unsigned char)value[i] < 0x20 || value[i] == '\x7f') {
-            return rb_err_set(err, RB_E_INVALID,
-                              "the secret has a control byte, which no header can carry");
-        }
-    }
-    const char *line =
-        rb_arena_printf(a, "%s: %s", header == NULL ? DEFAULT_HEADER : header, value);
-    if (line == NULL) {
-        return rb_err_set(err, RB_E_NOMEM, "no memory for a header");
-    }
-    ret_headers[0] = line;
-    for (unsigned i = 1; i < 4; i++) {
-        ret_headers[i] = NULL;
-    }
-    return RB_OK;
+    return rb_proof_sign_shared(secret, header, a, ret_headers, err);
 }
 
 const struct rb_source_type rb_source_eventbridge = {
     .type = "eventbridge",
     .keys = own_keys,
-    .verify = verify,
+    .verify = rb_proof_shared,
     .parse = parse,
     .sign = sign,
 };

@@ -4,6 +4,7 @@
 
 #include <retrybuild/source.h>
 
+extern const struct rb_source_type rb_source_cloudevents;
 extern const struct rb_source_type rb_source_eventbridge;
 extern const struct rb_source_type rb_source_discord, rb_source_mattermost, rb_source_rocketchat,
     rb_source_slack, rb_source_teams;
@@ -13,5 +14,8 @@ extern const struct rb_source_type rb_source_forgejo;
 extern const struct rb_source_type rb_source_gitea;
 extern const struct rb_source_type rb_source_github;
 extern const struct rb_source_type rb_source_gitlab;
+extern const struct rb_source_type rb_source_generic;
+extern const struct rb_source_type rb_source_sns;
+extern const struct rb_source_type rb_source_standard_webhooks;
 
 #endif

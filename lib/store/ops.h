@@ -95,6 +95,10 @@ struct rb_store_ops {
     enum rb_code (*projects)(struct rb_store_session *ses, int64_t since_ms, struct rb_arena *a,
                              unsigned max, struct rb_project_seen **ret_items, unsigned *ret_n,
                              struct rb_err *err);
+    enum rb_code (*sheets_get)(struct rb_store_session *ses, struct rb_sheet *sheets, unsigned n,
+                               int64_t now_ms, struct rb_arena *a, struct rb_err *err);
+    enum rb_code (*sheets_put)(struct rb_store_session *ses, const struct rb_sheet *sheets,
+                               unsigned n, int64_t now_ms, struct rb_err *err);
     enum rb_code (*epoch)(struct rb_store_session *ses, int64_t now_ms, int64_t *ret_birth_ms,
                           struct rb_err *err);
     enum rb_code (*trim)(struct rb_store_session *ses, int64_t before_ms, unsigned max,

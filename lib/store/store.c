@@ -375,6 +375,41 @@ enum rb_code rb_store_projects(struct rb_store_session *ses, int64_t since_ms, s
     return ses->store->ops->projects(ses, since_ms, a, max, ret_items, ret_n, err);
 }
 
+static enum rb_code check_sheets(const struct rb_sheet *sheets, unsigned n, struct rb_err *err)
+{
+    if (n < 1 || n > RB_SHEETS_MAX) {
+        return rb_err_set(err, RB_E_INVALID, "sheets: 1 to %d at once", RB_SHEETS_MAX);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (rb_str_empty(sheets[i].name) || strlen(sheets[i].name) > RB_SHEET_NAME_MAX_BYTES) {
+            return rb_err_set(err, RB_E_INVALID, "sheets: a name has 1 to %d bytes",
+                              RB_SHEET_NAME_MAX_BYTES);
+        }
+    }
+    return RB_OK;
+}
+
+enum rb_code rb_store_sheets_get(struct rb_store_session *ses, struct rb_sheet *sheets, unsigned n,
+                                 int64_t now_ms, struct rb_arena *a, struct rb_err *err)
+{
+    enum rb_code rc = check_sheets(sheets, n, err);
+    return rc == RB_OK ? ses->store->ops->sheets_get(ses, sheets, n, now_ms, a, err) : rc;
+}
+
+enum rb_code rb_store_sheets_put(struct rb_store_session *ses, const struct rb_sheet *sheets,
+                                 unsigned n, int64_t now_ms, struct rb_err *err)
+{
+    enum rb_code rc = check_sheets(sheets, n, err);
+    for (unsigned i = 0; i < n && rc == RB_OK; i++) {
+        const struct rb_sheet *s = &sheets[i];
+        if (s->next != 0 && (s->ttl_ms <= 0 || s->len > RB_SHEET_MAX_BYTES)) {
+            rc =
+                rb_err_set(err, RB_E_INVALID, "sheet '%.60s': bad length or time to live", s->name);
+        }
+    }
+    return rc == RB_OK ? ses->store->ops->sheets_put(ses, sheets, n, now_ms, err) : rc;
+}
+
 enum rb_code rb_store_epoch(struct rb_store_session *ses, int64_t now_ms, int64_t *ret_birth_ms,
                             struct rb_err *err)
 {

@@ -17,6 +17,7 @@ projects:
   - {name: broken, outcomes: [{status: FAILED, phase: BUILD, exit_code: 2, message: "tests failed"}]}
   - {name: slow, outcomes: [{status: TIMED_OUT, phase: BUILD}, {status: SUCCEEDED}]}
   - {name: steady}
+  - {name: refused-database, outcomes: [{status: FAILED, phase: BUILD, exit_code: 1, log: "connect ECONNREFUSED 10.0.0.7:5432"}, {status: SUCCEEDED}]}
   - {name: endless, outcomes: [{status: FAILED, phase: PROVISIONING, message: "no capacity"}, {durations: {BUILD: 30d}}]}
 durations: {QUEUED: 10ms, PROVISIONING: 20ms, DOWNLOAD_SOURCE: 0s, INSTALL: 0s, PRE_BUILD: 0s, BUILD: 20ms, POST_BUILD: 0s, UPLOAD_ARTIFACTS: 0s, FINALIZING: 0s}
 """

@@ -22,6 +22,14 @@ FAST = ("{lease: 2s, resend_window: 3s, token_window: 4s, signature_window: 4s, 
         " sweep_every: 3s, call_timeout: 1s, report_timeout: 1s, shutdown: 5s}")
 
 
+# What limits retries by their number and failures stays out of tests that are about something else.
+UNLIMITED = {"budgets": "{per_commit: 0, per_project: {ratio: 0, floor_per_hour: 0}}", "breaker": "{minimum: 0}", "incident": "{projects: 0}"}
+
+
+def unlimited(extra=""):
+    return "".join(f"{key}: {value}\n" for key, value in UNLIMITED.items() if f"{key}:" not in extra)
+
+
 class Redis:
     """One redis-server on a unix socket, durable, restartable."""
 
@@ -71,7 +79,7 @@ store: {{url: "{store_url}"}}
 aws: {{region: {REGION}, endpoint_url: "{sim_url}", rate: {{per_second: 1000, burst: 1000}}}}
 sources: [{{name: eventbridge, type: eventbridge, secrets: [{{value: {KEY}}}]}}]
 timing: {timing}
-{extra}
+{unlimited(extra)}{extra}
 """)
         self.env = {**os.environ, "AWS_ACCESS_KEY_ID": AWS_KEY, "AWS_SECRET_ACCESS_KEY": AWS_SECRET, "AWS_EC2_METADATA_DISABLED": "true", **(aws_env or {})}
         self.proc = None

@@ -1,57 +1,69 @@
-/* replay.c - a main for a fuzz target without libFuzzer: every file of the folders named is given
- * to it once. An empty folder is an error. */
+/* replay.c - a fuzz target without its fuzzer: every file of the folders given, whole, and each with
+ * a few changed bytes; fails when there are too few files. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define INPUT_MAX_BYTES ((size_t)1 << 20)
+#define CHANGES 24
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-#define FILE_MAX_BYTES (1024 * 1024)
-
-static int replay_file(const char *folder, const char *name)
+/* run - @data, then copies of it of which one byte differs or the end is missing. */
+static void run(const uint8_t *data, size_t len)
 {
-    char path[1024];
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "rb");
-    uint8_t *data = malloc(FILE_MAX_BYTES);
-    size_t len = f == NULL || data == NULL ? 0 : fread(data, 1, FILE_MAX_BYTES, f);
-    uint8_t *exact = malloc(len == 0 ? 1 : len);
-    int failed = f == NULL || data == NULL || exact == NULL;
-    for (size_t i = 0; !failed && i < len; i++) {
-        exact[i] = data[i];
+    static const uint8_t bytes[] = {0, '"', '\\', '{', ']', 0x80, ' ', '9'};
+    uint8_t *copy = malloc(len == 0 ? 1 : len);
+    if (copy == NULL) {
+        abort();
     }
-    failed = failed || LLVMFuzzerTestOneInput(exact, len) != 0;
-    free(exact);
-    free(data);
-    if (f != NULL) {
-        (void)fclose(f);
+    (void)LLVMFuzzerTestOneInput(data, len);
+    for (size_t i = 0; i < CHANGES && len > 0; i++) {
+        memcpy(copy, data, len);
+        copy[(len * i / CHANGES + i) % len] = bytes[i % sizeof(bytes)];
+        (void)LLVMFuzzerTestOneInput(copy, len);
+        (void)LLVMFuzzerTestOneInput(data, len * i / CHANGES);
     }
-    return failed;
+    free(copy);
+}
+
+static unsigned run_folder(const char *folder, uint8_t *buffer)
+{
+    unsigned n = 0;
+    DIR *dir = opendir(folder);
+    if (dir == NULL) {
+        (void)fprintf(stderr, "no folder %s\n", folder);
+        exit(1);
+    }
+    for (struct dirent *e = NULL; (e = readdir(dir)) != NULL;) {
+        char path[1024];
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+        FILE *f = e->d_name[0] == '.' ? NULL : fopen(path, "rb");
+        if (f != NULL) {
+            run(buffer, fread(buffer, 1, INPUT_MAX_BYTES, f));
+            (void)fclose(f);
+            n++;
+        }
+    }
+    (void)closedir(dir);
+    return n;
 }
 
 int main(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
-        DIR *dir = opendir(argv[i]);
-        unsigned n = 0;
-        for (const struct dirent *e = NULL; dir != NULL && (e = readdir(dir)) != NULL;) {
-            if (e->d_name[0] == '.') {
-                continue;
-            }
-            n++;
-            if (replay_file(argv[i], e->d_name) != 0) {
-                (void)fprintf(stderr, "%s/%s cannot be replayed\n", argv[i], e->d_name);
-                return 1;
-            }
-        }
-        if (dir != NULL) {
-            (void)closedir(dir);
-        }
-        if (n == 0) {
-            (void)fprintf(stderr, "%s has no cases\n", argv[i]);
-            return 1;
-        }
+    unsigned n = 0;
+    unsigned least = 0;
+    uint8_t *buffer = malloc(INPUT_MAX_BYTES);
+    if (argc < 3 || buffer == NULL || sscanf(argv[1], "%u", &least) != 1) {
+        (void)fprintf(stderr, "usage: %s LEAST FOLDER...\n", argv[0]);
+        return 2;
     }
-    return argc < 2;
+    for (int i = 2; i < argc; i++) {
+        n += run_folder(argv[i], buffer);
+    }
+    free(buffer);
+    (void)printf("%u inputs\n", n);
+    return n >= least && n > 0 ? 0 : 1;
 }

@@ -13,7 +13,7 @@ AREAS = {
 }
 HEADERS = {
     "util": "cleanup err mem buf str clock random log secret counters thread",
-    "codec": "json digest url timefmt jwt",
+    "codec": "certificate json digest url timefmt jwt range zone",
     "model": "model record settings",
     "config": "config",
     "source": "source command console",
@@ -21,7 +21,7 @@ HEADERS = {
     "httpc": "httpc",
     "aws": "aws examine sigv4 codebuild codepipeline publish",
     "destination": "destination forge",
-    "engine": "command_run engine policy",
+    "engine": "command_run engine explain policy",
     "httpd": "httpd",
     "sim": "sim",
 }

@@ -73,7 +73,8 @@ bool rb_of_pipeline(const struct rb_build *b)
 bool rb_pipeline_consent(const struct rb_policy *p, const struct rb_policy_input *in)
 {
     for (unsigned i = 0; i < p->settings->n_rules; i++) {
-        if (rb_when_failed(p, i, in) == NULL) {
+        bool needs_log = false; /* one that would have to be read is no consent */
+        if (rb_when_failed(p, i, in, &needs_log) == NULL) {
             return p->settings->rules[i].how == RB_HOW_PIPELINE;
         }
     }

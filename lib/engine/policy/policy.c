@@ -12,36 +12,13 @@
 #define DEFAULT_BASE_MS 30000
 #define DEFAULT_CAP_MS (15 * 60 * 1000)
 
-/* What every failed command prints: a pattern that matches it matches everything. */
-#define BOILERPLATE \
-    "COMMAND_EXECUTION_ERROR: Error while executing command: x. Reason: exit status 1"
-
-static enum rb_code compile_rule(const struct rb_rule_setting *r, struct pattern **ret_p,
-                                 struct rb_err *err)
-{
-    if (r->when.message == NULL) {
-        return RB_OK;
-    }
-    enum rb_code rc = rb_pattern_new(r->when.message, false, ret_p, err);
-    if (rc != RB_OK) {
-        return rb_err_wrap(err, rc, "rule '%s', condition message", r->name);
-    }
-    if (rb_pattern_find(*ret_p, RB_SLICE_LIT(BOILERPLATE), NULL)) {
-        return rb_err_set(err, RB_E_INVALID,
-                          "rule '%s', condition message: it matches what every failed command "
-                          "prints (\"Reason: exit status 1\"); name what is special",
-                          r->name);
-    }
-    return RB_OK;
-}
-
 static enum rb_code compile_table(bool of_download, struct pattern **ret_p, struct rb_err *err)
 {
     RB_CLEANUP(rb_freep) char *text = rb_transient_pattern(of_download);
     if (text == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the table of transient messages");
     }
-    return rb_pattern_new(text, true, ret_p, err);
+    return rb_pattern_new(text, true, false, ret_p, err);
 }
 
 static void policy_freep(struct rb_policy **p)
@@ -56,8 +33,8 @@ enum rb_code rb_policy_new(struct rb_settings *s, struct rb_policy **ret_p, stru
         return rb_err_set(err, RB_E_NOMEM, "no memory for the policy");
     }
     p->settings = rb_settings_ref(s);
-    p->messages = calloc(s->n_rules + 1U, sizeof(*p->messages));
-    if (p->messages == NULL) {
+    p->rules = calloc(s->n_rules + 1U, sizeof(*p->rules));
+    if (p->rules == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the policy");
     }
     enum rb_code rc = compile_table(true, &p->download, err);
@@ -65,7 +42,7 @@ enum rb_code rb_policy_new(struct rb_settings *s, struct rb_policy **ret_p, stru
         rc = compile_table(false, &p->commands, err);
     }
     for (unsigned i = 0; rc == RB_OK && i < s->n_rules; i++) {
-        rc = compile_rule(&s->rules[i], &p->messages[i], err);
+        rc = rb_conditions_new(&s->rules[i], &p->rules[i], err);
     }
     if (rc == RB_OK) {
         *ret_p = RB_TAKE(p);
@@ -78,10 +55,10 @@ void rb_policy_free(struct rb_policy *p)
     if (p == NULL) {
         return;
     }
-    for (unsigned i = 0; p->messages != NULL && i < p->settings->n_rules; i++) {
-        rb_pattern_free(p->messages[i]);
+    for (unsigned i = 0; p->rules != NULL && i < p->settings->n_rules; i++) {
+        rb_conditions_release(&p->rules[i]);
     }
-    free(p->messages);
+    free(p->rules);
     rb_pattern_free(p->download);
     rb_pattern_free(p->commands);
     rb_settings_unref(p->settings);
@@ -162,6 +139,7 @@ struct walk {
     struct rb_rule_trace *rows; /* NULL: only the decision counts */
     unsigned max, n;
     bool decided;
+    bool needs_log;
 };
 
 static void trace(struct walk *w, const char *name, int matched, const char *failed)
@@ -180,7 +158,7 @@ static void try_user_rule(const struct rb_policy *p, unsigned i, const struct rb
         trace(w, r->name, -1, NULL);
         return;
     }
-    const char *failed = rb_when_failed(p, i, in);
+    const char *failed = rb_when_failed(p, i, in, &w->needs_log);
     trace(w, r->name, failed == NULL ? 1 : 0, failed);
     if (failed == NULL) {
         struct match m = {.name = r->name,
@@ -236,12 +214,28 @@ static void walk_rules(const struct rb_policy *p, const struct rb_policy_input *
 static void apply_budget(const struct rb_policy *p, const struct rb_policy_input *in,
                          struct rb_decision *d)
 {
-    int64_t budget = p->settings->budget_per_chain;
+    int64_t budget = p->settings->budgets.per_chain;
     bool wants = d->state == RB_STATE_SCHEDULED || d->state == RB_STATE_HELD;
     if (wants && !in->person && budget > 0 && in->attempt >= budget) {
         d->state = RB_STATE_REFUSED;
         d->reason = "budget:chain";
     }
+}
+
+/* apply_ask - some projects are never retried without a person's word. */
+static void apply_ask(const struct rb_policy *p, const struct rb_policy_input *in,
+                      struct rb_arena *a, struct rb_decision *d)
+{
+    const struct rb_strings *ask = &p->settings->projects_ask;
+    if (d->state != RB_STATE_SCHEDULED || in->person || ask->n == 0 ||
+        !rb_globs_match(ask, in->build->project)) {
+        return;
+    }
+    d->action = RB_ACTION_ASK;
+    d->state = RB_STATE_HELD;
+    d->reason = or_else(
+        rb_arena_printf(a, "%s A person decides: the project is one of projects.ask.", d->reason),
+        "A person decides: the project is one of projects.ask.");
 }
 
 static void apply_mode(const struct rb_policy *p, const struct rb_policy_input *in,
@@ -265,8 +259,9 @@ static void apply_mode(const struct rb_policy *p, const struct rb_policy_input *
 static void decide(const struct rb_policy *p, const struct rb_policy_input *in, struct rb_arena *a,
                    struct walk *w, struct rb_decision *d)
 {
-    w->decided = rb_check_first(p, in, a, d);
-    if (!w->decided && in->person) {
+    bool by_check = rb_check_first(p, in, a, d);
+    w->decided = by_check;
+    if (!by_check && in->person) {
         w->decided = true;
         *d = (struct rb_decision){.action = RB_ACTION_RETRY,
                                   .rule = "request",
@@ -281,10 +276,13 @@ static void decide(const struct rb_policy *p, const struct rb_policy_input *in, 
         return;
     }
     struct rb_decision by_rules = {.action = RB_ACTION_NONE};
-    bool by_check = w->decided;
+    bool decided = w->decided;
+    w->decided = decided && !by_check; /* what the rules would say is shown all the same */
     walk_rules(p, in, a, w, &by_rules);
-    *d = by_check ? *d : by_rules;
+    *d = decided ? *d : by_rules;
+    d->needs_log = w->needs_log && !decided;
     apply_budget(p, in, d);
+    apply_ask(p, in, a, d);
     apply_mode(p, in, a, d);
 }
 

@@ -9,6 +9,7 @@
  *   g calendar       b<start> slots             f how many are in the calendar
  *   k how many are scheduled but not in the calendar   j projects seen        o outbox
  *   x paused         E epoch                    B beats of the processes
+ *   n<name> the ledger's sheets
  * Threads: a buffer belongs to its user. Blocks: never.
  */
 #ifndef RB_REDIS_CMD_H

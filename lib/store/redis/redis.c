@@ -135,6 +135,8 @@ static const struct rb_store_ops ops = {
     .pause = redis_pause,
     .paused = redis_paused,
     .projects = redis_projects,
+    .sheets_get = redis_sheets_get,
+    .sheets_put = redis_sheets_put,
     .epoch = redis_epoch,
     .trim = redis_trim,
 };

@@ -275,6 +275,11 @@ enum rb_code redis_paused(struct rb_store_session *ses, struct rb_arena *a, cons
 enum rb_code redis_projects(struct rb_store_session *ses, int64_t since_ms, struct rb_arena *a,
                             unsigned max, struct rb_project_seen **ret_items, unsigned *ret_n,
                             struct rb_err *err);
+/* sheets.c */
+enum rb_code redis_sheets_get(struct rb_store_session *ses, struct rb_sheet *sheets, unsigned n,
+                              int64_t now_ms, struct rb_arena *a, struct rb_err *err);
+enum rb_code redis_sheets_put(struct rb_store_session *ses, const struct rb_sheet *sheets,
+                              unsigned n, int64_t now_ms, struct rb_err *err);
 enum rb_code redis_epoch(struct rb_store_session *ses, int64_t now_ms, int64_t *ret_birth_ms,
                          struct rb_err *err);
 enum rb_code redis_trim(struct rb_store_session *ses, int64_t before_ms, unsigned max,

@@ -120,6 +120,8 @@ static const struct rb_store_ops ops = {
     .pause = rb_sq_session_pause,
     .paused = rb_sq_session_paused,
     .projects = rb_sq_session_projects,
+    .sheets_get = rb_sq_session_sheets_get,
+    .sheets_put = rb_sq_session_sheets_put,
     .epoch = rb_sq_session_epoch,
     .trim = rb_sq_session_trim,
 };

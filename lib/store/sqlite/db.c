@@ -160,6 +160,11 @@ static const char *const sql[SQ_STMT_COUNT] = {
     [SQ_REPEAT_DROP] = "DELETE FROM repeats WHERE seq = ?1",
     [SQ_TRIM_TOKENS] = "DELETE FROM tokens WHERE k IN"
                        " (SELECT k FROM tokens WHERE until <= ?1 ORDER BY until LIMIT ?2)",
+    [SQ_TRIM_SHEETS] = "DELETE FROM sheets WHERE name IN"
+                       " (SELECT name FROM sheets WHERE until <= ?1 ORDER BY until LIMIT ?2)",
+    [SQ_SHEET_GET] = "SELECT version, data FROM sheets WHERE name = ?1 AND until > ?2",
+    [SQ_SHEET_PUT] = "INSERT OR REPLACE INTO sheets(name, version, until, data)"
+                     " VALUES(?1, ?2, ?3, ?4)",
     [SQ_BUCKETS] = "SELECT first FROM buckets ORDER BY first",
     [SQ_BUCKET_PUT] = "INSERT INTO buckets(first) VALUES(?1)",
     [SQ_BUCKET_SIZE] = "SELECT count(*) FROM retries WHERE bucket = ?1",

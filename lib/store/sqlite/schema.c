@@ -83,6 +83,11 @@ static const char version_2[] =
     " PRIMARY KEY(destination, chain)) WITHOUT ROWID;"
     "CREATE INDEX receipts_rid ON receipts(rid);";
 
-const char *const rb_sq_schema[] = {version_1, version_2};
+static const char version_3[] =
+    "CREATE TABLE sheets(name TEXT PRIMARY KEY, version INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " data BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX sheets_until ON sheets(until);";
+
+const char *const rb_sq_schema[] = {version_1, version_2, version_3};
 const int rb_sq_schema_version = sizeof(rb_sq_schema) / sizeof(rb_sq_schema[0]);
 const int rb_sq_application_id = 0x72747279; /* "rtry" */

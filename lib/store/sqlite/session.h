@@ -58,6 +58,12 @@ enum rb_code rb_sq_session_epoch(struct rb_store_session *ses, int64_t now_ms,
                                  int64_t *ret_birth_ms, struct rb_err *err);
 enum rb_code rb_sq_session_trim(struct rb_store_session *ses, int64_t before_ms, unsigned max,
                                 int64_t now_ms, unsigned *ret_n, struct rb_err *err);
+/* sheets.c */
+enum rb_code rb_sq_session_sheets_get(struct rb_store_session *ses, struct rb_sheet *sheets,
+                                      unsigned n, int64_t now_ms, struct rb_arena *a,
+                                      struct rb_err *err);
+enum rb_code rb_sq_session_sheets_put(struct rb_store_session *ses, const struct rb_sheet *sheets,
+                                      unsigned n, int64_t now_ms, struct rb_err *err);
 /* admitter.c */
 enum rb_code rb_sq_admitter_open(struct rb_store *s, int epoll_fd, void *tag,
                                  struct rb_admitter **ret_adm, struct rb_err *err);

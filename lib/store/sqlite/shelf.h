@@ -83,6 +83,7 @@ struct rb_sq_op {
     struct rb_counts counts;
     const char **names;
     struct rb_project_seen *projects;
+    struct rb_sheet *sheets; /* n_items of them */
     unsigned n_items;
 };
 

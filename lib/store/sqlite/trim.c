@@ -58,5 +58,6 @@ enum rb_code rb_sq_op_trim(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_e
     op->number += n;
     left -= n;
     op->number += rb_sq_run(db, SQ_TRIM_TOKENS, "ii", op->now_ms, (int64_t)left);
+    (void)rb_sq_run(db, SQ_TRIM_SHEETS, "ii", op->now_ms, (int64_t)STEP_MAX); /* no retries */
     return RB_OK;
 }

@@ -34,6 +34,10 @@ int64_t world_now_ms(const struct world *w)
 static const char config[] = "store: {url: 'sqlite:%s/store.db'}\n"
                              "aws: {region: us-east-1, account: '123456789012'}\n"
                              "sweep: {projects: [web]}\n"
+                             "budgets: {per_commit: 0, per_project: {ratio: 0,"
+                             " floor_per_hour: 0}}\n"
+                             "breaker: {minimum: 0}\n"
+                             "incident: {projects: 0}\n"
                              "destinations:\n"
                              "  - {name: hook, type: webhook, url: 'https://example.com/x',\n"
                              "     stages: [held, started, finished, refused]}\n";

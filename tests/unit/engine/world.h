@@ -96,6 +96,11 @@ struct world {
     struct rb_decision decision;
     int64_t limit;
     bool person_refused;
+    const char *log;        /* of every build, NULL = it has none */
+    enum rb_code log_rc;    /* of reading it */
+    const char *log_wanted; /* the policy wants a log, and retries where it holds this */
+    unsigned n_logs;
+    bool flaky_wanted; /* rule flaky-one decides about what the ledger calls flaky */
     /* receivers */
     enum rb_report_verdict_ { WORLD_DELIVERED, WORLD_AGAIN, WORLD_DEAD } verdict;
     struct {

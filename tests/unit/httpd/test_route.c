@@ -27,6 +27,8 @@ static void each_path_has_its_role_and_parameter(void **state)
         {"POST", "/v1/retries/rty_1/approve", "rty_1", RB_ROLE_OPERATOR},
         {"POST", "/v1/retries/rty_1/deny", "rty_1", RB_ROLE_OPERATOR},
         {"POST", "/v1/retries/rty_1/requeue", "rty_1", RB_ROLE_OPERATOR},
+        {"POST", "/v1/explain", "", RB_ROLE_VIEWER},
+        {"GET", "/v1/stats", "", RB_ROLE_VIEWER},
         {"GET", "/v1/events", "", RB_ROLE_VIEWER},
         {"POST", "/v1/pause", "", RB_ROLE_OPERATOR},
         {"POST", "/v1/resume", "", RB_ROLE_OPERATOR},

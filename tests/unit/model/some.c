@@ -70,10 +70,13 @@ static int64_t some_int(void)
 static void fill_build(struct rb_build *b, struct rb_arena *a)
 {
     const char **strings[] = {
-        &b->partition,  &b->account,   &b->region,       &b->project,        &b->id,
-        &b->arn,        &b->status,    &b->phase,        &b->phase_status,   &b->message,
-        &b->url,        &b->initiator, &b->source_type,  &b->source_version, &b->resolved_version,
-        &b->repository, &b->branch,    &b->pull_request, &b->batch_arn,      &b->next_auto_retry,
+        &b->partition,        &b->account,     &b->region,
+        &b->project,          &b->id,          &b->arn,
+        &b->status,           &b->phase,       &b->phase_status,
+        &b->message,          &b->url,         &b->initiator,
+        &b->author,           &b->source_type, &b->source_version,
+        &b->resolved_version, &b->repository,  &b->branch,
+        &b->pull_request,     &b->batch_arn,   &b->next_auto_retry,
     };
     for (size_t i = 0; i < RB_ARRAY_LEN(strings); i++) {
         *strings[i] = some_text(a);

@@ -26,6 +26,7 @@ static void same_build(const struct rb_build *a, const struct rb_build *b)
     same_text(a->message, b->message);
     same_text(a->url, b->url);
     same_text(a->initiator, b->initiator);
+    same_text(a->author, b->author);
     same_text(a->source_type, b->source_type);
     same_text(a->source_version, b->source_version);
     same_text(a->resolved_version, b->resolved_version);

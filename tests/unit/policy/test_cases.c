@@ -17,7 +17,7 @@
 #include <retrybuild/json.h>
 #include <retrybuild/policy.h>
 
-#define MINIMUM_CASES 140
+#define MINIMUM_CASES 190
 #define MAX_RULES 16
 #define SUFFIX ".json"
 
@@ -57,6 +57,12 @@ static struct rb_strings strings(const json_t *o, const char *name, struct rb_ar
     return s;
 }
 
+static enum rb_flaky_is flaky_of(const json_t *when)
+{
+    const json_t *v = json_object_get(when, "flaky");
+    return v == NULL ? RB_FLAKY_ANY : json_is_true(v) ? RB_FLAKY_TRUE : RB_FLAKY_FALSE;
+}
+
 static void fill_rule(struct rb_rule_setting *r, const json_t *o, struct rb_arena *a)
 {
     const json_t *when = json_object_get(o, "when");
@@ -77,7 +83,14 @@ static void fill_rule(struct rb_rule_setting *r, const json_t *o, struct rb_aren
         .phase = strings(when, "phase", a),
         .phase_status = strings(when, "phase_status", a),
         .initiator = strings(when, "initiator", a),
+        .author = strings(when, "author", a),
+        .exit_code = strings(when, "exit_code", a),
+        .attempt = strings(when, "attempt", a),
+        .duration = strings(when, "duration", a),
+        .hours = strings(when, "hours", a),
+        .flaky = flaky_of(when),
         .message = text(when, "message"),
+        .log = text(when, "log"),
     };
 }
 
@@ -88,11 +101,12 @@ static struct rb_settings *settings_of(const json_t *o)
     rb_arena_init(&s->arena, 1 << 20);
     s->refs = 1;
     s->builtin_rules = true;
-    s->budget_per_chain = whole(o, "budget_per_chain", 2);
+    s->budgets.per_chain = whole(o, "budget_per_chain", 2);
     s->timing.max_event_age_ms = 6 * 3600 * 1000;
     s->aws.account = text(o, "account");
     s->projects_allow = strings(o, "projects_allow", &s->arena);
     s->projects_deny = strings(o, "projects_deny", &s->arena);
+    s->projects_ask = strings(o, "projects_ask", &s->arena);
     if (json_is_false(json_object_get(o, "builtin_rules"))) {
         s->builtin_rules = false;
     }
@@ -122,12 +136,14 @@ static struct rb_build build_of(const json_t *o)
         .phase_status = text(o, "phase_status"),
         .message = text(o, "message"),
         .initiator = text(o, "initiator"),
+        .author = text(o, "author"),
         .source_type = text(o, "source_type"),
         .repository = text(o, "repository"),
         .branch = text(o, "branch"),
         .batch_arn = text(o, "batch_arn"),
         .next_auto_retry = text(o, "next_auto_retry"),
         .exit_code = (int)whole(o, "exit_code", -1),
+        .started_ms = whole(o, "started_ms", 0),
         .ended_ms = whole(o, "ended_ms", 0),
         .auto_retry_limit = whole(o, "auto_retry_limit", -1),
         .auto_retry_number = whole(o, "auto_retry_number", -1),
@@ -150,17 +166,29 @@ static bool same(const struct rb_decision *a, const struct rb_decision *b)
 {
     return a->action == b->action && a->state == b->state && a->limit == b->limit &&
            rb_str_eq(a->rule, b->rule) && rb_str_eq(a->reason, b->reason) &&
-           a->delay.kind == b->delay.kind && a->start == b->start;
+           a->delay.kind == b->delay.kind && a->start == b->start && a->needs_log == b->needs_log;
 }
 
-/* trace_holds - exactly the rule that decided is marked, all before it failed by a condition. */
+static bool is_rule(const struct rb_rule_trace *rows, unsigned n, const char *name)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (rb_str_eq(rows[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* trace_holds - exactly the rule that decided is marked (where a check decided before all rules:
+ * the one that would have), all before it failed by a condition. */
 static bool trace_holds(const struct rb_rule_trace *rows, unsigned n, const struct rb_decision *d)
 {
     bool matched = false;
+    bool by_rule = is_rule(rows, n, d->rule);
     for (unsigned i = 0; i < n; i++) {
         bool right = rows[i].matched == (matched ? -1 : rows[i].matched) && rows[i].name != NULL &&
                      (rows[i].failed != NULL) == (rows[i].matched == 0);
-        if (!right || (rows[i].matched == 1 && !rb_str_eq(rows[i].name, d->rule))) {
+        if (!right || (by_rule && rows[i].matched == 1 && !rb_str_eq(rows[i].name, d->rule))) {
             return false;
         }
         matched = matched || rows[i].matched == 1;
@@ -175,6 +203,7 @@ static bool as_expected(const struct rb_decision *d, const json_t *expect)
            rb_str_eq(d->rule, text(expect, "rule")) &&
            rb_str_eq(rb_state_name(d->state), text(expect, "state")) &&
            d->start == rb_str_eq(text(expect, "how"), "start") &&
+           d->needs_log == json_is_true(json_object_get(expect, "needs_log")) &&
            d->pipeline == rb_str_eq(text(expect, "how"), "pipeline") &&
            d->limit == whole(expect, "limit", d->limit) && !rb_str_empty(d->reason) &&
            (reason == NULL || rb_str_eq(d->reason, reason));
@@ -205,6 +234,9 @@ static bool run_case(const char *path)
         .attempt = whole(in_json, "attempt", 0),
         .rule_uses = uses,
         .n_rule_uses = fill_uses(in_json, uses),
+        .flaky = json_is_true(json_object_get(in_json, "flaky")),
+        .log = text(in_json, "log"),
+        .log_known = json_object_get(in_json, "log") != NULL,
         .person = json_is_true(json_object_get(in_json, "person")),
         .force = json_is_true(json_object_get(in_json, "force")),
     };

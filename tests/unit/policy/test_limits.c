@@ -23,7 +23,7 @@ static struct rb_settings *some_settings(unsigned n_rules)
     rb_arena_init(&s->arena, 65536);
     s->refs = 1;
     s->builtin_rules = true;
-    s->budget_per_chain = 3;
+    s->budgets.per_chain = 3;
     s->timing.max_event_age_ms = 6 * 3600 * 1000;
     s->n_rules = n_rules;
     s->rules = rb_arena_alloc(&s->arena, (n_rules + 1) * sizeof(*s->rules));
@@ -125,7 +125,7 @@ static void the_budget_of_a_chain_holds_over_all_rules(void **state)
     b.project = "web";
     b.status = "FAILED";
     assert_int_equal(retries_until_no(p, &b, &a), 3);
-    s->budget_per_chain = 0;
+    s->budgets.per_chain = 0;
     assert_int_equal(retries_until_no(p, &b, &a), 10);
     rb_arena_release(&a);
 }
@@ -156,6 +156,49 @@ static void an_expression_that_fits_every_failure_is_refused(void **state)
         struct rb_err err = {0};
         assert_int_equal(rb_policy_new(s, &p, &err), RB_E_INVALID);
         assert_non_null(strstr(err.msg, "every failed command"));
+    }
+}
+
+static void an_expression_over_the_log_that_fits_every_failure_is_refused(void **state)
+{
+    (void)state;
+    static const char *const wide[] = {"exit status 1", "(?i)failed", "Phase complete", "\\d+",
+                                       "\\[Container\\]"};
+    for (size_t i = 0; i < RB_ARRAY_LEN(wide); i++) {
+        RB_CLEANUP(rb_settings_unrefp) struct rb_settings *s = some_settings(1);
+        s->rules[0].when.log = wide[i];
+        struct rb_policy *p = NULL;
+        struct rb_err err = {0};
+        assert_int_equal(rb_policy_new(s, &p, &err), RB_E_INVALID);
+        assert_non_null(strstr(err.msg, "every failed command"));
+        assert_non_null(strstr(err.msg, "condition log"));
+    }
+}
+
+static void a_bad_range_or_hour_is_refused_with_what_to_write(void **state)
+{
+    (void)state;
+    static const char *const ranges[] = {"x", "5-3", "-", "1.5", ""};
+    static const char *const hours[] = {"",
+                                        "Foo",
+                                        "8:00-18:00",
+                                        "08:00-25:00",
+                                        "08:00-08:00",
+                                        "Mon-Fri 08:00-18:00 Europe/Nowhere",
+                                        "Mon-Fri 08:00-18:00 ../../etc/passwd",
+                                        "Europe/Berlin",
+                                        "Mon 08:00-18:00 UTC more"};
+    for (size_t i = 0; i < RB_ARRAY_LEN(ranges) + RB_ARRAY_LEN(hours); i++) {
+        bool range = i < RB_ARRAY_LEN(ranges);
+        const char *item = range ? ranges[i] : hours[i - RB_ARRAY_LEN(ranges)];
+        const struct rb_strings one = {.items = &item, .n = 1};
+        RB_CLEANUP(rb_settings_unrefp) struct rb_settings *s = some_settings(1);
+        *(range ? &s->rules[0].when.exit_code : &s->rules[0].when.hours) = one;
+        struct rb_policy *p = NULL;
+        struct rb_err err = {0};
+        if (rb_policy_new(s, &p, &err) != RB_E_INVALID || strstr(err.msg, "write ") == NULL) {
+            fail_msg("'%s': %s", item, err.msg);
+        }
     }
 }
 
@@ -252,6 +295,8 @@ int main(void)
         cmocka_unit_test(the_budget_of_a_chain_holds_over_all_rules),
         cmocka_unit_test(a_bad_expression_is_refused_with_the_name_of_its_rule),
         cmocka_unit_test(an_expression_that_fits_every_failure_is_refused),
+        cmocka_unit_test(an_expression_over_the_log_that_fits_every_failure_is_refused),
+        cmocka_unit_test(a_bad_range_or_hour_is_refused_with_what_to_write),
         cmocka_unit_test(without_memory_there_is_still_a_decision_with_a_reason),
         cmocka_unit_test(a_short_table_of_the_trace_is_not_overrun),
         cmocka_unit_test(full_jitter_stays_below_a_ceiling_that_doubles_up_to_its_cap),

@@ -1,0 +1,198 @@
+/* standard_webhooks.c - Standard Webhooks 1.0.0: HMAC-SHA256 over "id.timestamp.body".
+ *
+ * The header may hold several signatures of several keys and versions; v1 counts. The names of the
+ * headers are those of the specification or those of Svix. A time more than five minutes away,
+ * either way, is refused, so a replay is a duplicate within the window and nothing beyond it.
+ * Source: facts on integrations, 4.1.
+ */
+#include <retrybuild/cleanup.h>
+#include <retrybuild/digest.h>
+
+#include "paths.h"
+#include "proof.h"
+#include "standard_webhooks.h"
+#include "types.h"
+
+#define WINDOW_S 300
+#define KEY_MAX_BYTES 4096
+#define ID_MAX_BYTES 256
+#define DIGEST_TEXT_BYTES 44 /* base64 of 32 bytes */
+
+static const char *const own_keys[] = {"paths", NULL};
+static const char secret_prefix[] = "whsec_";
+
+struct headers {
+    const char *id, *timestamp, *signatures;
+};
+
+/* read_headers - one whole set; a header that came twice is not there. */
+static bool read_headers(const struct rb_request *req, struct headers *ret)
+{
+    static const char *const sets[][3] = {
+        {"webhook-id", "webhook-timestamp", "webhook-signature"},
+        {"svix-id", "svix-timestamp", "svix-signature"},
+    };
+    for (size_t i = 0; i < RB_ARRAY_LEN(sets); i++) {
+        struct headers h = {rb_proof_header(req, sets[i][0]), rb_proof_header(req, sets[i][1]),
+                            rb_proof_header(req, sets[i][2])};
+        if (!rb_str_empty(h.id) && !rb_str_empty(h.timestamp) && h.signatures != NULL) {
+            *ret = h;
+            return strlen(h.id) <= ID_MAX_BYTES;
+        }
+    }
+    return false;
+}
+
+static bool in_window(const char *timestamp, int64_t now_ms)
+{
+    int64_t at = 0;
+    int64_t now = now_ms / 1000;
+    return rb_parse_i64(rb_slice_str(timestamp), &at) && at >= now - WINDOW_S &&
+           at <= now + WINDOW_S;
+}
+
+/* digest_of - the base64 text of a v1 signature. "whsec_" and base64 is a key's text form; anything
+ * else is the key itself. */
+static bool digest_of(const struct rb_secret *secret, struct rb_slice text,
+                      char ret_digest[DIGEST_TEXT_BYTES + 1])
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf key = RB_BUF_INIT(KEY_MAX_BYTES);
+    RB_CLEANUP(rb_buf_release) struct rb_buf out = RB_BUF_INIT(DIGEST_TEXT_BYTES);
+    const char *data = rb_secret_data(secret);
+    size_t len = rb_secret_len(secret);
+    size_t skip = sizeof(secret_prefix) - 1;
+    uint8_t mac[RB_SHA256_BYTES];
+    if (rb_buf_reserve(&key, len) == NULL) { /* once, so that one wipe is all */
+        return false;
+    }
+    bool good = true;
+    if (rb_str_starts(data, secret_prefix)) {
+        good = rb_unbase64(data + skip, len - skip, &key);
+    } else {
+        rb_buf_add(&key, data, len);
+    }
+    good = good && !rb_buf_failed(&key) && key.len > 0;
+    if (good) {
+        rb_hmac_sha256(key.data, key.len, text.ptr, text.len, mac);
+        rb_base64(mac, sizeof(mac), &out);
+        memcpy(ret_digest, rb_buf_str(&out), DIGEST_TEXT_BYTES + 1);
+    }
+    rb_wipe(key.data, key.cap);
+    return good;
+}
+
+/* among - whether one of the signatures, with blanks between them, is v1 and @digest. */
+static unsigned among(const char *signatures, const char *digest)
+{
+    unsigned found = 0;
+    for (const char *p = signatures; *p != '\0';) {
+        size_t len = strcspn(p, " ");
+        if (len == 3 + DIGEST_TEXT_BYTES && strncmp(p, "v1,", 3) == 0) {
+            found |= rb_const_eq(p + 3, digest, DIGEST_TEXT_BYTES) ? 1U : 0U;
+        }
+        p += len + strspn(p + len, " ");
+    }
+    return found;
+}
+
+static bool signed_text(const struct headers *h, struct rb_slice body, struct rb_buf *out)
+{
+    rb_buf_addf(out, "%s.%s.", h->id, h->timestamp);
+    rb_buf_add(out, body.ptr, body.len);
+    return !rb_buf_failed(out);
+}
+
+enum rb_code rb_standard_webhooks_verify(const struct rb_secrets *secrets,
+                                         const struct rb_request *req, struct rb_err *err)
+{
+    struct headers h;
+    if (!read_headers(req, &h) || !in_window(h.timestamp, req->now_ms)) {
+        return rb_proof_denied(err);
+    }
+    RB_CLEANUP(rb_buf_release)
+    struct rb_buf text = RB_BUF_INIT(strlen(h.id) + strlen(h.timestamp) + 2 + req->body.len);
+    bool whole = signed_text(&h, req->body, &text);
+    unsigned good = 0;
+    for (unsigned i = 0; whole && i < secrets->n; i++) {
+        const struct rb_secret_entry *e = &secrets->items[i];
+        char digest[DIGEST_TEXT_BYTES + 1];
+        bool usable = digest_of(e->secret, (struct rb_slice){text.data, text.len}, digest);
+        unsigned alive = e->not_after_ms == 0 || req->now_ms <= e->not_after_ms ? 1U : 0U;
+        good |= usable ? among(h.signatures, digest) & alive : 0U;
+    }
+    return good != 0 ? RB_OK : rb_proof_denied(err);
+}
+
+static enum rb_code verify(const struct rb_source_setting *s, const struct rb_request *req,
+                           struct rb_err *err)
+{
+    return rb_standard_webhooks_verify(&s->secrets, req, err);
+}
+
+static enum rb_code parse(const struct rb_source_setting *s, const struct rb_request *req,
+                          struct rb_arena *a, struct rb_events *ret_events, struct rb_err *err)
+{
+    struct headers h = {.id = NULL};
+    struct rb_event *ev = rb_arena_alloc(a, sizeof(*ev));
+    if (ev == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for an event");
+    }
+    enum rb_code rc = rb_paths_parse(s, req->body, a, ev, err);
+    if (rc == RB_OK) {
+        *ret_events = (struct rb_events){.items = ev, .n = 1};
+        ret_events->delivery_id = read_headers(req, &h) ? h.id : NULL;
+    }
+    return rc;
+}
+
+/* check - keys that can sign nothing are told before a delivery meets them. */
+static enum rb_code check(const struct rb_source_setting *s, const char **ret_key,
+                          struct rb_err *err)
+{
+    for (unsigned i = 0; i < s->secrets.n; i++) {
+        char digest[DIGEST_TEXT_BYTES + 1];
+        if (!digest_of(s->secrets.items[i].secret, RB_SLICE_LIT(""), digest)) {
+            *ret_key = "secrets";
+            return rb_err_set(err, RB_E_INVALID,
+                              "secret %u starts with whsec_ but is not base64, or is too long",
+                              i + 1);
+        }
+    }
+    return rb_paths_check(s, ret_key, err);
+}
+
+static enum rb_code sign(const struct rb_secret *secret, const char *header, struct rb_slice body,
+                         int64_t now_ms, struct rb_arena *a, const char *ret_headers[4],
+                         struct rb_err *err)
+{
+    (void)header;
+    char hex[RB_SHA256_HEX_BYTES];
+    char digest[DIGEST_TEXT_BYTES + 1];
+    rb_sha256_hex(body.ptr, body.len, hex);
+    struct headers h = {.id = rb_arena_printf(a, "msg_%.27s", hex),
+                        .timestamp = rb_arena_printf(a, "%lld", (long long)(now_ms / 1000))};
+    RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(body.len + 128);
+    if (h.id == NULL || h.timestamp == NULL || !signed_text(&h, body, &text)) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory to sign with");
+    }
+    if (!digest_of(secret, (struct rb_slice){text.data, text.len}, digest)) {
+        return rb_err_set(err, RB_E_INVALID,
+                          "the secret starts with whsec_ but is not base64, or is too long");
+    }
+    ret_headers[0] = rb_arena_printf(a, "webhook-id: %s", h.id);
+    ret_headers[1] = rb_arena_printf(a, "webhook-timestamp: %s", h.timestamp);
+    ret_headers[2] = rb_arena_printf(a, "webhook-signature: v1,%s", digest);
+    ret_headers[3] = NULL;
+    return ret_headers[0] == NULL || ret_headers[1] == NULL || ret_headers[2] == NULL
+               ? rb_err_set(err, RB_E_NOMEM, "no memory for headers")
+               : RB_OK;
+}
+
+const struct rb_source_type rb_source_standard_webhooks = {
+    .type = "standard-webhooks",
+    .keys = own_keys,
+    .check = check,
+    .verify = verify,
+    .parse = parse,
+    .sign = sign,
+};
