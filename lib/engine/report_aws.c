@@ -78,7 +78,7 @@ bool rb_report_by_aws(struct rb_worker *w, const struct rb_destination_setting *
                       struct rb_post_result *ret)
 {
     const struct rb_destination_type *type = d->to_asker ? NULL : rb_destination_type_find(d->type);
-    RB_CLEANUP(rb_arena_release) struct rb_arena a = {.head = NULL};
+    RB_CLEANUP(rb_arena_release) struct rb_arena a;
     struct rb_err err = {.code = RB_OK};
     struct rb_rendered r;
     int64_t after_ms = -1;
