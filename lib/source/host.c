@@ -140,7 +140,7 @@ enum rb_code rb_host_payload(const struct rb_request *req, struct rb_buf *form,
 }
 
 enum rb_code rb_host_needs_secret(const struct rb_source_setting *s, const char **ret_key,
-                           struct rb_err *err)
+                                  struct rb_err *err)
 {
     if (s->secrets.n > 0) {
         return RB_OK;

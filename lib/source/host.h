@@ -47,6 +47,6 @@ enum rb_code rb_host_nothing(struct rb_events *ret_events, struct rb_arena *a, c
                              const char *text);
 /* rb_host_needs_secret - a source of this type needs a secret. */
 enum rb_code rb_host_needs_secret(const struct rb_source_setting *s, const char **ret_key,
-                           struct rb_err *err);
+                                  struct rb_err *err);
 
 #endif
