@@ -11,6 +11,7 @@
 #define RETRYBUILD_DESTINATION_H
 
 #include <retrybuild/err.h>
+#include <retrybuild/forge.h>
 #include <retrybuild/httpc.h>
 #include <retrybuild/model.h>
 #include <retrybuild/random.h>
@@ -27,6 +28,7 @@ struct rb_report_view {
     int64_t now_ms;
     struct rb_forge_tokens *forge_tokens; /* of apps; NULL = an app cannot be used */
     const char *receipt; /* of the chain's last report here (store.h); NULL or "" = none */
+    struct rb_forge_tokens *tokens; /* of GitHub Apps (forge.h); NULL: an app cannot be used */
 };
 
 struct rb_rendered {

@@ -62,12 +62,12 @@ static json_t *body_of(struct rb_poster *p, bool first)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf name = RB_BUF_INIT(TEXT_MAX_BYTES);
     const struct rb_retry *r = p->v->retry;
-    const char *conclusion = conclusions[rb_host_outcome(r->state)];
-    const char *link = rb_host_link(r, p->a);
+    const char *conclusion = conclusions[rb_githost_outcome(r->state)];
+    const char *link = rb_githost_link(r, p->a);
     char now[RB_TIME_ISO_BYTES];
 
     rb_time_iso(r->finished_ms != 0 ? r->finished_ms : p->v->now_ms, now);
-    rb_host_context(p->d, p->v, &name);
+    rb_githost_context(p->d, p->v, &name);
     json_t *body =
         json_pack("{s:o, s:s, s:s, s:o, s:o}", "name", rb_text_json(&name, NAME_MAX_CHARS),
                   "external_id", r->state == RB_STATE_HELD ? r->id : rb_render_target(r), "status",
@@ -90,7 +90,7 @@ static void make(struct rb_poster *p, const char *url)
 {
     char id[ID_MAX_BYTES];
 
-    if (!rb_host_call(p, RB_HOST_GITHUB, "POST", url, body_of(p, true))) {
+    if (!rb_githost_call(p, RB_HOST_GITHUB, "POST", url, body_of(p, true))) {
         return;
     }
     RB_CLEANUP(rb_json_decrefp) json_t *j = rb_poster_json(p);
@@ -103,21 +103,21 @@ static void make(struct rb_poster *p, const char *url)
 
 static void post(struct rb_poster *p)
 {
-    const char *repository = rb_host_repository(RB_HOST_GITHUB, p->d, p->v->retry, p->a);
+    const char *repository = rb_githost_repository(RB_HOST_GITHUB, p->d, p->v->retry, p->a);
     const char *id = p->v->receipt;
 
     if (repository == NULL || rb_build_commit(&p->v->retry->build) == NULL) {
         rb_poster_fail(p, "the build has no commit in a repository of this host");
         return;
     }
-    const char *all = rb_host_url(RB_HOST_GITHUB, p->d, p->a, "repos/%s/check-runs", repository);
+    const char *all = rb_githost_url(RB_HOST_GITHUB, p->d, p->a, "repos/%s/check-runs", repository);
     if (rb_str_empty(id) || strspn(id, "0123456789") != strlen(id)) {
         make(p, all);
         return;
     }
     const char *one =
-        rb_host_url(RB_HOST_GITHUB, p->d, p->a, "repos/%s/check-runs/%s", repository, id);
-    if (!rb_host_call(p, RB_HOST_GITHUB, "PATCH", one, body_of(p, false)) &&
+        rb_githost_url(RB_HOST_GITHUB, p->d, p->a, "repos/%s/check-runs/%s", repository, id);
+    if (!rb_githost_call(p, RB_HOST_GITHUB, "PATCH", one, body_of(p, false)) &&
         p->answer.status == 404) {
         make(p, all); /* GitHub deletes old runs */
     }
@@ -127,7 +127,7 @@ static bool applies(const struct rb_destination_setting *d, const struct rb_retr
                     enum rb_stage stage)
 {
     (void)stage;
-    return rb_host_applies_commit(RB_HOST_GITHUB, d, r);
+    return rb_githost_applies_commit(RB_HOST_GITHUB, d, r);
 }
 
 static enum rb_code check(const struct rb_destination_setting *d, const char **ret_key,
@@ -138,7 +138,7 @@ static enum rb_code check(const struct rb_destination_setting *d, const char **r
         return rb_err_set(err, RB_E_INVALID,
                           "github-check needs api.app: GitHub lets only apps make check runs");
     }
-    return rb_host_keys_check(RB_HOST_GITHUB, d, ret_key, err);
+    return rb_githost_check(RB_HOST_GITHUB, d, ret_key, err);
 }
 
 static const char *const own_keys[] = {"api", "context", NULL};
@@ -148,7 +148,7 @@ const struct rb_destination_type rb_destination_github_check = {
     .keys = own_keys,
     .check = check,
     .post = post,
-    .judge = rb_host_judge_github,
+    .judge = rb_githost_judge_github,
     .applies = applies,
     .pace_ms = 1000,
 };

@@ -20,7 +20,7 @@
 #define ID_MAX_BYTES 32
 #define LOOK_BACK_MS (INT64_C(24) * 60 * 60 * 1000)
 
-static enum rb_host host_of(const struct rb_poster *p)
+static enum rb_githost host_of(const struct rb_poster *p)
 {
     return rb_str_eq(p->type->type, "gitlab-comment") ? RB_HOST_GITLAB : RB_HOST_GITHUB;
 }
@@ -121,9 +121,9 @@ struct place { /* of comments: where they are listed and made, and where one of 
 
 static bool find_place(struct rb_poster *p, struct place *ret_l)
 {
-    enum rb_host host = host_of(p);
+    enum rb_githost host = host_of(p);
     const struct rb_retry *r = p->v->retry;
-    const char *repository = rb_host_repository(host, p->d, r, p->a);
+    const char *repository = rb_githost_repository(host, p->d, r, p->a);
     const char *number = r->build.pull_request;
 
     if (repository == NULL || rb_str_empty(number) ||
@@ -132,13 +132,13 @@ static bool find_place(struct rb_poster *p, struct place *ret_l)
         return false;
     }
     if (host == RB_HOST_GITLAB) {
-        ret_l->all = rb_host_url(host, p->d, p->a, "projects/%s/merge_requests/%s/notes",
-                                 repository, number);
+        ret_l->all = rb_githost_url(host, p->d, p->a, "projects/%s/merge_requests/%s/notes",
+                                    repository, number);
         ret_l->one = ret_l->all;
     } else {
         ret_l->all =
-            rb_host_url(host, p->d, p->a, "repos/%s/issues/%s/comments", repository, number);
-        ret_l->one = rb_host_url(host, p->d, p->a, "repos/%s/issues/comments", repository);
+            rb_githost_url(host, p->d, p->a, "repos/%s/issues/%s/comments", repository, number);
+        ret_l->one = rb_githost_url(host, p->d, p->a, "repos/%s/issues/comments", repository);
     }
     if (ret_l->all == NULL || ret_l->one == NULL) {
         rb_poster_again(p, -1, "no memory for a report");
@@ -175,7 +175,7 @@ static bool look_for(struct rb_poster *p, const struct place *l, const char *mar
     const char *url =
         gitlab ? rb_arena_printf(p->a, "%s?per_page=100&sort=desc&order_by=created_at", l->all)
                : rb_arena_printf(p->a, "%s?per_page=100&since=%s", l->all, since);
-    if (!rb_host_call(p, host_of(p), "GET", url, NULL)) {
+    if (!rb_githost_call(p, host_of(p), "GET", url, NULL)) {
         return false;
     }
     RB_CLEANUP(rb_json_decrefp) json_t *list = rb_poster_json(p);
@@ -205,7 +205,7 @@ static void make(struct rb_poster *p, const struct place *l, const char *mark, c
 {
     char id[ID_MAX_BYTES];
 
-    if (!rb_host_call(p, host_of(p), "POST", l->all, body_of(p, mark, rows))) {
+    if (!rb_githost_call(p, host_of(p), "POST", l->all, body_of(p, mark, rows))) {
         return;
     }
     RB_CLEANUP(rb_json_decrefp) json_t *j = rb_poster_json(p);
@@ -243,7 +243,7 @@ static void post(struct rb_poster *p)
     }
     const char *method = host_of(p) == RB_HOST_GITLAB ? "PUT" : "PATCH";
     const char *url = rb_arena_printf(p->a, "%s/%s", l.one, known.id);
-    if (rb_host_call(p, host_of(p), method, url, body_of(p, mark, rb_buf_str(&rows)))) {
+    if (rb_githost_call(p, host_of(p), method, url, body_of(p, mark, rb_buf_str(&rows)))) {
         keep(p, known.id, rb_buf_str(&rows));
     } else if (p->answer.status == 404) { /* somebody has deleted it */
         make(p, &l, mark, rb_buf_str(&rows));
@@ -252,7 +252,7 @@ static void post(struct rb_poster *p)
 
 /* ---- rows of the table ---- */
 
-static bool applies_to(enum rb_host host, const struct rb_destination_setting *d,
+static bool applies_to(enum rb_githost host, const struct rb_destination_setting *d,
                        const struct rb_retry *r)
 {
     RB_CLEANUP(rb_arena_release) struct rb_arena a;
@@ -260,7 +260,7 @@ static bool applies_to(enum rb_host host, const struct rb_destination_setting *d
 
     rb_arena_init(&a, BODY_MAX_BYTES);
     return !rb_str_empty(number) && strspn(number, "0123456789") == strlen(number) &&
-           rb_host_repository(host, d, r, &a) != NULL;
+           rb_githost_repository(host, d, r, &a) != NULL;
 }
 
 static bool applies_github(const struct rb_destination_setting *d, const struct rb_retry *r,
@@ -280,13 +280,13 @@ static bool applies_gitlab(const struct rb_destination_setting *d, const struct 
 static enum rb_code check_github(const struct rb_destination_setting *d, const char **ret_key,
                                  struct rb_err *err)
 {
-    return rb_host_keys_check(RB_HOST_GITHUB, d, ret_key, err);
+    return rb_githost_check(RB_HOST_GITHUB, d, ret_key, err);
 }
 
 static enum rb_code check_gitlab(const struct rb_destination_setting *d, const char **ret_key,
                                  struct rb_err *err)
 {
-    return rb_host_keys_check(RB_HOST_GITLAB, d, ret_key, err);
+    return rb_githost_check(RB_HOST_GITLAB, d, ret_key, err);
 }
 
 static const char *const own_keys[] = {"api", NULL};
@@ -296,7 +296,7 @@ const struct rb_destination_type rb_destination_github_comment = {
     .keys = own_keys,
     .check = check_github,
     .post = post,
-    .judge = rb_host_judge_github,
+    .judge = rb_githost_judge_github,
     .applies = applies_github,
     .pace_ms = 1000,
 };

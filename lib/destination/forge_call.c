@@ -350,9 +350,9 @@ const json_t *rb_forge_at(const json_t *j, const char *path)
     for (const char *p = path; j != NULL && *p != '\0';) {
         size_t len = strcspn(p, ".");
         if (json_is_array(j)) {
-            uint64_t i = 0;
-            bool number = rb_parse_u64((struct rb_slice){p, len}, &i);
-            j = number ? json_array_get(j, (size_t)i) : NULL;
+            uint64_t at = 0;
+            bool number = rb_parse_u64((struct rb_slice){.ptr = p, .len = len}, &at);
+            j = number ? json_array_get(j, (size_t)at) : NULL;
         } else {
             char name[64];
             (void)snprintf(name, sizeof(name), "%.*s", (int)len, p);

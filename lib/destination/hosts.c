@@ -27,7 +27,8 @@ static const struct host hosts[RB_HOST_COUNT] = {
 /* ---- repositories ---- */
 
 /* Is @name the public host of @host, or of none? */
-static bool host_fits(enum rb_host host, const struct rb_destination_setting *d, const char *name)
+static bool host_fits(enum rb_githost host, const struct rb_destination_setting *d,
+                      const char *name)
 {
     for (int i = 0; i < RB_HOST_COUNT; i++) {
         if (rb_str_eq(hosts[i].public_name, name)) {
@@ -39,7 +40,7 @@ static bool host_fits(enum rb_host host, const struct rb_destination_setting *d,
 
 /* The part behind the host without slashes at its ends; "scm/" is how Bitbucket Data Center
  * begins. */
-static const char *path_of(enum rb_host host, const char *path, struct rb_arena *a)
+static const char *path_of(enum rb_githost host, const char *path, struct rb_arena *a)
 {
     while (*path == '/') {
         path++;
@@ -71,8 +72,8 @@ static const char *encoded(const char *path, const char *joint, struct rb_arena 
     return rb_buf_failed(&out) ? NULL : rb_arena_strdup(a, rb_buf_str(&out));
 }
 
-const char *rb_host_repository(enum rb_host host, const struct rb_destination_setting *d,
-                               const struct rb_retry *r, struct rb_arena *a)
+const char *rb_githost_repository(enum rb_githost host, const struct rb_destination_setting *d,
+                                  const struct rb_retry *r, struct rb_arena *a)
 {
     struct rb_url url;
     const char *s = r->build.repository;
@@ -105,8 +106,8 @@ const char *rb_host_repository(enum rb_host host, const struct rb_destination_se
 
 /* ---- calls ---- */
 
-const char *rb_host_url(enum rb_host host, const struct rb_destination_setting *d,
-                        struct rb_arena *a, const char *format, ...)
+const char *rb_githost_url(enum rb_githost host, const struct rb_destination_setting *d,
+                           struct rb_arena *a, const char *format, ...)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf out = RB_BUF_INIT(URL_MAX_BYTES);
     const char *root = d->api.url == NULL ? hosts[host].root : d->api.url;
@@ -120,10 +121,42 @@ const char *rb_host_url(enum rb_host host, const struct rb_destination_setting *
     return rb_buf_failed(&out) ? NULL : rb_arena_strdup(a, rb_buf_str(&out));
 }
 
-static bool add_credential(struct rb_poster *p, enum rb_host host, struct rb_rendered *r)
+static struct rb_forge app_of(struct rb_poster *p)
+{
+    return (struct rb_forge){.type = "github",
+                             .api = &p->d->api,
+                             .http = p->http,
+                             .tokens = p->v->tokens,
+                             .clock = rb_clock_system()};
+}
+
+/* The app's token for this repository: fetched when it must be, else the shared one. */
+static bool add_app_token(struct rb_poster *p, struct rb_rendered *r)
+{
+    const struct rb_forge forge = app_of(p);
+    const char *line = NULL;
+    struct rb_err err = {.code = RB_OK};
+    const char *repository = rb_githost_repository(RB_HOST_GITHUB, p->d, p->v->retry, p->a);
+    enum rb_code rc = rb_forge_authorization(&forge, repository, p->a, &line, &err);
+
+    if (rc == RB_OK && rb_render_header(r, line)) {
+        return true;
+    }
+    if (rc == RB_OK || rb_code_transient(rc) || rc == RB_E_THROTTLED) {
+        rb_poster_again(p, -1, rc == RB_OK ? "no memory for a report" : err.msg);
+    } else {
+        rb_poster_fail(p, err.msg);
+    }
+    return false;
+}
+
+static bool add_credential(struct rb_poster *p, enum rb_githost host, struct rb_rendered *r)
 {
     const struct rb_secret *token = p->d->api.token;
 
+    if (token == NULL && host == RB_HOST_GITHUB && p->d->api.app_id != NULL) {
+        return add_app_token(p, r);
+    }
     if (token == NULL) {
         rb_poster_fail(p, "the configuration has no credential for this host");
         return false;
@@ -132,8 +165,8 @@ static bool add_credential(struct rb_poster *p, enum rb_host host, struct rb_ren
     return rb_render_header(r, line);
 }
 
-bool rb_host_call(struct rb_poster *p, enum rb_host host, const char *method, const char *url,
-                  json_t *take_body)
+bool rb_githost_call(struct rb_poster *p, enum rb_githost host, const char *method, const char *url,
+                     json_t *take_body)
 {
     struct rb_rendered r = {.url = url};
     struct rb_err err = {.code = RB_OK};
@@ -154,8 +187,8 @@ bool rb_host_call(struct rb_poster *p, enum rb_host host, const char *method, co
     return rb_poster_send(p, &r);
 }
 
-enum rb_code rb_host_keys_check(enum rb_host host, const struct rb_destination_setting *d,
-                                const char **ret_key, struct rb_err *err)
+enum rb_code rb_githost_check(enum rb_githost host, const struct rb_destination_setting *d,
+                              const char **ret_key, struct rb_err *err)
 {
     if (d->api.url == NULL && hosts[host].root == NULL) {
         *ret_key = "api.url";
@@ -173,10 +206,15 @@ enum rb_code rb_host_keys_check(enum rb_host host, const struct rb_destination_s
     return RB_OK;
 }
 
-void rb_host_judge_github(struct rb_poster *p)
+void rb_githost_judge_github(struct rb_poster *p)
 {
     long status = p->answer.status;
 
+    if (status == 401 && p->d->api.token == NULL && p->v->tokens != NULL) {
+        const struct rb_forge forge = app_of(p); /* it ended early: the next one is new */
+        rb_forge_distrust(&forge, rb_githost_repository(RB_HOST_GITHUB, p->d, p->v->retry, p->a));
+        rb_poster_again(p, -1, "GitHub did not accept the app's token");
+    }
     if (status != 403 && status != 429) {
         return;
     }
@@ -197,8 +235,8 @@ static bool is_original(const struct rb_destination_setting *d)
     return rb_str_eq(d->context, "original");
 }
 
-bool rb_host_applies_commit(enum rb_host host, const struct rb_destination_setting *d,
-                            const struct rb_retry *r)
+bool rb_githost_applies_commit(enum rb_githost host, const struct rb_destination_setting *d,
+                               const struct rb_retry *r)
 {
     RB_CLEANUP(rb_arena_release) struct rb_arena a;
 
@@ -206,11 +244,11 @@ bool rb_host_applies_commit(enum rb_host host, const struct rb_destination_setti
     if (r->state == RB_STATE_DEFERRED || (r->state == RB_STATE_SUPERSEDED && is_original(d))) {
         return false; /* CodeBuild tells what becomes of it */
     }
-    return rb_build_commit(&r->build) != NULL && rb_host_repository(host, d, r, &a) != NULL;
+    return rb_build_commit(&r->build) != NULL && rb_githost_repository(host, d, r, &a) != NULL;
 }
 
-void rb_host_context(const struct rb_destination_setting *d, const struct rb_report_view *v,
-                     struct rb_buf *out)
+void rb_githost_context(const struct rb_destination_setting *d, const struct rb_report_view *v,
+                        struct rb_buf *out)
 {
     const char *pattern = d->context == NULL ? "retrybuild/<project>" : d->context;
 
@@ -222,12 +260,12 @@ void rb_host_context(const struct rb_destination_setting *d, const struct rb_rep
     rb_text_expand(pattern, v, RB_MARKUP_PLAIN, out);
 }
 
-const char *rb_host_link(const struct rb_retry *r, struct rb_arena *a)
+const char *rb_githost_link(const struct rb_retry *r, struct rb_arena *a)
 {
     return rb_text_build_url(r->has_child ? &r->child : &r->build, a);
 }
 
-enum rb_outcome rb_host_outcome(enum rb_state s)
+enum rb_outcome rb_githost_outcome(enum rb_state s)
 {
     static const enum rb_outcome rows[RB_STATE_COUNT] = {
         [RB_STATE_RECEIVED] = RB_OUTCOME_QUEUED,      [RB_STATE_SCHEDULED] = RB_OUTCOME_QUEUED,

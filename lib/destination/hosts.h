@@ -5,7 +5,7 @@
 
 #include "render.h"
 
-enum rb_host {
+enum rb_githost {
     RB_HOST_GITHUB,
     RB_HOST_GITLAB,
     RB_HOST_BITBUCKET,
@@ -14,35 +14,36 @@ enum rb_host {
     RB_HOST_COUNT
 };
 
-/* rb_host_repository - the repository of @r as @host's API names it in a path, each part encoded:
- * "owner/name", "group%2Fname" (GitLab), "PROJECT/repos/slug" (Bitbucket Data Center); in @a. NULL:
- * none, or a public host's that is another. */
-const char *rb_host_repository(enum rb_host host, const struct rb_destination_setting *d,
-                               const struct rb_retry *r, struct rb_arena *a);
-/* rb_host_url - "<root>/<format…>" in @a; NULL without memory. */
-const char *rb_host_url(enum rb_host host, const struct rb_destination_setting *d,
-                        struct rb_arena *a, const char *format, ...)
+/* rb_githost_repository - the repository of @r as @host's API names it in a path, each part
+ * encoded: "owner/name", "group%2Fname" (GitLab), "PROJECT/repos/slug" (Bitbucket Data Center); in
+ * @a. NULL: none, or a public host's that is another. */
+const char *rb_githost_repository(enum rb_githost host, const struct rb_destination_setting *d,
+                                  const struct rb_retry *r, struct rb_arena *a);
+/* rb_githost_url - "<root>/<format…>" in @a; NULL without memory. */
+const char *rb_githost_url(enum rb_githost host, const struct rb_destination_setting *d,
+                           struct rb_arena *a, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* rb_host_call - one request to the host's REST API with our credential. @take_body NULL: none. */
-bool rb_host_call(struct rb_poster *p, enum rb_host host, const char *method, const char *url,
-                  json_t *take_body);
-/* rb_host_keys_check - of the configuration: a credential, and a root where no host is the public
+/* rb_githost_call - one request to the host's REST API with our credential. @take_body NULL: none.
+ */
+bool rb_githost_call(struct rb_poster *p, enum rb_githost host, const char *method, const char *url,
+                     json_t *take_body);
+/* rb_githost_check - of the configuration: a credential, and a root where no host is the public
  * one.
  */
-enum rb_code rb_host_keys_check(enum rb_host host, const struct rb_destination_setting *d,
-                                const char **ret_key, struct rb_err *err);
-/* rb_host_judge_github - 403 and 429 that are a rate limit. */
-void rb_host_judge_github(struct rb_poster *p);
+enum rb_code rb_githost_check(enum rb_githost host, const struct rb_destination_setting *d,
+                              const char **ret_key, struct rb_err *err);
+/* rb_githost_judge_github - 403 and 429 that are a rate limit. */
+void rb_githost_judge_github(struct rb_poster *p);
 
-/* rb_host_applies_commit - its commit and repository are known there; states that are somebody
+/* rb_githost_applies_commit - its commit and repository are known there; states that are somebody
  * else's to tell are left to them. */
-bool rb_host_applies_commit(enum rb_host host, const struct rb_destination_setting *d,
-                            const struct rb_retry *r);
-/* rb_host_context - the name of the status: the template, or CodeBuild's own. */
-void rb_host_context(const struct rb_destination_setting *d, const struct rb_report_view *v,
-                     struct rb_buf *out);
-/* rb_host_link - the build that the status is about: the newest of the two. */
-const char *rb_host_link(const struct rb_retry *r, struct rb_arena *a);
+bool rb_githost_applies_commit(enum rb_githost host, const struct rb_destination_setting *d,
+                               const struct rb_retry *r);
+/* rb_githost_context - the name of the status: the template, or CodeBuild's own. */
+void rb_githost_context(const struct rb_destination_setting *d, const struct rb_report_view *v,
+                        struct rb_buf *out);
+/* rb_githost_link - the build that the status is about: the newest of the two. */
+const char *rb_githost_link(const struct rb_retry *r, struct rb_arena *a);
 
 /* What a state means to a host. Source: facts on integrations, 2.5. */
 enum rb_outcome {
@@ -54,6 +55,6 @@ enum rb_outcome {
     RB_OUTCOME_ERROR,
     RB_OUTCOME_COUNT
 };
-enum rb_outcome rb_host_outcome(enum rb_state s);
+enum rb_outcome rb_githost_outcome(enum rb_state s);
 
 #endif

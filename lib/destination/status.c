@@ -31,20 +31,20 @@ struct status {
     const char *link; /* NULL = none */
 };
 
-static bool fill(struct rb_poster *p, enum rb_host host, struct status *ret_s)
+static bool fill(struct rb_poster *p, enum rb_githost host, struct status *ret_s)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf context = RB_BUF_INIT(CONTEXT_MAX_BYTES);
     RB_CLEANUP(rb_buf_release) struct rb_buf description = RB_BUF_INIT(DESCRIPTION_MAX_BYTES);
 
-    rb_host_context(p->d, p->v, &context);
+    rb_githost_context(p->d, p->v, &context);
     rb_text_cut(&context, CONTEXT_MAX_CHARS);
     rb_text_short(p->v, host == RB_HOST_GITHUB ? GITHUB_DESCRIPTION_CHARS : DESCRIPTION_CHARS,
                   &description);
     *ret_s = (struct status){
-        .state = states[host][rb_host_outcome(p->v->retry->state)],
+        .state = states[host][rb_githost_outcome(p->v->retry->state)],
         .context = rb_arena_strdup(p->a, rb_buf_str(&context)),
         .description = rb_arena_strdup(p->a, rb_buf_str(&description)),
-        .link = rb_host_link(p->v->retry, p->a),
+        .link = rb_githost_link(p->v->retry, p->a),
     };
     if (ret_s->context == NULL || ret_s->description == NULL) {
         rb_poster_again(p, -1, "no memory for a report");
@@ -53,10 +53,10 @@ static bool fill(struct rb_poster *p, enum rb_host host, struct status *ret_s)
     return true;
 }
 
-static void send_to(struct rb_poster *p, enum rb_host host, const char *format, json_t *body)
+static void send_to(struct rb_poster *p, enum rb_githost host, const char *format, json_t *body)
 {
     const struct rb_retry *r = p->v->retry;
-    const char *repository = rb_host_repository(host, p->d, r, p->a);
+    const char *repository = rb_githost_repository(host, p->d, r, p->a);
     const char *commit = rb_build_commit(&r->build);
 
     if (repository == NULL || commit == NULL) {
@@ -66,9 +66,9 @@ static void send_to(struct rb_poster *p, enum rb_host host, const char *format, 
     }
     const char *before = strstr(format, "<repository>"), *after = strstr(format, "<commit>");
     const char *url =
-        rb_host_url(host, p->d, p->a, "%.*s%s%.*s%s%s", (int)(before - format), format, repository,
-                    (int)(after - before - 12), before + 12, commit, after + 8);
-    (void)rb_host_call(p, host, "POST", url, body);
+        rb_githost_url(host, p->d, p->a, "%.*s%s%.*s%s%s", (int)(before - format), format,
+                       repository, (int)(after - before - 12), before + 12, commit, after + 8);
+    (void)rb_githost_call(p, host, "POST", url, body);
 }
 
 /* ---- GitHub, Gitea ---- */
@@ -212,11 +212,11 @@ static void post_bitbucket_server(struct rb_poster *p)
 
 static const char *const own_keys[] = {"api", "context", NULL};
 
-static enum rb_host host_of(const struct rb_destination_setting *d)
+static enum rb_githost host_of(const struct rb_destination_setting *d)
 {
     static const struct {
         const char *type;
-        enum rb_host host;
+        enum rb_githost host;
     } names[] = {
         {"github-status", RB_HOST_GITHUB},
         {"gitlab-status", RB_HOST_GITLAB},
@@ -236,13 +236,13 @@ static bool applies(const struct rb_destination_setting *d, const struct rb_retr
                     enum rb_stage stage)
 {
     (void)stage;
-    return rb_host_applies_commit(host_of(d), d, r);
+    return rb_githost_applies_commit(host_of(d), d, r);
 }
 
 static enum rb_code check(const struct rb_destination_setting *d, const char **ret_key,
                           struct rb_err *err)
 {
-    return rb_host_keys_check(host_of(d), d, ret_key, err);
+    return rb_githost_check(host_of(d), d, ret_key, err);
 }
 
 const struct rb_destination_type rb_destination_github_status = {
@@ -250,7 +250,7 @@ const struct rb_destination_type rb_destination_github_status = {
     .keys = own_keys,
     .check = check,
     .post = post_github,
-    .judge = rb_host_judge_github,
+    .judge = rb_githost_judge_github,
     .applies = applies,
     .pace_ms = 1000,
 };

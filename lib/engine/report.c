@@ -109,6 +109,7 @@ static enum rb_code post(struct rb_worker *w, struct rb_task *t,
         .now_ms = rb_engine_now_ms(w->e),
         .forge_tokens = w->e->forge_tokens,
         .receipt = t->receipt,
+        .tokens = rb_engine_forge_tokens(w->e),
     };
 
     if (!rb_report_by_aws(w, d, &view, t, &result)) {

@@ -37,7 +37,7 @@ BROKEN = [
     (when("logs: x"), 3, "rules[0].when.logs", "did you mean 'log'"),
     (when("status: [FAIL]"), 3, "rules[0].when.status", "did you mean 'FAILED'"),
     (when("status: [failed]"), 3, "rules[0].when.status", "did you mean"),
-    (when("phase: [BUILDING]"), 3, "rules[0].when.phase", "did you mean 'BUILD'"),
+    (when("phase: [BUILDING]"), 3, "rules[0].when.phase", "did you mean"),
     (when("phase: [PREBUILD]"), 3, "rules[0].when.phase", "did you mean 'PRE_BUILD'"),
     (when("phase_status: [TIMEOUT]"), 3, "rules[0].when.phase_status", "did you mean 'TIMED_OUT'"),
     (when("phase: {BUILD: yes}"), 3, "rules[0].when.phase", "expected a list of texts"),

@@ -303,9 +303,9 @@ static void the_examples_of_the_file_are_good(void **state)
         assert_true(fputs("https://ci.example/a-secret-of-some-length\n", f) >= 0);
         assert_int_equal(fclose(f), 0);
     }
-    static const char *const variables[] = {"EVENTBRIDGE_KEY_BEFORE", "GITHUB_WEBHOOK_SECRET",
-                                            "GITLAB_SIGNING_TOKEN", "SLACK_SIGNING_SECRET",
-                                            "DEPLOYS_SECRET"};
+    static const char *const variables[] = {"EVENTBRIDGE_KEY_BEFORE", "CLOUDEVENTS_KEY",
+                                            "GITHUB_WEBHOOK_SECRET",  "GITLAB_SIGNING_TOKEN",
+                                            "SLACK_SIGNING_SECRET",   "DEPLOYS_SECRET"};
     for (unsigned i = 0; i < RB_ARRAY_LEN(variables); i++) {
         assert_int_equal(setenv(variables[i], "a secret", 1), 0);
     }
@@ -313,7 +313,7 @@ static void the_examples_of_the_file_are_good(void **state)
     RB_CLEANUP(rb_settings_unrefp) struct rb_settings *s = NULL;
     examples(&text);
     load(rb_buf_str(&text), &s);
-    assert_int_equal(s->n_sources, 7);
+    assert_int_equal(s->n_sources, 8);
     assert_int_equal(s->sources[0].secrets.n, 3);
     assert_int_equal(s->n_tokens, 1);
     assert_int_equal(s->front_door.n_access_keys, 1);

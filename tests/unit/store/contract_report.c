@@ -3,35 +3,6 @@
 
 #include "harness.h"
 
-/* A held retry with a report of its being held. */
-static void held(struct fix *f, unsigned build, const char *destination, char ret_id[RB_ID_BYTES],
-                 char ret_chain[RB_ID_BYTES])
-{
-    struct entry e;
-    entry_init(&e, "web", build, build, T0);
-    entry_state(&e, RB_STATE_HELD, RB_TASK_NONE);
-    entry_report(&e, destination, RB_STAGE_HELD, T0);
-    assert_int_equal(admit(f, &e, T0), RB_ADMIT_NEW);
-    memcpy(ret_id, e.retry->id, RB_ID_BYTES);
-    if (ret_chain != NULL) {
-        memcpy(ret_chain, e.retry->chain, RB_ID_BYTES);
-    }
-    entry_release(&e);
-}
-
-/* A person moves the retry on, which makes a report of @stage. */
-static void move(struct fix *f, const char *id, enum rb_state to, enum rb_task_kind next,
-                 const char *destination, enum rb_stage stage, int64_t now)
-{
-    struct rb_retry *r = get(f, id);
-    struct rb_report_task report = {.destination = destination, .stage = stage, .due_ms = now};
-    rb_retry_enter(r, to, now, NULL);
-    struct rb_settle s = {
-        .retry = r, .next = next, .next_due_ms = now, .reports = &report, .n_reports = 1};
-    assert_int_equal(settle(f, NULL, &s, now), RB_OK);
-    rb_retry_free(r);
-}
-
 static enum rb_code done(struct fix *f, struct rb_task *t, int64_t now)
 {
     return rb_store_report_settle(f->ses, t, RB_REPORT_DONE, 0, NULL, now, NULL);
@@ -225,26 +196,13 @@ static void chains_do_not_wait_for_each_other(void **state)
 }
 
 /* Another retry of the same chain with a report to the same destination. */
-static void next_of_chain(struct fix *f, unsigned build, const char *chain,
-                          char ret_id[RB_ID_BYTES])
-{
-    struct entry e;
-    entry_init(&e, "web", build, build, T0 + 1);
-    memcpy(e.retry->chain, chain, RB_ID_BYTES);
-    entry_state(&e, RB_STATE_HELD, RB_TASK_NONE);
-    entry_report(&e, "ci", RB_STAGE_HELD, T0 + 1);
-    assert_int_equal(admit(f, &e, T0 + 1), RB_ADMIT_NEW);
-    memcpy(ret_id, e.retry->id, RB_ID_BYTES);
-    entry_release(&e);
-}
-
 static void reports_of_one_chain_go_in_order(void **state)
 {
     struct fix *f = *state;
     char id[2][RB_ID_BYTES];
     char chain[RB_ID_BYTES];
     held(f, 1, "ci", id[0], chain);
-    next_of_chain(f, 2, chain, id[1]);
+    held_next(f, 2, chain, id[1]);
     struct rb_task *t = must_claim(f, RB_TASK_REPORT, T0 + 1);
     assert_string_equal(t->retry->id, id[0]);
     assert_null(claim(f, RB_TASK_REPORT, T0 + 1));
@@ -268,7 +226,7 @@ static void a_dead_report_does_not_block_its_line(void **state)
     char id[2][RB_ID_BYTES];
     char chain[RB_ID_BYTES];
     held(f, 1, "ci", id[0], chain);
-    next_of_chain(f, 2, chain, id[1]);
+    held_next(f, 2, chain, id[1]);
     struct rb_task *t = must_claim(f, RB_TASK_REPORT, T0 + 1);
     assert_int_equal(
         rb_store_report_settle(f->ses, t, RB_REPORT_GIVE_UP, 0, "answered 410", T0 + 1, NULL),
@@ -348,97 +306,6 @@ static void reports_survive_a_restart(void **state)
     rb_task_free(t);
 }
 
-static void a_receipt_is_handed_to_the_chains_next_report(void **state)
-{
-    struct fix *f = *state;
-    char id[2][RB_ID_BYTES];
-    char chain[RB_ID_BYTES];
-    held(f, 1, "ci", id[0], chain);
-    struct rb_task *t = must_claim(f, RB_TASK_REPORT, T0);
-    assert_string_equal(t->receipt, "");
-    memcpy(t->receipt, "C1 17.5", sizeof("C1 17.5"));
-    assert_int_equal(done(f, t, T0), RB_OK);
-    rb_task_free(t);
-    fix_reopen(f);
-    next_of_chain(f, 2, chain, id[1]);
-    t = must_claim(f, RB_TASK_REPORT, T0 + 1);
-    assert_string_equal(t->retry->id, id[1]);
-    assert_string_equal(t->receipt, "C1 17.5");
-    /* it is kept with every outcome, and an empty one leaves what there is */
-    memcpy(t->receipt, "C1 18.0", sizeof("C1 18.0"));
-    assert_int_equal(
-        rb_store_report_settle(f->ses, t, RB_REPORT_AGAIN, T0 + 2, "half done", T0 + 1, NULL),
-        RB_OK);
-    rb_task_free(t);
-    t = must_claim(f, RB_TASK_REPORT, T0 + 2);
-    assert_string_equal(t->receipt, "C1 18.0");
-    t->receipt[0] = '\0';
-    assert_int_equal(rb_store_report_settle(f->ses, t, RB_REPORT_GIVE_UP, 0, "no", T0 + 2, NULL),
-                     RB_OK);
-    rb_task_free(t);
-    move(f, id[1], RB_STATE_CANCELLED, RB_TASK_NONE, "ci", RB_STAGE_FINISHED, T0 + 3);
-    t = must_claim(f, RB_TASK_REPORT, T0 + 3);
-    assert_string_equal(t->receipt, "C1 18.0");
-    rb_task_free(t);
-}
-
-static void a_receipt_is_of_one_destination_and_chain(void **state)
-{
-    struct fix *f = *state;
-    char id[2][RB_ID_BYTES];
-    held(f, 1, "ci", id[0], NULL);
-    struct rb_task *t = must_claim(f, RB_TASK_REPORT, T0);
-    memcpy(t->receipt, "one", sizeof("one"));
-    assert_int_equal(done(f, t, T0), RB_OK);
-    rb_task_free(t);
-    move(f, id[0], RB_STATE_CANCELLED, RB_TASK_NONE, "else", RB_STAGE_FINISHED, T0 + 1);
-    t = must_claim(f, RB_TASK_REPORT, T0 + 1);
-    assert_string_equal(t->receipt, "");
-    rb_task_free(t);
-    held(f, 2, "ci", id[1], NULL);
-    t = must_claim(f, RB_TASK_REPORT, T0 + 1);
-    assert_string_equal(t->receipt, "");
-    rb_task_free(t);
-}
-
-static void a_receipt_of_a_lost_lease_is_not_kept(void **state)
-{
-    struct fix *f = *state;
-    char id[RB_ID_BYTES];
-    held(f, 1, "ci", id, NULL);
-    struct rb_task *zombie = must_claim(f, RB_TASK_REPORT, T0);
-    struct rb_task *t = must_claim(f, RB_TASK_REPORT, T0 + LEASE);
-    memcpy(zombie->receipt, "late", sizeof("late"));
-    assert_int_equal(done(f, zombie, T0 + LEASE), RB_E_FENCED);
-    assert_int_equal(done(f, t, T0 + LEASE), RB_OK);
-    rb_task_free(zombie);
-    rb_task_free(t);
-    move(f, id, RB_STATE_CANCELLED, RB_TASK_NONE, "ci", RB_STAGE_FINISHED, T0 + DAY);
-    t = must_claim(f, RB_TASK_REPORT, T0 + DAY);
-    assert_string_equal(t->receipt, "");
-    rb_task_free(t);
-}
-
-static void a_receipt_goes_with_the_retry_that_it_is_of(void **state)
-{
-    struct fix *f = *state;
-    char id[2][RB_ID_BYTES];
-    char chain[RB_ID_BYTES];
-    unsigned n = 0;
-    held(f, 1, "ci", id[0], chain);
-    move(f, id[0], RB_STATE_CANCELLED, RB_TASK_NONE, "ci", RB_STAGE_FINISHED, T0);
-    struct rb_task *t = must_claim(f, RB_TASK_REPORT, T0);
-    memcpy(t->receipt, "old", sizeof("old"));
-    assert_int_equal(done(f, t, T0), RB_OK);
-    rb_task_free(t);
-    assert_int_equal(rb_store_trim(f->ses, T0 + DAY, 10, T0 + 60 * DAY, &n, NULL), RB_OK);
-    assert_int_equal(n, 1);
-    next_of_chain(f, 2, chain, id[1]);
-    t = must_claim(f, RB_TASK_REPORT, T0 + 60 * DAY);
-    assert_string_equal(t->receipt, "");
-    rb_task_free(t);
-}
-
 const struct CMUnitTest contract_report_tests[] = {
     STORE_TEST(a_report_carries_the_record_as_it_was),
     STORE_TEST(a_delivered_report_is_shown_and_never_comes_again),
@@ -457,9 +324,5 @@ const struct CMUnitTest contract_report_tests[] = {
     STORE_TEST(requeueing_the_reports_of_nobody_is_not_found),
     STORE_TEST(a_worker_can_make_several_reports_in_one_settle),
     STORE_TEST(reports_survive_a_restart),
-    STORE_TEST(a_receipt_is_handed_to_the_chains_next_report),
-    STORE_TEST(a_receipt_is_of_one_destination_and_chain),
-    STORE_TEST(a_receipt_of_a_lost_lease_is_not_kept),
-    STORE_TEST(a_receipt_goes_with_the_retry_that_it_is_of),
     {0},
 };

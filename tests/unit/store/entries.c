@@ -219,3 +219,42 @@ void finish(struct fix *f, const char *id, int64_t now)
     assert_int_equal(settle(f, t, &s, now), RB_OK);
     rb_task_free(t);
 }
+
+void held(struct fix *f, unsigned build, const char *destination, char ret_id[RB_ID_BYTES],
+          char ret_chain[RB_ID_BYTES])
+{
+    struct entry e;
+    entry_init(&e, "web", build, build, T0);
+    entry_state(&e, RB_STATE_HELD, RB_TASK_NONE);
+    entry_report(&e, destination, RB_STAGE_HELD, T0);
+    assert_int_equal(admit(f, &e, T0), RB_ADMIT_NEW);
+    memcpy(ret_id, e.retry->id, RB_ID_BYTES);
+    if (ret_chain != NULL) {
+        memcpy(ret_chain, e.retry->chain, RB_ID_BYTES);
+    }
+    entry_release(&e);
+}
+
+void move(struct fix *f, const char *id, enum rb_state to, enum rb_task_kind next,
+          const char *destination, enum rb_stage stage, int64_t now)
+{
+    struct rb_retry *r = get(f, id);
+    struct rb_report_task report = {.destination = destination, .stage = stage, .due_ms = now};
+    rb_retry_enter(r, to, now, NULL);
+    struct rb_settle s = {
+        .retry = r, .next = next, .next_due_ms = now, .reports = &report, .n_reports = 1};
+    assert_int_equal(settle(f, NULL, &s, now), RB_OK);
+    rb_retry_free(r);
+}
+
+void held_next(struct fix *f, unsigned build, const char *chain, char ret_id[RB_ID_BYTES])
+{
+    struct entry e;
+    entry_init(&e, "web", build, build, T0 + 1);
+    memcpy(e.retry->chain, chain, RB_ID_BYTES);
+    entry_state(&e, RB_STATE_HELD, RB_TASK_NONE);
+    entry_report(&e, "ci", RB_STAGE_HELD, T0 + 1);
+    assert_int_equal(admit(f, &e, T0 + 1), RB_ADMIT_NEW);
+    memcpy(ret_id, e.retry->id, RB_ID_BYTES);
+    entry_release(&e);
+}

@@ -89,6 +89,14 @@ enum rb_code settle(struct fix *f, struct rb_task *t, struct rb_settle *s, int64
  * task is due at @due. */
 void to_running(struct fix *f, const char *project, unsigned build, unsigned child, int64_t due,
                 char ret_id[RB_ID_BYTES]);
+/* held - a held retry, with a report of its being held; @ret_chain may be NULL. */
+void held(struct fix *f, unsigned build, const char *destination, char ret_id[RB_ID_BYTES],
+          char ret_chain[RB_ID_BYTES]);
+/* held_next - the same to "ci", of that chain. */
+void held_next(struct fix *f, unsigned build, const char *chain, char ret_id[RB_ID_BYTES]);
+/* move - a person moves the retry on, which makes a report of @stage. */
+void move(struct fix *f, const char *id, enum rb_state to, enum rb_task_kind next,
+          const char *destination, enum rb_stage stage, int64_t now);
 struct rb_retry *get(struct fix *f, const char *id);
 enum rb_state state_of(struct fix *f, const char *id);
 void finish(struct fix *f, const char *id, int64_t now); /* a scheduled one: claimed, refused */
@@ -96,8 +104,8 @@ void finish(struct fix *f, const char *id, int64_t now); /* a scheduled one: cla
 /* The suites: arrays ended by a test without function. */
 extern const struct CMUnitTest contract_admit_tests[], contract_keys_tests[],
     contract_child_tests[], contract_task_tests[], contract_settle_tests[], contract_report_tests[],
-    contract_list_tests[], contract_read_tests[], contract_async_tests[], contract_later_tests[],
-    contract_sheets_tests[];
+    contract_receipt_tests[], contract_list_tests[], contract_read_tests[], contract_async_tests[],
+    contract_later_tests[], contract_sheets_tests[];
 
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
