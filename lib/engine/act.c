@@ -156,6 +156,9 @@ enum rb_code rb_engine_act(struct rb_engine *e, struct rb_store_session *ses, co
     enum rb_code rc = RB_OK;
 
     if (verb == RB_VERB_REQUEUE) {
+        pthread_mutex_lock(&e->lock);
+        rb_pace_switch_on(&e->pace);
+        pthread_mutex_unlock(&e->lock);
         rc = rb_store_report_requeue(ses, retry_id, rb_engine_now_ms(e), &requeued, err);
         if (rc != RB_OK) {
             return rc;

@@ -32,6 +32,13 @@ void rb_pace_release(struct rb_pace *p)
     *p = (struct rb_pace){.rows = NULL};
 }
 
+void rb_pace_switch_on(struct rb_pace *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        p->rows[i].off = false;
+    }
+}
+
 static struct rb_pace_row *find(struct rb_pace *p, const char *destination)
 {
     for (size_t i = 0; i < p->n; i++) {

@@ -18,6 +18,8 @@ struct rb_pace {
     size_t n, cap;
 };
 void rb_pace_release(struct rb_pace *p);
+/* rb_pace_switch_on - every destination that is off gets another chance: a person asks for it. */
+void rb_pace_switch_on(struct rb_pace *p);
 
 struct rb_pace_rule {
     const char *destination;

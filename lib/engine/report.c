@@ -158,7 +158,8 @@ static void tell_change(const char *destination, enum rb_pace_change change, con
     } else {
         rb_log(RB_LOG_ERROR, "destination.off", RB_F("destination", destination),
                RB_F("error", error),
-               RB_F("next", "switched off until the configuration is loaded again; then requeue"));
+               RB_F("next", "switched off until the configuration is loaded again, or a report of "
+                            "it is requeued"));
     }
 }
 
