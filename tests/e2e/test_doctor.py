@@ -205,7 +205,7 @@ def a_file_that_a_service_holds_is_left_alone_and_one_at_rest_is_looked_into(_):
         equal(s.stop(), 0)
         before = {f: os.stat(f"{p.folder.name}/{f}").st_mtime_ns for f in os.listdir(p.folder.name)}
         found = p.look(0)
-        holds(found["store", "sqlite"], "schema 1", status="ok")
+        holds(found["store", "sqlite"], "SQLite 3", ", schema ", status="ok")
         equal(found["store", "epoch"]["epoch"] is None, False)
         equal({f: os.stat(f"{p.folder.name}/{f}").st_mtime_ns for f in os.listdir(p.folder.name)}, before)
         pathlib.Path(p.folder.name, "rb.db").write_bytes(b"no database" * 1000)
