@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The man pages and the README against the programs: every command and option of the help is explained, and none that is not there."""
 import argparse
+import pathlib
 import re
 import subprocess
 import sys
@@ -91,9 +92,9 @@ def readme_configuration_passes_check_config(build):
     blocks = re.findall(r"```yaml\n(.*?)```", read("README.md"), re.S)
     folder = build / "readme-config"
     folder.mkdir(exist_ok=True)
-    for name, content in (("ops.token", "t" * 32), ("eventbridge.key", "k" * 32), ("ci.url", "https://ci.example.org/hook"),
-                          ("ci.key", "whsec_" + "a" * 32), ("front-door.key", "f" * 40)):
-        (folder / name).write_text(content + "\n", encoding="utf-8")
+    contents = {".url": "https://ci.example.org/hook", ".whsec": "whsec_" + "a" * 43 + "="}
+    for name in set(re.findall(r"file: *([A-Za-z0-9._-]+)", "".join(blocks))):
+        (folder / name).write_text(contents.get(pathlib.Path(name).suffix, "k" * 40) + "\n", encoding="utf-8")
         (folder / name).chmod(0o600)
     problems = [] if blocks else ["the README shows no configuration"]
     for number, block in enumerate(blocks, 1):
