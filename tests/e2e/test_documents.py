@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """The man pages and the README against the programs: every command and option of the help is explained, and none that is not there."""
 import argparse
-import pathlib
 import re
 import subprocess
 import sys
@@ -92,9 +91,9 @@ def readme_configuration_passes_check_config(build):
     blocks = re.findall(r"```yaml\n(.*?)```", read("README.md"), re.S)
     folder = build / "readme-config"
     folder.mkdir(exist_ok=True)
-    contents = {".url": "https://ci.example.org/hook", ".whsec": "whsec_" + "a" * 43 + "="}
+    contents = {".url": "https://ci.example.org/hook", ".whsec": "whsec_" + "A" * 43 + "="}
     for name in set(re.findall(r"file: *([A-Za-z0-9._-]+)", "".join(blocks))):
-        (folder / name).write_text(contents.get(pathlib.Path(name).suffix, "k" * 40) + "\n", encoding="utf-8")
+        (folder / name).write_text(contents.get(Path(name).suffix, "k" * 40) + "\n", encoding="utf-8")
         (folder / name).chmod(0o600)
     problems = [] if blocks else ["the README shows no configuration"]
     for number, block in enumerate(blocks, 1):
