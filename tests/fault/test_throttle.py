@@ -163,6 +163,7 @@ def run(kind, args):
             raise AssertionError("the rate is not where it was expected")
         s.config.write_text(mine)
         s.start()
+        time.sleep(2.5)  # a build that ends close to the store's birth is looked at once more
         ids = make_builds(sim, count)  # after the store was born: no quarantine
         if kind == "throttled":
             sim.faults(*FAULTS)
