@@ -334,7 +334,7 @@ void rb_hook_request(struct rb_exchange *ex, struct rb_request *ret_req)
         .header = header_of,
         .arg = ex,
         .now_ms = rb_now_ms(ex->httpd->deps.clock),
-        .certificate = ex->source->pinned,
+        .certificate = ex->source == NULL ? NULL : ex->source->pinned, /* an explanation has none */
     };
 }
 
