@@ -10,8 +10,8 @@ static const char *const boilerplate[] = {
     "COMMAND_EXECUTION_ERROR: Error while executing command: x. Reason: exit status 1",
     "[Container] 2026/11/03 14:05:07 Command did not exit successfully x exit status 1",
     "[Container] 2026/11/03 14:05:07 Phase complete: BUILD State: FAILED",
-    "[Container] 2026/11/03 14:05:07.123456 Phase context status code: COMMAND_EXECUTION_ERROR "
-    "Message: Error while executing command: x. Reason: exit status 1",
+    ("[Container] 2026/11/03 14:05:07.123456 Phase context status code: COMMAND_EXECUTION_ERROR "
+     "Message: Error while executing command: x. Reason: exit status 1"),
 };
 
 static enum rb_code compile(const char *rule, const char *name, const char *text,
