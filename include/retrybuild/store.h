@@ -209,8 +209,10 @@ struct rb_settle {
         *retry; /* the new record (its id; with task == NULL its version is what is expected) */
     enum rb_task_kind next; /* main task afterwards; NONE when terminal or held */
     int64_t next_due_ms;
-    bool keep_lease; /* a write in mid-task: the lease and its fence stay; next and next_due_ms are
-                        ignored */
+    bool keep_lease;  /* a write in mid-task: the lease and its fence stay; next and next_due_ms are
+                         ignored */
+    bool give_effect; /* an end that says nothing of the failure: the effect key is free at once, as
+                         if its time beyond the end were over */
     const char *open_intent;  /* intent key to take: conflict when another retry holds it */
     const char *close_intent; /* intent key to give up, if we hold it */
     const char *not_a_child;  /* build key that must not be in the child index, unless it points at

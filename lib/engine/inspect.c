@@ -29,7 +29,7 @@ static enum rb_code again(struct rb_work *k, const char *what, enum rb_state end
         snprintf(note, sizeof(note), "%s, asking again (%u of %d)", what, n + 1, RB_INSPECT_TIMES);
         return rb_work_later(k, RB_INSPECT_AGAIN_MS, note, err);
     }
-    return rb_work_finish(k, end, why, err);
+    return rb_work_disown(k, end, why, err);
 }
 
 static enum rb_code decide(struct rb_work *k, struct rb_err *err)
@@ -109,14 +109,14 @@ static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct
                      "CodeBuild does not know this build", err);
     }
     if (contradicts(&r->build, seen, note)) {
-        return rb_work_finish(k, RB_STATE_REFUSED, note, err);
+        return rb_work_disown(k, RB_STATE_REFUSED, note, err);
     }
     if (!rb_facts_merge(&r->build, seen, &r->arena)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the facts of '%s'", r->id);
     }
     if (!rb_build_ended(&r->build)) {
         if (person) {
-            return rb_work_finish(k, RB_STATE_REFUSED, "the build is still running", err);
+            return rb_work_disown(k, RB_STATE_REFUSED, "the build is still running", err);
         }
         return again(k, "CodeBuild shows the build as still running", RB_STATE_IGNORED,
                      "the build is still running", err);
@@ -154,7 +154,7 @@ static void inspect_one(struct rb_work *k, const struct rb_fetch *f)
         rc = rb_err_set(&err, RB_E_CLOSED, "stopping");
     } else if (f->rc == RB_E_REFUSED || f->rc == RB_E_NOT_FOUND || f->rc == RB_E_INVALID) {
         snprintf(note, sizeof(note), "CodeBuild does not show the build: %s", f->err.msg);
-        rc = rb_work_finish(k, RB_STATE_REFUSED, note, &err);
+        rc = rb_work_disown(k, RB_STATE_REFUSED, note, &err);
     } else {
         rb_work_not_asked(f->rc, &f->err, note, sizeof(note));
         int64_t waited_ms = rb_engine_now_ms(k->e) - k->r->due_ms;

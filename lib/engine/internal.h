@@ -175,6 +175,10 @@ enum rb_code rb_work_settle(struct rb_work *k, struct rb_settle *s, bool stubbor
 /* rb_work_finish - enter a state without a next task (terminal or held), giving up the intent. */
 enum rb_code rb_work_finish(struct rb_work *k, enum rb_state state, const char *note,
                             struct rb_err *err);
+/* rb_work_disown - as above where what was delivered turned out to be no known failure: it does not
+ * stand in the way of one that comes later. */
+enum rb_code rb_work_disown(struct rb_work *k, enum rb_state state, const char *note,
+                            struct rb_err *err);
 /* rb_work_later - the same kind of task again in @wait_ms; @note (may be NULL) is written unless it
  * is the newest one already. */
 enum rb_code rb_work_later(struct rb_work *k, int64_t wait_ms, const char *note,

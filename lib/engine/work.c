@@ -120,6 +120,15 @@ enum rb_code rb_work_finish(struct rb_work *k, enum rb_state state, const char *
     return rb_work_settle(k, &s, true, err);
 }
 
+enum rb_code rb_work_disown(struct rb_work *k, enum rb_state state, const char *note,
+                            struct rb_err *err)
+{
+    struct rb_settle s = {.next = RB_TASK_NONE, .close_intent = k->intent_key, .give_effect = true};
+
+    rb_retry_enter(k->r, state, rb_engine_now_ms(k->e), note);
+    return rb_work_settle(k, &s, true, err);
+}
+
 const char *rb_work_last_note(const struct rb_retry *r)
 {
     return r->n_history == 0 ? NULL : r->history[r->n_history - 1].note;

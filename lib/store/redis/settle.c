@@ -202,6 +202,9 @@ static enum rb_code put_args(struct settling *g, struct rb_buf *out, struct rb_e
     rcmd_int(out, r->state * RSPAN + r->created_ms);
     rcmd_arg(out, g->effect, RKEY_RAW);
     reffect_value(g->ses->store, g->id, r->state, g->now_ms, value);
+    if (s->give_effect && rb_state_terminal(r->state)) {
+        rput48(value + RKEY_RAW, g->now_ms);
+    }
     rcmd_arg(out, value, sizeof(value));
     rcmd_arg(out, g->previous, g->has_previous ? RKEY_RAW : 0);
     put_flagged(g, out);

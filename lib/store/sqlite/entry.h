@@ -46,7 +46,7 @@ struct rb_sq_settle {
     struct rb_sq_record record;
     enum rb_task_kind next;
     int64_t next_due_ms;
-    bool keep_lease;
+    bool keep_lease, give_effect;
     const uint8_t *open_intent, *close_intent, *not_a_child, *child_key;
     const uint8_t *build_key; /* of people's changes: an ended retry that lives again holds it */
     struct rb_sq_reports reports;

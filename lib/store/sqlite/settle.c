@@ -154,7 +154,8 @@ static void write_row(struct rb_sq_db *db, const struct rb_sq_settle *s, const s
     const struct rb_sq_record *record = &s->record;
     int64_t ended = 0;
     if (rb_state_terminal(record->state)) {
-        ended = r->ended != 0 ? r->ended : now_ms;
+        int64_t just_now = s->give_effect ? now_ms - db->effect_ttl_ms : now_ms;
+        ended = r->ended != 0 ? r->ended : just_now;
     }
     rb_sq_tally_state(db, r->state, record->state);
     (void)rb_sq_run(db, SQ_RECORD_SET, "ib", r->rid, record->bytes.data, record->bytes.len);

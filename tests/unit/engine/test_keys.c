@@ -54,6 +54,37 @@ static void where_old_events_still_count_each_is_known_by_its_delivery(void **st
     assert_true(has_delivery_key(w, b, w->now_ms - 1000, false));
 }
 
+static void a_claim_that_is_not_so_is_in_no_failure_s_way(void **state)
+{
+    struct world *w = *state;
+    struct world_build *b = world_failed(w, "web", "main");
+    const char *commit = b->b.resolved_version;
+
+    b->b.resolved_version = "1111111111111111111111111111111111111111";
+    assert_int_equal(world_deliver_bare(w, b, "d1", id), RB_ADMIT_NEW);
+    b->b.resolved_version = "2222222222222222222222222222222222222222";
+    assert_true(world_round(&w->inspect));
+    world_expect(w, id, RB_STATE_REFUSED);
+    b->b.resolved_version = commit;
+    assert_int_equal(world_deliver(w, b, "d2", other_id), RB_ADMIT_NEW);
+    world_expect(w, other_id, RB_STATE_SCHEDULED);
+}
+
+static void a_build_that_still_runs_may_fail_later(void **state)
+{
+    struct world *w = *state;
+    struct world_build *b = world_started(w, "web", "main");
+
+    struct world_build said = *b;
+    said.b.status = "FAILED";
+    said.b.ended_ms = w->now_ms;
+    assert_int_equal(world_deliver_bare(w, &said, "d1", id), RB_ADMIT_NEW);
+    world_work(w, &w->inspect, 10000);
+    world_expect(w, id, RB_STATE_IGNORED);
+    world_end(w, b, "FAILED");
+    assert_int_equal(world_deliver(w, b, "d2", other_id), RB_ADMIT_NEW);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 
 int main(void)
@@ -62,6 +93,8 @@ int main(void)
         T(an_event_that_says_when_it_was_is_known_by_its_build),
         T(one_without_a_time_or_with_one_to_come_is_known_by_its_delivery_too),
         T(where_old_events_still_count_each_is_known_by_its_delivery),
+        T(a_claim_that_is_not_so_is_in_no_failure_s_way),
+        T(a_build_that_still_runs_may_fail_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,6 +191,32 @@ static void an_effect_key_is_free_a_day_after_the_end(void **state)
     assert_int_equal(event_after_end(*state, 24 * HOUR), RB_ADMIT_NEW);
 }
 
+static void an_effect_key_that_is_given_back_is_free_at_once(void **state)
+{
+    struct fix *f = *state;
+    char id[RB_ID_BYTES];
+    struct rb_task *task = NULL;
+    struct rb_err err = {.code = RB_OK};
+    unsigned n = 0;
+    admit_new(f, "web", 1, T0, id);
+    assert_int_equal(
+        rb_store_claim(f->ses, RB_TASK_SUBMIT, 1, 30 * SECOND, T0, &task, &n, NULL, &err), RB_OK);
+    assert_int_equal(n, 1);
+    rb_retry_enter(task->retry, RB_STATE_REFUSED, T0, "not so");
+    struct rb_settle s = {.task = task, .retry = task->retry, .give_effect = true};
+    assert_int_equal(rb_store_settle(f->ses, &s, T0, &err), RB_OK);
+    rb_task_free(task);
+    struct entry e[2];
+    for (unsigned i = 0; i < 2; i++) {
+        entry_init(&e[i], "web", 1, 0, T0);
+        assert_int_equal(admit(f, &e[i], T0), i == 0 ? RB_ADMIT_NEW : RB_ADMIT_DUPLICATE);
+    }
+    assert_string_not_equal(e[0].a.retry_id, id);
+    assert_string_equal(e[1].a.retry_id, e[0].a.retry_id);
+    entry_release(&e[0]);
+    entry_release(&e[1]);
+}
+
 static void an_effect_key_is_held_as_long_as_its_retry_lives(void **state)
 {
     struct fix *f = *state;
@@ -279,6 +305,7 @@ const struct CMUnitTest contract_keys_tests[] = {
     STORE_TEST(a_token_of_a_moment_is_forgotten_after_it),
     STORE_TEST(an_effect_key_is_held_a_day_beyond_the_end),
     STORE_TEST(an_effect_key_is_free_a_day_after_the_end),
+    STORE_TEST(an_effect_key_that_is_given_back_is_free_at_once),
     STORE_TEST(an_effect_key_is_held_as_long_as_its_retry_lives),
     STORE_TEST(keys_survive_a_restart),
     STORE_TEST(an_ended_retry_does_not_live_again_beside_another_of_its_build),
