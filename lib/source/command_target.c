@@ -4,13 +4,12 @@
  * console. Source: facts on integrations, 1.1 and 3.5.
  */
 #include <retrybuild/cleanup.h>
-#include <retrybuild/url.h>
+#include <retrybuild/console.h>
 
 #include "command_private.h"
 
 #define HEX "0123456789abcdefABCDEF"
 #define NAME "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-#define REGION "abcdefghijklmnopqrstuvwxyz0123456789-"
 
 static bool is_uuid(const char *s)
 {
@@ -47,91 +46,16 @@ static bool is_pull(const char *s)
     return n >= 1 && n <= 12 && strspn(s + 1, "0123456789") == n;
 }
 
-static const char *console_region(const char *host, struct rb_arena *a, bool *ret_ours)
-{
-    static const char *const domains[] = {"console.aws.amazon.com", "console.amazonaws.cn",
-                                          "console.amazonaws-us-gov.com"};
-    *ret_ours = false;
-    for (size_t i = 0; i < RB_ARRAY_LEN(domains); i++) {
-        size_t n = strlen(host), d = strlen(domains[i]);
-        if (n == d && strcmp(host, domains[i]) == 0) {
-            *ret_ours = true;
-            return NULL;
-        }
-        if (n > d + 1 && host[n - d - 1] == '.' && strcmp(host + n - d, domains[i]) == 0) {
-            size_t r = n - d - 1;
-            *ret_ours = strspn(host, REGION) == r;
-            return *ret_ours ? rb_arena_strndup(a, host, r) : NULL;
-        }
-    }
-    return NULL;
-}
-
-static const char *query_region(const struct rb_url *u, struct rb_arena *a)
-{
-    const char *parts[] = {u->query, u->fragment};
-    for (size_t i = 0; i < RB_ARRAY_LEN(parts); i++) {
-        const char *at = parts[i] == NULL ? NULL : strstr(parts[i], "region=");
-        size_t n = at == NULL ? 0 : strspn(at + 7, REGION);
-        if (n > 0 && n <= 32) {
-            return rb_arena_strndup(a, at + 7, n);
-        }
-    }
-    return NULL;
-}
-
-/* build_at - "<project>:<uuid>" at the beginning of @at. */
-static bool build_at(const char *at, struct rb_arena *a, struct rb_build *ret_b)
-{
-    size_t project = strspn(at, NAME);
-    if (at[project] != ':' || strlen(at + project) < 37) {
-        return false;
-    }
-    const char *id = rb_arena_strndup(a, at, project + 37);
-    return id != NULL && is_uuid(id + project + 1) &&
-           rb_build_parse_ref(id, a, ret_b, NULL) == RB_OK;
-}
-
-/* build_in - "…/<project>:<uuid>…" behind "/builds/" or "/build/". */
-static bool build_in(const char *text, struct rb_arena *a, struct rb_build *ret_b)
-{
-    static const char *const before[] = {"/builds/", "/build/"};
-    const char *decoded = text == NULL ? NULL : rb_url_decode(text, strlen(text), false, a);
-    for (size_t i = 0; decoded != NULL && i < RB_ARRAY_LEN(before); i++) {
-        const char *at = strstr(decoded, before[i]);
-        if (at != NULL && build_at(at + strlen(before[i]), a, ret_b)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static const char *account_in(const char *path, struct rb_arena *a)
-{
-    static const char before[] = "/codesuite/codebuild/";
-    const char *at = strstr(path, before);
-    at = at == NULL ? NULL : at + sizeof before - 1;
-    return at != NULL && strspn(at, "0123456789") == 12 && at[12] == '/'
-               ? rb_arena_strndup(a, at, 12)
-               : NULL;
-}
-
 static bool console_url(const char *text, struct rb_arena *a, struct rb_build *ret_b)
 {
-    struct rb_url u;
-    bool ours = false;
-    if (rb_url_parse(text, strlen(text), a, &u, NULL) != RB_OK || u.userinfo != NULL ||
-        !rb_str_eq(u.scheme, "https") || u.port != 0) {
+    static const struct rb_strings no_more_hosts = {NULL, 0};
+    struct rb_link link;
+    if (!rb_str_starts(text, "https://") || !rb_link_parse(text, &no_more_hosts, a, &link) ||
+        link.kind != RB_LINK_BUILD || rb_build_parse_ref(link.id, a, ret_b, NULL) != RB_OK) {
         return false;
     }
-    const char *region = console_region(u.host, a, &ours);
-    struct rb_build b = RB_BUILD_INIT;
-    if (!ours || (!build_in(u.fragment, a, &b) && !build_in(u.path, a, &b))) {
-        return false;
-    }
-    b.region = region != NULL ? region : query_region(&u, a);
-    b.account = account_in(u.path, a);
-    *ret_b = b;
+    ret_b->region = link.region;
+    ret_b->account = link.account;
     return true;
 }
 
