@@ -9,6 +9,7 @@
 #include "host.h"
 #include "host_comment.h"
 #include "pick.h"
+#include "proof.h"
 #include "types.h"
 
 #define TEXT_MAX 1024
@@ -85,7 +86,7 @@ static enum rb_code verify(const struct rb_source_setting *s, const struct rb_re
     const char *value = req->header(req->arg, SIGNATURE, &n);
     return rb_proof_hmac_sha256(&s->secrets, req->body, PREFIX, value, n, req->now_ms)
                ? RB_OK
-               : rb_proof_wrong(err);
+               : rb_proof_denied(err);
 }
 
 static enum rb_code verify_server(const struct rb_source_setting *s, const struct rb_request *req,

@@ -7,26 +7,6 @@
 
 #include "chat.h"
 
-enum rb_code rb_chat_denied(struct rb_err *err)
-{
-    return rb_err_set(err, RB_E_DENIED, "the proof of the sender is missing or wrong");
-}
-
-const char *rb_chat_header(const struct rb_request *req, const char *name)
-{
-    unsigned n = 0;
-    const char *v = req->header(req->arg, name, &n);
-    return n == 1 ? v : NULL;
-}
-
-bool rb_chat_is_form(const struct rb_request *req)
-{
-    static const char form[] = "application/x-www-form-urlencoded";
-    const char *v = rb_chat_header(req, "content-type");
-    return v != NULL && strncasecmp(v, form, sizeof form - 1) == 0 &&
-           strchr("; \t", v[sizeof form - 1]) != NULL;
-}
-
 const char *rb_chat_field(struct rb_slice form, const char *name, struct rb_arena *a)
 {
     const char *p = form.ptr, *end = form.ptr + form.len;
@@ -79,6 +59,31 @@ enum rb_code rb_chat_command(const char *text, struct rb_arena *a, struct rb_eve
         ret_events->n_commands = n;
     }
     return rc;
+}
+
+enum rb_code rb_chat_slash(const struct rb_request *req, struct rb_arena *a,
+                           struct rb_events *ret_events, struct rb_err *err)
+{
+    const char *text = rb_chat_field(req->body, "text", a);
+    const char *name = rb_chat_field(req->body, "command", a);
+    struct rb_events events = {.delivery_id = rb_chat_field(req->body, "trigger_id", a)};
+    if (name != NULL && rb_str_ieq(name, "/retest")) {
+        text = rb_arena_printf(a, "retest %s", text == NULL ? "" : text);
+    }
+    enum rb_code rc = rb_chat_command(text == NULL ? "" : text, a, &events, err);
+    if (rc != RB_OK) {
+        return rc;
+    }
+    struct rb_command *c = events.commands;
+    c->actor.id = rb_chat_field(req->body, "user_id", a);
+    c->actor.name = rb_chat_field(req->body, "user_name", a);
+    c->place.channel = rb_chat_field(req->body, "channel_id", a);
+    c->reply = rb_chat_reply(rb_chat_field(req->body, "response_url", a), req->now_ms, a);
+    if (c->actor.id == NULL) {
+        return rb_err_set(err, RB_E_INVALID, "the command does not say who gave it (user_id)");
+    }
+    *ret_events = events;
+    return RB_OK;
 }
 
 void rb_chat_ack(struct rb_events *ret_events, unsigned status, const char *answer)

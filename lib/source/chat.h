@@ -9,11 +9,6 @@
 
 #define RB_CHAT_REPLY_MS (30 * 60 * 1000) /* how long a response URL is good for */
 
-/* rb_chat_denied - RB_E_DENIED with the one text for every cause. */
-enum rb_code rb_chat_denied(struct rb_err *err);
-/* rb_chat_header - the value of a header that came exactly once, else NULL. */
-const char *rb_chat_header(const struct rb_request *req, const char *name);
-bool rb_chat_is_form(const struct rb_request *req);
 /* rb_chat_field - a field of a form, decoded into @a; NULL when it is absent, comes twice or does
  * not decode. */
 const char *rb_chat_field(struct rb_slice form, const char *name, struct rb_arena *a);
@@ -23,6 +18,9 @@ const char *rb_chat_text(const json_t *j, const char *path, struct rb_arena *a);
 /* rb_chat_command - one command line into @ret_events: rb_command_parse with its trouble. */
 enum rb_code rb_chat_command(const char *text, struct rb_arena *a, struct rb_events *ret_events,
                              struct rb_err *err);
+/* rb_chat_slash - the form of a slash command, as Slack and Mattermost send it. */
+enum rb_code rb_chat_slash(const struct rb_request *req, struct rb_arena *a,
+                           struct rb_events *ret_events, struct rb_err *err);
 /* rb_chat_ack - an answer that is due with nothing to do. */
 void rb_chat_ack(struct rb_events *ret_events, unsigned status, const char *answer);
 /* rb_chat_reply - the handle of a response URL for lib/destination/reply_url.c: until when it is

@@ -373,20 +373,11 @@ static enum rb_code greet(const struct rb_source_setting *s, const struct rb_req
     return ret_headers[0] == NULL || ret_headers[1] == NULL ? exhausted(err) : RB_OK;
 }
 
-static enum rb_code sign(const struct rb_secret *secret, const char *header, struct rb_slice body,
-                         int64_t now_ms, struct rb_arena *a, const char *ret_headers[4],
-                         struct rb_err *err)
-{
-    (void)body;
-    (void)now_ms;
-    return rb_proof_sign_shared(secret, header, a, ret_headers, err);
-}
-
 const struct rb_source_type rb_source_cloudevents = {
     .type = "cloudevents",
     .keys = own_keys,
     .verify = rb_proof_shared,
     .parse = parse,
     .greet = greet,
-    .sign = sign,
+    .sign = rb_proof_sign_shared,
 };

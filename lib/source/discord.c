@@ -11,6 +11,7 @@
 
 #include "chat.h"
 #include "command_private.h"
+#include "proof.h"
 #include "types.h"
 
 #define TEXT_CHARS_MAX 1900
@@ -31,19 +32,19 @@ static bool read_key(const struct rb_source_setting *s, uint8_t ret_key[RB_ED255
 static enum rb_code verify(const struct rb_source_setting *s, const struct rb_request *req,
                            struct rb_err *err)
 {
-    const char *timestamp = rb_chat_header(req, "x-signature-timestamp");
-    const char *hex = rb_chat_header(req, "x-signature-ed25519");
+    const char *timestamp = rb_proof_header(req, "x-signature-timestamp");
+    const char *hex = rb_proof_header(req, "x-signature-ed25519");
     uint8_t key[RB_ED25519_KEY_BYTES], signature[RB_ED25519_SIGNATURE_BYTES];
     RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(req->body.len + 64);
     if (timestamp == NULL || strlen(timestamp) > 32 || hex == NULL ||
         !rb_unhex(hex, strlen(hex), signature, sizeof signature) || !read_key(s, key)) {
-        return rb_chat_denied(err);
+        return rb_proof_denied(err);
     }
     rb_buf_adds(&text, timestamp);
     rb_buf_add(&text, req->body.ptr, req->body.len);
     return !rb_buf_failed(&text) && rb_ed25519_verify(key, signature, rb_buf_str(&text), text.len)
                ? RB_OK
-               : rb_chat_denied(err);
+               : rb_proof_denied(err);
 }
 
 static bool add_word(struct rb_command_words *w, const char *text, bool quoted)

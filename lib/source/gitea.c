@@ -13,6 +13,7 @@
 #include "host.h"
 #include "host_comment.h"
 #include "pick.h"
+#include "proof.h"
 #include "types.h"
 
 #define TEXT_MAX 1024
@@ -95,8 +96,9 @@ static enum rb_code verify(const struct rb_source_setting *s, const struct rb_re
     if (rb_host_payload(req, &form, &text, NULL) != RB_OK) {
         text = req->body;
     }
-    return rb_proof_hmac_sha256(&s->secrets, text, "", value, n, req->now_ms) ? RB_OK
-                                                                              : rb_proof_wrong(err);
+    return rb_proof_hmac_sha256(&s->secrets, text, "", value, n, req->now_ms)
+               ? RB_OK
+               : rb_proof_denied(err);
 }
 
 static enum rb_code read_status(const struct rb_source_setting *s, const struct payload *p,

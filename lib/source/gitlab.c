@@ -7,20 +7,18 @@
  * on integrations, 1.2.
  */
 #include <retrybuild/cleanup.h>
-#include <retrybuild/digest.h>
 
 #include "host.h"
 #include "host_comment.h"
 #include "pick.h"
+#include "proof.h"
+#include "standard_webhooks.h"
 #include "types.h"
 
 #define TEXT_MAX 1024
 #define URL_MAX 2048
-#define WINDOW_S 300
 #define KEY_PREFIX "whsec_"
-#define KEY_MAX_BYTES 256
 #define STAGES_MAX 8
-#define HEADERS_MAX_BYTES 16384
 
 struct payload {
     const char *kind;
@@ -76,86 +74,24 @@ static const struct rb_pick rows[] = {
 
 /* ---- the proof ---- */
 
-/* mac_of - base64 of the MAC that @secret gives; false when it is no signing token. */
-static bool mac_of(const struct rb_secret *secret, struct rb_slice text, struct rb_buf *out)
-{
-    RB_CLEANUP(rb_buf_release) struct rb_buf key = RB_BUF_INIT(KEY_MAX_BYTES);
-    uint8_t mac[RB_SHA256_BYTES];
-    const char *value = rb_secret_data(secret);
-    value += rb_str_starts(value, KEY_PREFIX) ? strlen(KEY_PREFIX) : 0;
-    bool good = rb_unbase64(value, strlen(value), &key) && key.len > 0;
-    if (good) {
-        rb_hmac_sha256(key.data, key.len, text.ptr, text.len, mac);
-        rb_base64(mac, sizeof(mac), out);
-    }
-    if (key.data != NULL) {
-        rb_wipe(key.data, key.cap);
-    }
-    return good && !rb_buf_failed(out);
-}
-
-/* is_listed - some "v1,…" of @signatures is @mac. */
-static bool is_listed(const char *signatures, const struct rb_buf *mac)
-{
-    unsigned matches = 0;
-    for (const char *p = signatures; *p != '\0';) {
-        size_t len = strcspn(p, " ");
-        if (len == mac->len + 3 && memcmp(p, "v1,", 3) == 0) {
-            matches |= rb_const_eq(p + 3, mac->data, mac->len) ? 1U : 0U;
-        }
-        p += len;
-        p += strspn(p, " ");
-    }
-    return matches != 0;
-}
-
-static bool is_signed(const struct rb_source_setting *s, const struct rb_request *req)
-{
-    const char *id = rb_host_header(req, "webhook-id");
-    const char *time = rb_host_header(req, "webhook-timestamp");
-    const char *signatures = rb_host_header(req, "webhook-signature");
-    int64_t at_s = 0;
-    if (id == NULL || time == NULL || signatures == NULL || strchr(id, '.') != NULL ||
-        !rb_parse_i64(rb_slice_str(time), &at_s) || at_s > req->now_ms / 1000 + WINDOW_S ||
-        at_s < req->now_ms / 1000 - WINDOW_S) {
-        return false;
-    }
-    RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(HEADERS_MAX_BYTES + req->body.len);
-    rb_buf_addf(&text, "%s.%s.", id, time);
-    rb_buf_add(&text, req->body.ptr, req->body.len);
-    if (rb_buf_failed(&text)) {
-        return false;
-    }
-    unsigned matches = 0;
-    for (unsigned i = 0; i < s->signing_secrets.n; i++) {
-        const struct rb_secret_entry *e = &s->signing_secrets.items[i];
-        RB_CLEANUP(rb_buf_release) struct rb_buf mac = RB_BUF_INIT(64);
-        bool alive = e->not_after_ms == 0 || req->now_ms <= e->not_after_ms;
-        if (mac_of(e->secret, (struct rb_slice){text.data, text.len}, &mac)) {
-            matches |= is_listed(signatures, &mac) && alive ? 1U : 0U;
-        }
-    }
-    return matches != 0;
-}
-
 static enum rb_code verify(const struct rb_source_setting *s, const struct rb_request *req,
                            struct rb_err *err)
 {
     if (s->signing_secrets.n > 0) {
-        return is_signed(s, req) ? RB_OK : rb_proof_wrong(err);
+        return rb_standard_webhooks_verify(&s->signing_secrets, req, err);
     }
     const char *token = rb_host_header(req, "x-gitlab-token");
     const char *compared = token == NULL ? "" : token;
     bool match = rb_secrets_match(&s->secrets, compared, strlen(compared), req->now_ms);
-    return token != NULL && match ? RB_OK : rb_proof_wrong(err);
+    return token != NULL && match ? RB_OK : rb_proof_denied(err);
 }
 
 static enum rb_code check(const struct rb_source_setting *s, const char **ret_key,
                           struct rb_err *err)
 {
     for (unsigned i = 0; i < s->signing_secrets.n; i++) {
-        RB_CLEANUP(rb_buf_release) struct rb_buf mac = RB_BUF_INIT(64);
-        if (!mac_of(s->signing_secrets.items[i].secret, RB_SLICE_LIT("x"), &mac)) {
+        const struct rb_secret *token = s->signing_secrets.items[i].secret;
+        if (!rb_str_starts(rb_secret_data(token), KEY_PREFIX) || !rb_standard_webhooks_key(token)) {
             *ret_key = "signing_secrets";
             return rb_err_set(err, RB_E_INVALID,
                               "holds what is no signing token: whsec_ and base64 are expected");
@@ -281,33 +217,15 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
 
 /* ---- sending ---- */
 
-static enum rb_code sign_token(const struct rb_secret *secret, struct rb_slice body, int64_t now_ms,
-                               struct rb_arena *a, const char *ret_headers[4], struct rb_err *err)
-{
-    RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(HEADERS_MAX_BYTES + body.len);
-    RB_CLEANUP(rb_buf_release) struct rb_buf mac = RB_BUF_INIT(64);
-    ret_headers[0] = rb_sign_uuid("webhook-id", a);
-    if (ret_headers[0] == NULL) {
-        return rb_err_set(err, RB_E_NOMEM, "no memory for a header");
-    }
-    long long at_s = (long long)(now_ms / 1000);
-    rb_buf_addf(&text, "%s.%lld.", ret_headers[0] + strlen("webhook-id: "), at_s);
-    rb_buf_add(&text, body.ptr, body.len);
-    if (rb_buf_failed(&text) || !mac_of(secret, (struct rb_slice){text.data, text.len}, &mac)) {
-        return rb_err_set(err, RB_E_INVALID, "the secret is no signing token (whsec_ and base64)");
-    }
-    ret_headers[1] = rb_arena_printf(a, "webhook-timestamp: %lld", at_s);
-    ret_headers[2] = rb_arena_printf(a, "webhook-signature: v1,%s", rb_buf_str(&mac));
-    return rb_sign_done(ret_headers, 3, err);
-}
-
 static enum rb_code sign(const struct rb_secret *secret, const char *header, struct rb_slice body,
                          int64_t now_ms, struct rb_arena *a, const char *ret_headers[4],
                          struct rb_err *err)
 {
     (void)header;
     if (rb_str_starts(rb_secret_data(secret), KEY_PREFIX)) {
-        return sign_token(secret, body, now_ms, a, ret_headers, err);
+        const char *line = rb_sign_uuid("webhook-id", a);
+        return rb_standard_webhooks_sign_as(line == NULL ? NULL : line + strlen("webhook-id: "),
+                                            secret, body, now_ms, a, ret_headers, err);
     }
     ret_headers[0] = rb_arena_printf(a, "X-Gitlab-Token: %s", rb_secret_data(secret));
     ret_headers[1] = rb_sign_uuid("Idempotency-Key", a);

@@ -1,18 +1,12 @@
 /* host.c - proofs and bodies as git hosts send them. */
 #include "host.h"
-
-#include <strings.h>
+#include "proof.h"
 
 #include <retrybuild/cleanup.h>
 #include <retrybuild/digest.h>
 #include <retrybuild/random.h>
 
 #define HEX_LEN (RB_SHA256_HEX_BYTES - 1)
-
-enum rb_code rb_proof_wrong(struct rb_err *err)
-{
-    return rb_err_set(err, RB_E_DENIED, "the proof of the sender is missing or wrong");
-}
 
 bool rb_proof_hmac_sha256(const struct rb_secrets *s, struct rb_slice data, const char *prefix,
                           const char *value, unsigned n, int64_t now_ms)
@@ -72,17 +66,8 @@ enum rb_code rb_sign_done(const char *headers[4], unsigned n, struct rb_err *err
 
 const char *rb_host_header(const struct rb_request *req, const char *name)
 {
-    unsigned n = 0;
-    const char *value = req->header(req->arg, name, &n);
-    return n == 1 && !rb_str_empty(value) ? value : NULL;
-}
-
-bool rb_host_is_form(const struct rb_request *req)
-{
-    static const char form[] = "application/x-www-form-urlencoded";
-    const char *type = req->header(req->arg, "content-type", NULL);
-    return type != NULL && strcspn(type, "; \t") == sizeof(form) - 1 &&
-           strncasecmp(type, form, sizeof(form) - 1) == 0;
+    const char *value = rb_proof_header(req, name);
+    return rb_str_empty(value) ? NULL : value;
 }
 
 static int hex_value(char c)
@@ -117,7 +102,7 @@ enum rb_code rb_host_payload(const struct rb_request *req, struct rb_buf *form,
                              struct rb_slice *ret_json, struct rb_err *err)
 {
     static const char name[] = "payload=";
-    if (!rb_host_is_form(req)) {
+    if (!rb_proof_is_form(req)) {
         *ret_json = req->body;
         return RB_OK;
     }

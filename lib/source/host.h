@@ -6,7 +6,6 @@
 #include <retrybuild/source.h>
 
 /* ---- proofs ---- */
-enum rb_code rb_proof_wrong(struct rb_err *err); /* one text for every cause */
 /* rb_proof_hmac_sha256 - some secret in force gives this MAC of @data: 64 small hex digits, given
  * once, behind @prefix. NULL @value = absent. */
 bool rb_proof_hmac_sha256(const struct rb_secrets *s, struct rb_slice data, const char *prefix,
@@ -20,8 +19,8 @@ const char *rb_sign_uuid(const char *name, struct rb_arena *a);
 enum rb_code rb_sign_done(const char *headers[4], unsigned n, struct rb_err *err);
 
 /* ---- bodies ---- */
-const char *rb_host_header(const struct rb_request *req, const char *name); /* NULL = not once */
-bool rb_host_is_form(const struct rb_request *req);
+const char *rb_host_header(const struct rb_request *req,
+                           const char *name); /* NULL = not once, or empty */
 /* rb_host_payload - the JSON text: the body, or the decoded field `payload` of a form, which @form
  * then owns. RB_E_INVALID: a form without it. */
 enum rb_code rb_host_payload(const struct rb_request *req, struct rb_buf *form,

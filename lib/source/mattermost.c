@@ -3,6 +3,7 @@
 #include <retrybuild/cleanup.h>
 
 #include "chat.h"
+#include "proof.h"
 #include "types.h"
 
 #define TEXT_CHARS_MAX 16000
@@ -27,36 +28,17 @@ static enum rb_code verify(const struct rb_source_setting *s, const struct rb_re
     const char *header = req->header(req->arg, "authorization", &n);
     bool head = n == 0 || (n == 1 && rb_str_starts(header, "Token ") &&
                            fits(s, header + strlen("Token "), req->now_ms));
-    return form && head ? RB_OK : rb_chat_denied(err);
+    return form && head ? RB_OK : rb_proof_denied(err);
 }
 
 static enum rb_code parse(const struct rb_source_setting *s, const struct rb_request *req,
                           struct rb_arena *a, struct rb_events *ret_events, struct rb_err *err)
 {
     (void)s;
-    const char *text = rb_chat_field(req->body, "text", a);
-    const char *name = rb_chat_field(req->body, "command", a);
-    struct rb_events events = {.delivery_id = rb_chat_field(req->body, "trigger_id", a)};
-    if (name == NULL) {
+    if (rb_chat_field(req->body, "command", a) == NULL) {
         return rb_err_set(err, RB_E_INVALID, "the form is no slash command ('command' is missing)");
     }
-    if (rb_str_ieq(name, "/retest")) {
-        text = rb_arena_printf(a, "retest %s", text == NULL ? "" : text);
-    }
-    enum rb_code rc = rb_chat_command(text == NULL ? "" : text, a, &events, err);
-    if (rc != RB_OK) {
-        return rc;
-    }
-    struct rb_command *c = events.commands;
-    c->actor.id = rb_chat_field(req->body, "user_id", a);
-    c->actor.name = rb_chat_field(req->body, "user_name", a);
-    c->place.channel = rb_chat_field(req->body, "channel_id", a);
-    c->reply = rb_chat_reply(rb_chat_field(req->body, "response_url", a), req->now_ms, a);
-    if (c->actor.id == NULL) {
-        return rb_err_set(err, RB_E_INVALID, "the command does not say who gave it (user_id)");
-    }
-    *ret_events = events;
-    return RB_OK;
+    return rb_chat_slash(req, a, ret_events, err);
 }
 
 static enum rb_code answer(const struct rb_source_setting *s, const struct rb_request *req,

@@ -1,4 +1,4 @@
-/* proof.c - shared secrets that senders present as they are. */
+/* proof.c - what proofs have in common, and shared secrets that senders present as they are. */
 #include <strings.h>
 
 #include <retrybuild/cleanup.h>
@@ -18,6 +18,14 @@ const char *rb_proof_header(const struct rb_request *req, const char *name)
     unsigned n = 0;
     const char *value = req->header(req->arg, name, &n);
     return n == 1 ? value : NULL;
+}
+
+bool rb_proof_is_form(const struct rb_request *req)
+{
+    static const char form[] = "application/x-www-form-urlencoded";
+    const char *type = rb_proof_header(req, "content-type");
+    return type != NULL && strcspn(type, "; \t") == sizeof(form) - 1 &&
+           strncasecmp(type, form, sizeof(form) - 1) == 0;
 }
 
 /* scheme - what stands behind "Name " of an Authorization header; NULL = another scheme. */
@@ -71,9 +79,11 @@ enum rb_code rb_proof_shared(const struct rb_source_setting *s, const struct rb_
 }
 
 enum rb_code rb_proof_sign_shared(const struct rb_secret *secret, const char *header,
-                                  struct rb_arena *a, const char *ret_headers[4],
-                                  struct rb_err *err)
+                                  struct rb_slice body, int64_t now_ms, struct rb_arena *a,
+                                  const char *ret_headers[4], struct rb_err *err)
 {
+    (void)body; /* the same proof for every body, at any time */
+    (void)now_ms;
     const char *value = rb_secret_data(secret);
     for (size_t i = 0; i < rb_secret_len(secret); i++) {
         if ((unsigned char)value[i] < 0x20 || value[i] == '\x7f') {

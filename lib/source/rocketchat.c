@@ -4,6 +4,7 @@
 #include <retrybuild/json.h>
 
 #include "chat.h"
+#include "proof.h"
 #include "types.h"
 
 #define TEXT_CHARS_MAX 4000
@@ -20,7 +21,7 @@ static enum rb_code verify(const struct rb_source_setting *s, const struct rb_re
     }
     bool match = rb_secrets_match(&s->secrets, token == NULL ? "" : token,
                                   token == NULL ? 0 : strlen(token), req->now_ms);
-    return match && token != NULL ? RB_OK : rb_chat_denied(err);
+    return match && token != NULL ? RB_OK : rb_proof_denied(err);
 }
 
 /* said - the text behind the word that triggered the hook. */

@@ -11,6 +11,7 @@
 
 #include "chat.h"
 #include "command_private.h"
+#include "proof.h"
 #include "types.h"
 
 #define WINDOW_S 300
@@ -37,7 +38,7 @@ static bool is_probe(const struct rb_request *req)
 {
     static const char probe[] = "ssl_check=1";
     struct rb_slice body = req->body;
-    if (!rb_chat_is_form(req)) {
+    if (!rb_proof_is_form(req)) {
         return false;
     }
     const char *p = body.ptr, *end = body.ptr + body.len;
@@ -69,11 +70,11 @@ static enum rb_code verify(const struct rb_source_setting *s, const struct rb_re
     if (is_probe(req)) {
         return RB_OK; /* parse looks at nothing else of it */
     }
-    const char *timestamp = rb_chat_header(req, "x-slack-request-timestamp");
-    const char *presented = rb_chat_header(req, "x-slack-signature");
+    const char *timestamp = rb_proof_header(req, "x-slack-request-timestamp");
+    const char *presented = rb_proof_header(req, "x-slack-signature");
     if (presented == NULL || strlen(presented) != SIGNATURE_CHARS ||
         !timely(timestamp, req->now_ms)) {
-        return rb_chat_denied(err);
+        return rb_proof_denied(err);
     }
     unsigned matches = 0;
     for (unsigned i = 0; i < s->secrets.n; i++) {
@@ -84,32 +85,7 @@ static enum rb_code verify(const struct rb_source_setting *s, const struct rb_re
         unsigned alive = e->not_after_ms == 0 || req->now_ms <= e->not_after_ms ? 1U : 0U;
         matches |= equal & alive;
     }
-    return matches != 0 ? RB_OK : rb_chat_denied(err);
-}
-
-static enum rb_code slash(const struct rb_request *req, struct rb_arena *a,
-                          struct rb_events *ret_events, struct rb_err *err)
-{
-    const char *text = rb_chat_field(req->body, "text", a);
-    const char *name = rb_chat_field(req->body, "command", a);
-    struct rb_events events = {.delivery_id = rb_chat_field(req->body, "trigger_id", a)};
-    if (name != NULL && rb_str_ieq(name, "/retest")) {
-        text = rb_arena_printf(a, "retest %s", text == NULL ? "" : text);
-    }
-    enum rb_code rc = rb_chat_command(text == NULL ? "" : text, a, &events, err);
-    if (rc != RB_OK) {
-        return rc;
-    }
-    struct rb_command *c = events.commands;
-    c->actor.id = rb_chat_field(req->body, "user_id", a);
-    c->actor.name = rb_chat_field(req->body, "user_name", a);
-    c->place.channel = rb_chat_field(req->body, "channel_id", a);
-    c->reply = rb_chat_reply(rb_chat_field(req->body, "response_url", a), req->now_ms, a);
-    if (c->actor.id == NULL) {
-        return rb_err_set(err, RB_E_INVALID, "the command does not say who gave it (user_id)");
-    }
-    *ret_events = events;
-    return RB_OK;
+    return matches != 0 ? RB_OK : rb_proof_denied(err);
 }
 
 /* button_verb - what a button of ours does. */
@@ -219,7 +195,7 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
         rb_chat_ack(ret_events, 200, "");
         return RB_OK;
     }
-    if (!rb_chat_is_form(req)) {
+    if (!rb_proof_is_form(req)) {
         return event(req, a, ret_events, err);
     }
     const char *payload = rb_chat_field(req->body, "payload", a);
@@ -229,7 +205,7 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
     if (rb_chat_field(req->body, "command", a) == NULL) {
         return rb_err_set(err, RB_E_INVALID, "the form has neither 'command' nor 'payload'");
     }
-    return slash(req, a, ret_events, err);
+    return rb_chat_slash(req, a, ret_events, err);
 }
 
 static void message(const struct rb_outcome *o, bool replace, struct rb_buf *out)

@@ -252,7 +252,7 @@ static enum rb_code sign(const struct rb_secret *secret, const char *header, str
                          struct rb_err *err)
 {
     char hex[RB_SHA256_HEX_BYTES];
-    enum rb_code rc = rb_proof_sign_shared(secret, header, a, ret_headers, err);
+    enum rb_code rc = rb_proof_sign_shared(secret, header, body, now_ms, a, ret_headers, err);
     if (rc != RB_OK) {
         return rc;
     }

@@ -145,13 +145,18 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
     return rc;
 }
 
+bool rb_standard_webhooks_key(const struct rb_secret *secret)
+{
+    char digest[DIGEST_TEXT_BYTES + 1];
+    return digest_of(secret, RB_SLICE_LIT(""), digest);
+}
+
 /* check - keys that can sign nothing are told before a delivery meets them. */
 static enum rb_code check(const struct rb_source_setting *s, const char **ret_key,
                           struct rb_err *err)
 {
     for (unsigned i = 0; i < s->secrets.n; i++) {
-        char digest[DIGEST_TEXT_BYTES + 1];
-        if (!digest_of(s->secrets.items[i].secret, RB_SLICE_LIT(""), digest)) {
+        if (!rb_standard_webhooks_key(s->secrets.items[i].secret)) {
             *ret_key = "secrets";
             return rb_err_set(err, RB_E_INVALID,
                               "secret %u starts with whsec_ but is not base64, or is too long",
@@ -161,15 +166,12 @@ static enum rb_code check(const struct rb_source_setting *s, const char **ret_ke
     return rb_paths_check(s, ret_key, err);
 }
 
-static enum rb_code sign(const struct rb_secret *secret, const char *header, struct rb_slice body,
-                         int64_t now_ms, struct rb_arena *a, const char *ret_headers[4],
-                         struct rb_err *err)
+enum rb_code rb_standard_webhooks_sign_as(const char *id, const struct rb_secret *secret,
+                                          struct rb_slice body, int64_t now_ms, struct rb_arena *a,
+                                          const char *ret_headers[4], struct rb_err *err)
 {
-    (void)header;
-    char hex[RB_SHA256_HEX_BYTES];
     char digest[DIGEST_TEXT_BYTES + 1];
-    rb_sha256_hex(body.ptr, body.len, hex);
-    struct headers h = {.id = rb_arena_printf(a, "msg_%.27s", hex),
+    struct headers h = {.id = id,
                         .timestamp = rb_arena_printf(a, "%lld", (long long)(now_ms / 1000))};
     RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(body.len + 128);
     if (h.id == NULL || h.timestamp == NULL || !signed_text(&h, body, &text)) {
@@ -186,6 +188,17 @@ static enum rb_code sign(const struct rb_secret *secret, const char *header, str
     return ret_headers[0] == NULL || ret_headers[1] == NULL || ret_headers[2] == NULL
                ? rb_err_set(err, RB_E_NOMEM, "no memory for headers")
                : RB_OK;
+}
+
+static enum rb_code sign(const struct rb_secret *secret, const char *header, struct rb_slice body,
+                         int64_t now_ms, struct rb_arena *a, const char *ret_headers[4],
+                         struct rb_err *err)
+{
+    char hex[RB_SHA256_HEX_BYTES];
+    (void)header;
+    rb_sha256_hex(body.ptr, body.len, hex);
+    return rb_standard_webhooks_sign_as(rb_arena_printf(a, "msg_%.27s", hex), secret, body, now_ms,
+                                        a, ret_headers, err);
 }
 
 const struct rb_source_type rb_source_standard_webhooks = {

@@ -7,5 +7,12 @@
 /* rb_standard_webhooks_verify - signed (v1) by one of @secrets within five minutes of now. */
 enum rb_code rb_standard_webhooks_verify(const struct rb_secrets *secrets,
                                          const struct rb_request *req, struct rb_err *err);
+/* rb_standard_webhooks_key - can @secret sign? Not one that begins with "whsec_" and goes on with
+ * no base64, or that is too long. */
+bool rb_standard_webhooks_key(const struct rb_secret *secret);
+/* rb_standard_webhooks_sign_as - the three headers of a message called @id; the fourth is NULL. */
+enum rb_code rb_standard_webhooks_sign_as(const char *id, const struct rb_secret *secret,
+                                          struct rb_slice body, int64_t now_ms, struct rb_arena *a,
+                                          const char *ret_headers[4], struct rb_err *err);
 
 #endif

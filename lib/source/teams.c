@@ -9,6 +9,7 @@
 #include <retrybuild/json.h>
 
 #include "chat.h"
+#include "proof.h"
 #include "types.h"
 
 #define TEXT_CHARS_MAX 8000
@@ -34,10 +35,10 @@ static bool signature(const struct rb_secret *secret, struct rb_slice body, stru
 static enum rb_code verify(const struct rb_source_setting *s, const struct rb_request *req,
                            struct rb_err *err)
 {
-    const char *presented = rb_chat_header(req, "authorization");
+    const char *presented = rb_proof_header(req, "authorization");
     unsigned matches = 0;
     if (presented == NULL || !rb_str_starts(presented, PREFIX)) {
-        return rb_chat_denied(err);
+        return rb_proof_denied(err);
     }
     presented += strlen(PREFIX);
     for (unsigned i = 0; i < s->secrets.n; i++) {
@@ -51,7 +52,7 @@ static enum rb_code verify(const struct rb_source_setting *s, const struct rb_re
         unsigned alive = e->not_after_ms == 0 || req->now_ms <= e->not_after_ms ? 1U : 0U;
         matches |= good & equal & alive;
     }
-    return matches != 0 ? RB_OK : rb_chat_denied(err);
+    return matches != 0 ? RB_OK : rb_proof_denied(err);
 }
 
 static enum rb_code parse(const struct rb_source_setting *s, const struct rb_request *req,
