@@ -4,6 +4,7 @@
 #include <retrybuild/record.h>
 
 #include "internal.h"
+#include "render.h"
 
 #define DETAIL_MAX_BYTES ((size_t)200 * 1024) /* an entry may have 256 KiB, quoted */
 
@@ -14,16 +15,7 @@ static enum rb_code render(const struct rb_destination_setting *d, const struct 
 
     (void)d;
     rb_retry_write_json(v->retry, &body);
-    if (rb_buf_failed(&body)) {
-        return rb_err_set(err, RB_E_TOO_LARGE, "the report is too large");
-    }
-    struct rb_rendered r = {.method = "POST", .body_len = body.len};
-    r.body = rb_arena_strndup(a, rb_buf_str(&body), body.len);
-    if (r.body == NULL) {
-        return rb_err_set(err, RB_E_NOMEM, "no memory for a report");
-    }
-    *ret_r = r;
-    return RB_OK;
+    return rb_rendered_body(&body, a, ret_r, err);
 }
 
 static enum rb_code check(const struct rb_destination_setting *d, const char **ret_key,

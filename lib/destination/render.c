@@ -64,3 +64,29 @@ bool rb_render_retryable(const struct rb_retry *r)
     return rb_text_final(r) && r->state != RB_STATE_RECOVERED && r->state != RB_STATE_SUPERSEDED &&
            r->state != RB_STATE_DEFERRED;
 }
+
+int64_t rb_report_entered_ms(const struct rb_report_view *v)
+{
+    const struct rb_retry *r = v->retry;
+    int64_t at_ms = v->now_ms;
+
+    for (unsigned i = r->n_history; i > 0 && r->history[i - 1].state == r->state; i--) {
+        at_ms = r->history[i - 1].at_ms;
+    }
+    return at_ms;
+}
+
+enum rb_code rb_rendered_body(const struct rb_buf *body, struct rb_arena *a,
+                              struct rb_rendered *ret_r, struct rb_err *err)
+{
+    if (rb_buf_failed(body)) {
+        return rb_err_set(err, RB_E_TOO_LARGE, "the report is too large");
+    }
+    struct rb_rendered r = {.method = "POST", .body_len = body->len};
+    r.body = rb_arena_strndup(a, rb_buf_str(body), body->len);
+    if (r.body == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for a report");
+    }
+    *ret_r = r;
+    return RB_OK;
+}

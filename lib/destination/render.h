@@ -22,5 +22,11 @@ json_t *rb_text_json(struct rb_buf *b, size_t max_chars);
 const char *rb_render_target(const struct rb_retry *r);
 /* rb_render_retryable - may a person ask for this one again? */
 bool rb_render_retryable(const struct rb_retry *r);
+/* rb_report_entered_ms - when the retry entered the state that is reported: the first of the last
+ * entries of this state. */
+int64_t rb_report_entered_ms(const struct rb_report_view *v);
+/* rb_rendered_body - a POST of @body, copied into @a, that names no receiver. */
+enum rb_code rb_rendered_body(const struct rb_buf *body, struct rb_arena *a,
+                              struct rb_rendered *ret_r, struct rb_err *err);
 
 #endif

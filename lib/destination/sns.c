@@ -13,26 +13,16 @@
 #include <retrybuild/timefmt.h>
 
 #include "internal.h"
+#include "render.h"
 
 #define BODY_MAX_BYTES ((size_t)256 * 1024)
 #define TEXT_MAX_BYTES 4096
-
-static int64_t entered_ms(const struct rb_report_view *v)
-{
-    const struct rb_retry *r = v->retry;
-    int64_t at_ms = v->now_ms;
-
-    for (unsigned i = r->n_history; i > 0 && r->history[i - 1].state == r->state; i--) {
-        at_ms = r->history[i - 1].at_ms;
-    }
-    return at_ms;
-}
 
 static void write_json(const struct rb_report_view *v, struct rb_buf *out)
 {
     char time[RB_TIME_ISO_BYTES];
 
-    rb_time_iso(entered_ms(v), time);
+    rb_time_iso(rb_report_entered_ms(v), time);
     rb_buf_addf(out, "{\"type\":\"retry.%s\",\"timestamp\":\"%s\",\"data\":",
                 rb_state_name(v->retry->state), time);
     rb_retry_write_json(v->retry, out);
@@ -137,16 +127,7 @@ static enum rb_code render(const struct rb_destination_setting *d, const struct 
     } else {
         write_json(v, &body);
     }
-    if (rb_buf_failed(&body)) {
-        return rb_err_set(err, RB_E_TOO_LARGE, "the report is too large");
-    }
-    struct rb_rendered r = {.method = "POST", .body_len = body.len};
-    r.body = rb_arena_strndup(a, rb_buf_str(&body), body.len);
-    if (r.body == NULL) {
-        return rb_err_set(err, RB_E_NOMEM, "no memory for a report");
-    }
-    *ret_r = r;
-    return RB_OK;
+    return rb_rendered_body(&body, a, ret_r, err);
 }
 
 static enum rb_code check(const struct rb_destination_setting *d, const char **ret_key,

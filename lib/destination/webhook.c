@@ -9,22 +9,10 @@
 #include <retrybuild/timefmt.h>
 
 #include "internal.h"
+#include "render.h"
 
 #define BODY_MAX_BYTES ((size_t)256 * 1024)
 #define SIGNATURES_MAX_BYTES 4096
-
-/* When the retry entered the state that is reported: the first of the last entries of this state.
- */
-static int64_t entered_ms(const struct rb_report_view *v)
-{
-    const struct rb_retry *r = v->retry;
-    int64_t at_ms = v->now_ms;
-
-    for (unsigned i = r->n_history; i > 0 && r->history[i - 1].state == r->state; i--) {
-        at_ms = r->history[i - 1].at_ms;
-    }
-    return at_ms;
-}
 
 static bool as_cloudevent(const struct rb_destination_setting *d)
 {
@@ -52,7 +40,7 @@ static void write_body(const struct rb_destination_setting *d, const struct rb_r
 {
     char time[RB_TIME_ISO_BYTES];
 
-    rb_time_iso(entered_ms(v), time);
+    rb_time_iso(rb_report_entered_ms(v), time);
     if (as_cloudevent(d)) {
         write_cloudevent(v, time, out);
     } else {
