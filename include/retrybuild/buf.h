@@ -59,5 +59,7 @@ static inline bool rb_buf_failed(const struct rb_buf *b)
  * path and for logs. */
 void rb_buf_add_json_string(struct rb_buf *b, const char *s,
                             size_t len); /* with the quotes; s == NULL adds null */
+/* rb_buf_add_json_member - "name":"value", or "name":null for NULL; @name is not escaped. */
+void rb_buf_add_json_member(struct rb_buf *b, const char *name, const char *value);
 
 #endif

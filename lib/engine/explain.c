@@ -181,12 +181,6 @@ enum rb_code rb_explain_retry(const struct rb_policy *p, const struct rb_setting
 
 /* ---- as JSON ---- */
 
-static void add_text(struct rb_buf *out, const char *key, const char *value)
-{
-    rb_buf_addf(out, "\"%s\":", key);
-    rb_buf_add_json_string(out, value, value == NULL ? 0 : strlen(value));
-}
-
 static void add_duration(struct rb_buf *out, int64_t ms)
 {
     static const struct {
@@ -232,12 +226,12 @@ static void add_rules(struct rb_buf *out, const struct rb_explanation *x)
     for (unsigned i = 0; i < x->n_rules; i++) {
         const struct rb_rule_trace *row = &x->rules[i];
         rb_buf_adds(out, i == 0 ? "{" : ",{");
-        add_text(out, "name", row->name);
+        rb_buf_add_json_member(out, "name", row->name);
         rb_buf_addf(out, ",\"matched\":%s,",
                     row->matched < 0    ? "null"
                     : row->matched == 1 ? "true"
                                         : "false");
-        add_text(out, "failed", row->failed);
+        rb_buf_add_json_member(out, "failed", row->failed);
         rb_buf_addc(out, '}');
     }
     rb_buf_addc(out, ']');
@@ -251,13 +245,13 @@ static void add_build(struct rb_buf *out, const struct rb_build *b)
         return;
     }
     rb_buf_addc(out, '{');
-    add_text(out, "id", b->id);
+    rb_buf_add_json_member(out, "id", b->id);
     rb_buf_addc(out, ',');
-    add_text(out, "status", b->status);
+    rb_buf_add_json_member(out, "status", b->status);
     rb_buf_addc(out, ',');
-    add_text(out, "phase", b->phase);
+    rb_buf_add_json_member(out, "phase", b->phase);
     rb_buf_addc(out, ',');
-    add_text(out, "message", b->message);
+    rb_buf_add_json_member(out, "message", b->message);
     rb_buf_addc(out, '}');
 }
 
@@ -291,30 +285,30 @@ static void add_breakers(struct rb_buf *out, const struct rb_standing *s)
     rb_buf_adds(out, "\"breakers\":[");
     if (s != NULL) {
         rb_buf_addc(out, '{');
-        add_text(out, "scope", s->project_scope);
+        rb_buf_add_json_member(out, "scope", s->project_scope);
         rb_buf_addc(out, ',');
-        add_text(out, "state", s->project_breaker);
+        rb_buf_add_json_member(out, "state", s->project_breaker);
         rb_buf_adds(out, "},{");
-        add_text(out, "scope", s->account_scope);
+        rb_buf_add_json_member(out, "scope", s->account_scope);
         rb_buf_addc(out, ',');
-        add_text(out, "state", s->account_breaker);
+        rb_buf_add_json_member(out, "state", s->account_breaker);
         rb_buf_addc(out, '}');
     }
     rb_buf_adds(out, "],");
-    add_text(out, "incident", s == NULL ? NULL : s->incident);
+    rb_buf_add_json_member(out, "incident", s == NULL ? NULL : s->incident);
 }
 
 void rb_explanation_write_json(const struct rb_explanation *x, struct rb_buf *out)
 {
     const struct rb_decision *d = &x->decision;
     rb_buf_adds(out, "{\"decision\":{");
-    add_text(out, "action", rb_action_name(d->action));
+    rb_buf_add_json_member(out, "action", rb_action_name(d->action));
     rb_buf_addc(out, ',');
-    add_text(out, "rule", d->rule);
+    rb_buf_add_json_member(out, "rule", d->rule);
     rb_buf_addc(out, ',');
-    add_text(out, "reason", d->reason);
+    rb_buf_add_json_member(out, "reason", d->reason);
     rb_buf_addc(out, ',');
-    add_text(out, "state", rb_state_name(d->state));
+    rb_buf_add_json_member(out, "state", rb_state_name(d->state));
     rb_buf_addf(out, "},\"limit\":%lld,", (long long)d->limit);
     add_delay(out, d);
     rb_buf_addc(out, ',');
@@ -326,7 +320,7 @@ void rb_explanation_write_json(const struct rb_explanation *x, struct rb_buf *ou
     rb_buf_addc(out, ',');
     add_build(out, x->build);
     rb_buf_addc(out, ',');
-    add_text(out, "note", x->note);
+    rb_buf_add_json_member(out, "note", x->note);
     rb_buf_adds(out, "}\n");
 }
 

@@ -112,17 +112,11 @@ static bool first_of_account(struct visit *v, const char *account)
 
 /* ---- JSON ---- */
 
-static void add_text(struct rb_buf *out, const char *key, const char *value)
-{
-    rb_buf_addf(out, "\"%s\":", key);
-    rb_buf_add_json_string(out, value, value == NULL ? 0 : strlen(value));
-}
-
 static void add_time(struct rb_buf *out, const char *key, int64_t ms)
 {
     char text[RB_TIME_ISO_BYTES];
     rb_time_iso(ms, text);
-    add_text(out, key, ms == 0 ? NULL : text);
+    rb_buf_add_json_member(out, key, ms == 0 ? NULL : text);
 }
 
 void rb_budget_write_json(const struct rb_budget *b, struct rb_buf *out)
@@ -151,7 +145,7 @@ static void add_breaker(struct visit *v, const struct rb_scope_sheet *x, const c
     rb_buf_addf(&scope, "%s:%s", kind, rb_name_or_dash(name));
     rb_buf_add_json_string(v->breakers, rb_buf_str(&scope), scope.len);
     rb_buf_addc(v->breakers, ',');
-    add_text(v->breakers, "state", rb_breaker_state_name(st));
+    rb_buf_add_json_member(v->breakers, "state", rb_breaker_state_name(st));
     rb_buf_addf(v->breakers, ",\"failed\":%lld,\"recovered\":%lld,", (long long)failed,
                 (long long)recovered);
     add_time(v->breakers, "until",
@@ -161,11 +155,11 @@ static void add_breaker(struct visit *v, const struct rb_scope_sheet *x, const c
 
 static void add_place(struct rb_buf *out, const struct rb_project_seen *p)
 {
-    add_text(out, "project", p->project);
+    rb_buf_add_json_member(out, "project", p->project);
     rb_buf_addc(out, ',');
-    add_text(out, "account", p->account);
+    rb_buf_add_json_member(out, "account", p->account);
     rb_buf_addc(out, ',');
-    add_text(out, "region", p->region);
+    rb_buf_add_json_member(out, "region", p->region);
 }
 
 static void add_flakes(struct visit *v, const struct standing *x)
@@ -179,9 +173,9 @@ static void add_flakes(struct visit *v, const struct standing *x)
         double flakes = rb_flake_decayed(row->flakes, row->decayed_ms, v->now_ms);
         double failures = rb_flake_decayed(row->failures, row->decayed_ms, v->now_ms);
         rb_buf_adds(out, i == 0 ? "{" : ",{");
-        add_text(out, "phase", row->phase);
+        rb_buf_add_json_member(out, "phase", row->phase);
         rb_buf_addc(out, ',');
-        add_text(out, "class", row->class);
+        rb_buf_add_json_member(out, "class", row->class);
         rb_buf_addf(out, ",\"count\":%.3f,\"failures\":%.3f,\"rate\":%.3f,", flakes, failures,
                     failures > 0 ? flakes / failures : 0.0);
         add_time(out, "last_seen", row->last_ms);
@@ -215,13 +209,13 @@ static void add_incident(struct rb_buf *out, const struct visit *v,
         return;
     }
     rb_buf_addc(out, '{');
-    add_text(out, "phase", row->phase);
+    rb_buf_add_json_member(out, "phase", row->phase);
     rb_buf_addc(out, ',');
     add_time(out, "since", row->since_ms);
     rb_buf_addc(out, ',');
     add_time(out, "until", row->until_ms);
     rb_buf_addf(out, ",\"projects\":%u,", row->n);
-    add_text(out, "probe", row->probe.id[0] == '\0' ? NULL : row->probe.id);
+    rb_buf_add_json_member(out, "probe", row->probe.id[0] == '\0' ? NULL : row->probe.id);
     rb_buf_addc(out, '}');
 }
 
@@ -252,7 +246,7 @@ static void add_rules(struct rb_buf *out, const struct rb_rules_sheet *r)
     for (unsigned i = 0; i < r->n; i++) {
         const struct rb_rule_row *row = &r->rows[i];
         rb_buf_adds(out, i == 0 ? "{" : ",{");
-        add_text(out, "rule", row->name);
+        rb_buf_add_json_member(out, "rule", row->name);
         rb_buf_addf(out,
                     ",\"retries\":%lld,\"recovered\":%lld,\"shadowed\":%lld,"
                     "\"shadow_recovered\":%lld,",

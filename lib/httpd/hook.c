@@ -117,8 +117,8 @@ static enum rb_delivery_result item_result(const struct rb_exchange *ex, unsigne
 static void add_string_member(struct rb_buf *b, const char *key, const char *value)
 {
     if (value != NULL) {
-        rb_buf_addf(b, ",\"%s\":", key);
-        rb_buf_add_json_string(b, value, strlen(value));
+        rb_buf_addc(b, ',');
+        rb_buf_add_json_member(b, key, value);
     }
 }
 

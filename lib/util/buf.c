@@ -250,3 +250,9 @@ void rb_buf_add_json_string(struct rb_buf *b, const char *s, size_t len)
     }
     rb_buf_addc(b, '"');
 }
+
+void rb_buf_add_json_member(struct rb_buf *b, const char *name, const char *value)
+{
+    rb_buf_addf(b, "\"%s\":", name);
+    rb_buf_add_json_string(b, value, value == NULL ? 0 : strlen(value));
+}
