@@ -61,7 +61,8 @@ struct rb_person_request {
     const char *token;            /* explicit idempotency token, NULL = none */
     const char *caller;           /* token name: scopes the idempotency token */
     const char *reason, *callback_url;
-    const char *reply; /* handle for answers to who asked (rb_command.reply); NULL = none */
+    const char *channel; /* of a chat; NULL = none */
+    const char *reply;   /* handle for answers to who asked (rb_command.reply); NULL = none */
     bool force;
     struct rb_delivery delivery; /* source api */
 };

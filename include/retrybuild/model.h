@@ -247,7 +247,8 @@ struct rb_retry {
     const char *requested_by;   /* token name, or NULL for events */
     const char *request_reason; /* what the person said */
     const char *callback_url;
-    const char *reply; /* the source's handle for answers to who asked; a secret, never shown */
+    const char *channel; /* of the chat in which it was asked for; NULL = elsewhere */
+    const char *reply;   /* the source's handle for answers to who asked; a secret, never shown */
     bool force;
     int64_t created_ms, due_ms, submitted_ms, finished_ms;
     struct rb_rule_use rule_uses[RB_RULE_USES_MAX];

@@ -130,7 +130,7 @@ struct rb_destination_setting {
     const char *bus;          /* eventbridge; NULL = default */
     const char *event_source; /* eventbridge: key `source`; NULL = retrybuild */
     const char *endpoint_url; /* sns, eventbridge */
-    bool reply;               /* answers where the request came from */
+    bool reply;               /* answers in the channel that the request came from */
     bool to_asker;            /* not configured: the answer to who asked, by rb_reply_type_find */
     struct rb_strings when_project, when_branch, when_repository, when_outcome,
         when_source; /* globs; n == 0 = all */

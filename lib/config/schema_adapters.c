@@ -160,7 +160,9 @@ const struct rb_key rb_destination_keys[RB_DESTINATION_KEYS] = {
     {"endpoint_url", RB_KEY_TEXT, NULL, true, "sns, eventbridge: another endpoint than AWS's own",
      IN(rb_destination_setting, endpoint_url)},
     {"reply", RB_KEY_BOOL, "false", true,
-     "also answer where the request came from (thread, comment)",
+     "slack with api: what was asked for in a channel is told there; answers to commands and "
+     "comments "
+     "need no key",
      IN(rb_destination_setting, reply)},
     {"when", RB_KEY_MAP, NULL, true, "which retries are reported; absent = all",
      CHILDREN(destination_when_keys)},

@@ -189,11 +189,20 @@ static void keep_message(struct rb_poster *p)
     }
 }
 
+/* Who asked in a channel is answered there, where the destination says so. */
+static const char *first_channel(const struct rb_poster *p)
+{
+    const struct rb_retry *r = p->v->retry;
+    bool there = p->d->reply && r->channel != NULL && rb_str_eq(r->source.type, "slack");
+
+    return there ? r->channel : p->d->channel;
+}
+
 static void post_new(struct rb_poster *p)
 {
     json_t *body = message(p->v);
 
-    (void)json_object_set_new(body, "channel", json_string(p->d->channel));
+    (void)json_object_set_new(body, "channel", json_string(first_channel(p)));
     (void)json_object_set_new(body, "unfurl_links", json_false());
     (void)json_object_set_new(body, "metadata", metadata(p->v));
     if (call(p, "chat.postMessage", body)) {

@@ -333,10 +333,11 @@ static bool fill_person(struct rb_retry *r, const struct rb_person_request *p)
     r->request_reason = rb_arena_strdup(&r->arena, p->reason);
     r->callback_url = rb_arena_strdup(&r->arena, p->callback_url);
     r->reply = rb_arena_strdup(&r->arena, p->reply);
+    r->channel = rb_arena_strdup(&r->arena, p->channel);
     r->force = p->force;
     return r->requested_by != NULL && (r->request_reason != NULL || p->reason == NULL) &&
            (r->callback_url != NULL || p->callback_url == NULL) &&
-           (r->reply != NULL || p->reply == NULL);
+           (r->reply != NULL || p->reply == NULL) && (r->channel != NULL || p->channel == NULL);
 }
 
 /* Whoever asks the same again within a moment has clicked twice: without a token of its own a
@@ -414,8 +415,10 @@ static bool inherit(struct rb_retry *next, const struct rb_retry *r)
     next->n_rule_uses = r->n_rule_uses;
     next->callback_url = rb_arena_strdup(&next->arena, r->callback_url);
     next->reply = rb_arena_strdup(&next->arena, r->reply);
+    next->channel = rb_arena_strdup(&next->arena, r->channel);
     return (next->callback_url != NULL || r->callback_url == NULL) &&
-           (next->reply != NULL || r->reply == NULL);
+           (next->reply != NULL || r->reply == NULL) &&
+           (next->channel != NULL || r->channel == NULL);
 }
 
 enum rb_code rb_engine_follow_on(struct rb_engine *e, const struct rb_runtime *rt,

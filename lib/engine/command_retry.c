@@ -108,6 +108,7 @@ static enum rb_code request(struct rb_order *o, const struct rb_build *b, int64_
         .token = order_token(o, &build),
         .caller = o->actor,
         .reason = o->c->reason,
+        .channel = o->c->place.channel,
         .reply = o->c->reply,
         .force = o->c->force,
         .delivery = *o->q->delivery,

@@ -87,6 +87,7 @@ const struct record_field rb_record_retry_fields[] = {
     R(36, TEXT, 0, cancelled_by),
     R(37, BOOL, 0, decision.start),
     R(38, TEXT, 0, reply),
+    R(63, TEXT, 0, channel),
     R(45, BOOL, 0, decision.pipeline),
     R(46, TEXT, 0, intent.execution),
     R(47, TEXT, 0, intent.stage),

@@ -50,6 +50,23 @@ static void slack_gets_one_message_a_chain_and_details_in_its_thread(void **stat
     json_decref(detail);
 }
 
+static void slack_may_tell_where_it_was_asked(void **state)
+{
+    struct told *t = *state;
+
+    told_by_api(t, "slack");
+    t->f->destination.channel = "#ci";
+    t->f->destination.reply = true;
+    told_state(t, RB_STATE_RUNNING, NULL);
+    t->f->retry->source.type = "slack";
+    t->f->retry->channel = "C777";
+    told_answer(t, 200, "", "{\"ok\":true,\"channel\":\"C777\",\"ts\":\"17.5\"}");
+    assert_int_equal(told_post(t), RB_POST_DELIVERED);
+    json_t *first = told_json(t, 0);
+    assert_string_equal(text_at(first, "channel"), "C777");
+    json_decref(first);
+}
+
 static void slack_is_not_told_in_the_channel_before_the_end(void **state)
 {
     struct told *t = *state;
@@ -282,6 +299,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TOLD_TEST(slack_gets_one_message_a_chain_and_details_in_its_thread),
+        TOLD_TEST(slack_may_tell_where_it_was_asked),
         TOLD_TEST(slack_is_not_told_in_the_channel_before_the_end),
         TOLD_TEST(slack_has_the_buttons_that_the_state_allows),
         TOLD_TEST(what_slack_answers_has_its_verdict),

@@ -166,6 +166,7 @@ struct rb_retry *some_retry(void)
     r->intent.action = some_text(a);
     r->intent.taken = some_below(2) == 0;
     r->reply = some_text(a);
+    r->channel = some_text(a);
     return r;
 }
 
