@@ -329,14 +329,6 @@ enum rb_code rb_batch_fresh(struct rb_work *k, bool strict, struct rb_err *err);
 enum rb_code rb_batch_followed(struct rb_work *k, const struct rb_batch *seen,
                                const struct rb_build **ret_seen, struct rb_err *err);
 
-/* ---- reports ---- */
-struct rb_post_result;
-struct rb_report_view;
-/* rb_report_by_aws - post a report that is a call of AWS; false: it is none, nothing was done. */
-bool rb_report_by_aws(struct rb_worker *w, const struct rb_destination_setting *d,
-                      const struct rb_report_view *v, const struct rb_task *t,
-                      struct rb_post_result *ret);
-
 /* ---- submit ---- */
 /* rb_fresh_look_failed - AWS could not be asked: later. rb_fresh_not_shown - ask again a few times,
  * then end as refused. rb_fresh_check_newer - something makes a retry of @own pointless: ended. */

@@ -109,10 +109,9 @@ static enum rb_code post(struct rb_worker *w, struct rb_task *t,
         .now_ms = rb_engine_now_ms(w->e),
         .forge_tokens = w->e->forge_tokens,
         .receipt = t->receipt,
-        .tokens = rb_engine_forge_tokens(w->e),
     };
 
-    if (!rb_report_by_aws(w, d, &view, t, &result)) {
+    if (!rb_report_by_aws(w->codebuild, w->rt->settings, d, &view, t->first_due_ms, &result)) {
         rb_destination_post(d, &view, t->first_due_ms, w->rt->settings, w->http, w->e->random,
                             &result);
     }
