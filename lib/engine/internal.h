@@ -94,6 +94,12 @@ struct rb_engine {
     } initiators[RB_MAX_INITIATORS];
     unsigned n_initiators;
     struct rb_pace pace; /* turns of the destinations */
+    struct {             /* what is known of those that are gone: off.h */
+        bool known, looking;
+        uint64_t changes;     /* made here, so that an older look is not taken for news */
+        uint64_t generation;  /* of the settings that were looked at last */
+        int64_t next_boot_ms; /* of the next look */
+    } off;
     struct rb_arena paused_arena;
     const char **paused;
     unsigned n_paused;

@@ -4,6 +4,7 @@ import http.server
 import json
 import pathlib
 import re
+import signal
 import socket
 import sys
 import threading
@@ -11,6 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
+import service  # noqa: E402
 from cases import both, case  # noqa: E402
 from life import FAST_RULE, World, deliver, event_of, reach  # noqa: E402
 from service import wait_until  # noqa: E402
@@ -228,21 +230,50 @@ mode: ask"""
     to.stop()
 
 
-@case
-def a_receiver_that_is_gone_is_switched_off_with_an_alarm(world):
+def dead_report(s, world, n):
+    build = world.failed_build("flaky", sourceVersion=f"refs/heads/gone-{n}")
+    r = reach(s, deliver(s, event_of(build))[1]["retry"], "recovered")
+    wait_until("dead", lambda: [x["state"] for x in s.api("GET", f"/v1/retries/{r['id']}")[1]["reports"]] == ["dead"])
+    return r
+
+
+def off_rows(s):
+    return [b["state"] for b in s.api("GET", "/v1/stats")[1]["breakers"] if b["scope"] == "destination:old"]
+
+
+@both
+def a_receiver_that_is_gone_is_switched_off_everywhere_with_an_alarm(world, kind):
+    """In other processes, and in those that start later; until a reload or a requeue."""
     to = Recorder()
     extra = f"""rules: [{FAST_RULE}]
 {ALLOW}
 destinations: [{{name: old, type: mattermost, url: "{to.url}/gone/secret-path", stages: [finished]}}]"""
-    with world.serving(extra=extra) as s:
-        for n in range(2):
-            build = world.failed_build("flaky", sourceVersion=f"refs/heads/gone-{n}")
-            r = reach(s, deliver(s, event_of(build))[1]["retry"], "recovered")
-            wait_until("dead", lambda: [x["state"] for x in s.api("GET", f"/v1/retries/{r['id']}")[1]["reports"]] == ["dead"])
+    with world.serving(kind, extra) as s:
+        dead_report(s, world, f"{kind}-0")
+        last = dead_report(s, world, f"{kind}-1")
         equal(len(to.of("/gone")), 1)
         assert "destination.off" in s.tail(1000) and "secret-path" not in s.tail(1000)
-        equal(metric(s, 'breaker_open{scope="destination:old"}'), 1.0)
-        equal(s.api("POST", f"/v1/retries/{r['id']}/requeue")[0], 200)
+        equal((metric(s, 'breaker_open{scope="destination:old"}'), off_rows(s)), (1.0, ["off"]))
+        others = [service.Service(s.binary, f"redis+unix://{s.config.read_text().split('redis+unix://')[1].split(chr(34))[0]}", world.sim.url, extra)] if kind == "redis" else []
+        for other in others:
+            other.start()
+            wait_until("the other process knows", lambda o=other: metric(o, 'breaker_open{scope="destination:old"}') == 1.0)
+        s.kill()
+        s.start()
+        dead_report(s, world, f"{kind}-2")
+        equal((len(to.of("/gone")), len(logged_any(s, "destination.off"))), (1, 2))
+        equal(s.api("POST", f"/v1/retries/{last['id']}/requeue")[0], 200)  # tried once more, and gone again
+        wait_until("tried again", lambda: len(to.of("/gone")) == 2)
+        wait_until("off again", lambda: off_rows(s) == ["off"])
+        dead_report(s, world, f"{kind}-3")
+        equal(len(to.of("/gone")), 2)
+        s.proc.send_signal(signal.SIGHUP)
+        wait_until("on again", lambda: off_rows(s) == [] and metric(s, 'breaker_open{scope="destination:old"}') == 0.0)
+        for other in others:
+            wait_until("there too", lambda o=other: metric(o, 'breaker_open{scope="destination:old"}') == 0.0)
+            other.stop()
+        dead_report(s, world, f"{kind}-4")
+        equal(len(to.of("/gone")), 3)
     to.stop()
 
 
