@@ -1,13 +1,11 @@
 #!/usr/bin/python3
 """What the senders' own libraries sign is taken, and nothing they would sign otherwise; what `retrybuild send` signs, those libraries take. Libraries come
 from npm into the build folder; without npm the cases say that they were skipped."""
-import http.server
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
-import threading
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -15,6 +13,7 @@ import cases  # noqa: E402
 import js_client  # noqa: E402
 import service  # noqa: E402
 from cases import case  # noqa: E402
+from catcher import Catcher  # noqa: E402
 from service import KEY  # noqa: E402
 from serving import QUICK, QUIET, event  # noqa: E402
 from sim_harness import equal  # noqa: E402
@@ -31,33 +30,6 @@ SOURCES = f"""sources:
   - {{name: discord, type: discord, public_key: "{PUBLIC}", who: [{{users: ["1"]}}]}}
   - {{name: ce, type: cloudevents, secrets: [{{value: {KEY}}}]}}
 """
-
-
-class Catcher:
-    """Keeps what was posted, as it was."""
-
-    def __init__(self):
-        self.got = []
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.got.append({"body": body.decode(), "headers": dict(self.headers)})
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 class World:
