@@ -24,7 +24,7 @@ struct payload {
     const char *full_name, *clone_url;
     const char *is_pull, *issue, *issue_pull, *issue_state;
     struct {
-        const char *id, *body, *user_id, *user_login;
+        const char *id, *body, *user_id, *user_login, *user_type;
     } comment;
 };
 
@@ -49,6 +49,7 @@ static const struct rb_pick rows[] = {
     P("comment.body", comment.body, RB_COMMENT_MAX_BYTES),
     P("comment.user.id", comment.user_id, TEXT_MAX),
     P("comment.user.login", comment.user_login, TEXT_MAX),
+    P("comment.user.type", comment.user_type, TEXT_MAX),
 };
 
 /* The headers of one of the two, the first that is there counts. */
@@ -130,7 +131,9 @@ static enum rb_code read_comment(const struct rb_source_setting *s, const struct
         .text = p->comment.body,
         .id = p->comment.id,
         .kind = "issues/comments",
-        .actor = {.id = p->comment.user_id, .name = p->comment.user_login},
+        .actor = {.id = p->comment.user_id,
+                  .name = p->comment.user_login,
+                  .bot = rb_str_eq(p->comment.user_type, "Bot")}, /* where it is said */
         .repository = p->full_name,
         .repository_url = p->clone_url,
         .pull_request = p->issue,
