@@ -180,7 +180,7 @@ static bool decide_or_inspect(struct rb_engine *e, const struct rb_runtime *rt, 
     if (!ev->needs_inspection) {
         rb_policy_decide(rt->policy, &in, &r->arena, &d);
     }
-    if (d.needs_log) {
+    if (d.needs_log || d.state == RB_STATE_DEFERRED) { /* the inspector watches that AWS does it */
         rb_retry_enter(r, RB_STATE_RECEIVED, now_ms, NULL);
         return true;
     }
@@ -434,8 +434,13 @@ enum rb_code rb_engine_follow_on(struct rb_engine *e, const struct rb_runtime *r
     a->rc = RB_E_INTERNAL;
     a->mode = RB_ADMIT_EVENT;
     box->retry = rb_engine_retry_new(e, child, &r->source, r->chain, now_ms);
-    if (box->retry == NULL || !inherit(box->retry, r) ||
-        !rb_engine_take_decision(e, box->retry, d, now_ms) || !box_finish(box, rt, now_ms)) {
+    bool ok = box->retry != NULL && inherit(box->retry, r);
+    if (ok && d->state == RB_STATE_DEFERRED) {
+        rb_retry_enter(box->retry, RB_STATE_RECEIVED, now_ms, NULL);
+    } else {
+        ok = ok && rb_engine_take_decision(e, box->retry, d, now_ms);
+    }
+    if (!ok || !box_finish(box, rt, now_ms)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the next attempt");
     }
     *ret_a = RB_TAKE(a);

@@ -248,6 +248,22 @@ void rb_chain_input(const struct rb_retry *r, const struct rb_build *failed, int
  * *ret_go_on it has ended or is held (written). */
 enum rb_code rb_chain_decide_again(struct rb_work *k, bool *ret_go_on, struct rb_err *err);
 
+/* rb_chain_link - @r becomes the next attempt of @parent's chain, with what its rules have used.
+ * False without memory. */
+bool rb_chain_link(struct rb_retry *r, const struct rb_retry *parent);
+
+/* ---- builds that somebody else started ---- */
+#define RB_NOTE_NOT_BY_AWS "CodeBuild's own auto-retry did not run this build again"
+/* rb_lineage_left_to_aws - CodeBuild's own auto-retry is to run the build again, or did:
+ * *ret_ended, the retry waits to see it or ends as deferred (written). What it did not do in time
+ * is ours. */
+enum rb_code rb_lineage_left_to_aws(struct rb_work *k, bool *ret_ended, struct rb_err *err);
+/* rb_lineage_overdue - the same of @b without effect: it was to be run again, and was not. */
+bool rb_lineage_overdue(const struct rb_work *k, const struct rb_build *b);
+/* rb_lineage_join - where the build is one that somebody else started to run a failed one again,
+ * its retry becomes the next attempt of that chain (*ret_joined; nothing is written yet). */
+enum rb_code rb_lineage_join(struct rb_work *k, bool *ret_joined, struct rb_err *err);
+
 /* ---- looking at AWS ---- */
 struct rb_look {
     enum rb_look_status status;
@@ -342,6 +358,8 @@ bool rb_report_by_aws(struct rb_worker *w, const struct rb_destination_setting *
  * then end as refused. rb_fresh_check_newer - something makes a retry of @own pointless: ended. */
 enum rb_code rb_fresh_look_failed(struct rb_work *k, const struct rb_look *look,
                                   const struct rb_err *why, struct rb_err *err);
+/* rb_fresh_busy - another retry has the intent: later. */
+enum rb_code rb_fresh_busy(struct rb_work *k, struct rb_err *err);
 enum rb_code rb_fresh_not_shown(struct rb_work *k, const char *what, const char *end,
                                 struct rb_err *err);
 enum rb_code rb_fresh_check_newer(struct rb_work *k, const struct rb_build *own,

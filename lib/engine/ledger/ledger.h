@@ -92,6 +92,9 @@ struct rb_rules_sheet {
     struct rb_rule_row rows[RB_RULE_ROWS];
     int64_t lost_s, saved_s;
 };
+struct rb_link_sheet { /* a build that somebody else started: the retry whose build it runs again */
+    char retry[RB_ID_BYTES];
+};
 struct rb_shadow_sheet { /* a failure that shadow mode would have retried */
     char rule[64];
     int64_t recovered;
@@ -106,6 +109,7 @@ enum rb_sheet_of {
     RB_SHEET_FLAKES,
     RB_SHEET_RULES,
     RB_SHEET_SHADOW,
+    RB_SHEET_LINK,
 };
 /* rb_sheet_read - bytes of the store into the struct of that kind; what is not there, or does not
  * read, is empty. */

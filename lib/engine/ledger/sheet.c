@@ -193,6 +193,12 @@ static void io_shadow(struct io *io, void *sheet)
     io_number(io, &x->recovered);
 }
 
+static void io_link(struct io *io, void *sheet)
+{
+    struct rb_link_sheet *x = sheet;
+    io_text(io, x->retry, sizeof(x->retry));
+}
+
 static const struct {
     void (*io)(struct io *io, void *sheet);
     size_t size;
@@ -205,6 +211,7 @@ static const struct {
     [RB_SHEET_FLAKES] = {io_flakes, sizeof(struct rb_flake_sheet)},
     [RB_SHEET_RULES] = {io_rules, sizeof(struct rb_rules_sheet)},
     [RB_SHEET_SHADOW] = {io_shadow, sizeof(struct rb_shadow_sheet)},
+    [RB_SHEET_LINK] = {io_link, sizeof(struct rb_link_sheet)},
 };
 
 void rb_sheet_read(enum rb_sheet_of of, const uint8_t *data, size_t len, void *ret_sheet)

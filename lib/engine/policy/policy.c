@@ -211,12 +211,18 @@ static void walk_rules(const struct rb_policy *p, const struct rb_policy_input *
     }
 }
 
+int64_t rb_policy_made(const struct rb_policy_input *in)
+{
+    int64_t by_aws = in->build->auto_retry_number;
+    return by_aws > in->attempt ? by_aws : in->attempt;
+}
+
 static void apply_budget(const struct rb_policy *p, const struct rb_policy_input *in,
                          struct rb_decision *d)
 {
     int64_t budget = p->settings->budgets.per_chain;
     bool wants = d->state == RB_STATE_SCHEDULED || d->state == RB_STATE_HELD;
-    if (wants && !in->person && budget > 0 && in->attempt >= budget) {
+    if (wants && !in->person && budget > 0 && rb_policy_made(in) >= budget) {
         d->state = RB_STATE_REFUSED;
         d->reason = "budget:chain";
     }

@@ -360,6 +360,17 @@ void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *i
         ret_d->action = RB_ACTION_IGNORE;
         ret_d->state = RB_STATE_IGNORED;
     }
+    const struct rb_build *b = in->build;
+    bool by_aws =
+        b->next_auto_retry != NULL || (b->auto_retry_limit > 0 && !in->auto_retry_overdue &&
+                                       b->auto_retry_number < b->auto_retry_limit);
+    if (by_aws && !in->person) {
+        *ret_d = (struct rb_decision){.action = RB_ACTION_IGNORE,
+                                      .rule = "auto-retry",
+                                      .reason = "CodeBuild's own auto-retry runs it again.",
+                                      .state = RB_STATE_DEFERRED};
+        return;
+    }
     if (in->person) {
         ret_d->action = RB_ACTION_RETRY;
         ret_d->state = w->person_refused ? RB_STATE_REFUSED : RB_STATE_SCHEDULED;
