@@ -62,6 +62,9 @@ static void gate_init(struct gate *g, const char *retry_id, const struct rb_buil
     put(g, RB_DESK_BUILDS,
         rb_set_add(s, RB_SHEET_COUNT, &d->builds, "b:" RB_SHEET_OF_PROJECT, account, region,
                    project));
+    put(g, RB_DESK_CENSUS,
+        rb_set_add(s, RB_SHEET_CENSUS, &d->census, "v:" RB_SHEET_OF_PROJECT, account, region,
+                   project));
     if (commit != NULL) {
         put(g, RB_DESK_COMMIT,
             rb_set_add(s, RB_SHEET_COMMIT, &d->commit, "c:%s/%s", account, commit));
@@ -97,27 +100,48 @@ static enum rb_code store_said(struct rb_work *k, enum rb_code rc, struct rb_err
     return rc;
 }
 
+/* gate_see - the sheets, and what stands in the way by them. */
+static enum rb_code gate_see(struct gate *g, struct rb_work *k, int64_t now_ms,
+                             struct rb_obstacle *ret_o, struct rb_err *err)
+{
+    gate_init(g, k->r->id, &k->r->build, false, &k->arena);
+    enum rb_code rc = store_said(k, rb_set_read(&g->set, k->w->ses, now_ms, err), err);
+    if (rc == RB_OK) {
+        rb_desk_obstacle(k->rt->settings, &g->desk, k->r->id, &k->r->build, now_ms, ret_o);
+    }
+    return rc;
+}
+
+/* gate_count - nothing is refused for a part of builds that nobody has counted. */
+static enum rb_code gate_count(struct gate *g, struct rb_work *k, int64_t now_ms, bool *ret_ended,
+                               struct rb_err *err)
+{
+    struct rb_budgets b;
+    rb_desk_budgets(k->rt->settings, &g->desk, now_ms, &b);
+    return rb_census_take(k, rb_budgets_enough(k->rt->settings, &b.project), ret_ended, err);
+}
+
 enum rb_code rb_gate_look(struct rb_work *k, bool *ret_ended, struct rb_err *err)
 {
     int64_t now_ms = rb_engine_now_ms(k->e);
+    struct rb_obstacle o;
     struct gate g;
 
     if (k->r->requested_by != NULL) {
         return RB_OK;
     }
     enum rb_code rc = rb_tally_flush(k->w, false, err);
-    if (rc != RB_OK) {
-        return rc;
+    if (rc == RB_OK) {
+        rc = gate_see(&g, k, now_ms, &o, err);
     }
-    gate_init(&g, k->r->id, &k->r->build, false, &k->arena);
-    rc = store_said(k, rb_set_read(&g.set, k->w->ses, now_ms, err), err);
-    if (rc != RB_OK) {
-        return rc;
+    if (rc == RB_OK && o.uncounted) {
+        rc = gate_count(&g, k, now_ms, ret_ended, err);
+        if (rc == RB_OK && !*ret_ended) {
+            rc = gate_see(&g, k, now_ms, &o, err);
+        }
     }
-    struct rb_obstacle o;
-    rb_desk_obstacle(k->rt->settings, &g.desk, k->r->id, &k->r->build, now_ms, &o);
-    if (o.note[0] == '\0') {
-        return RB_OK;
+    if (rc != RB_OK || *ret_ended || o.note[0] == '\0') {
+        return rc;
     }
     *ret_ended = true;
     return obey(k, &o, err);
@@ -142,13 +166,18 @@ enum rb_code rb_gate_take(struct rb_work *k, bool *ret_ended, struct rb_err *err
 
     for (unsigned tries = 0; tries < GATE_TRIES; tries++) {
         int64_t now_ms = rb_engine_now_ms(k->e);
-        gate_init(&g, k->r->id, &k->r->build, false, &k->arena);
-        enum rb_code rc = store_said(k, rb_set_read(&g.set, k->w->ses, now_ms, err), err);
+        struct rb_obstacle o;
+        enum rb_code rc = gate_see(&g, k, now_ms, &o, err);
         if (rc != RB_OK) {
             return rc;
         }
-        struct rb_obstacle o;
-        rb_desk_obstacle(s, &g.desk, k->r->id, &k->r->build, now_ms, &o);
+        if (o.uncounted && k->r->requested_by == NULL) {
+            rc = gate_count(&g, k, now_ms, ret_ended, err);
+            if (rc != RB_OK || *ret_ended) {
+                return rc;
+            }
+            continue;
+        }
         if (o.note[0] != '\0' && k->r->requested_by == NULL) {
             *ret_ended = true;
             return obey(k, &o, err);

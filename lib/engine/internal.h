@@ -219,6 +219,19 @@ enum rb_code rb_gate_standing(struct rb_engine *e, const struct rb_settings *s,
 /* rb_gate_outcome - what became of the retry, before that is written; counts once. */
 enum rb_code rb_gate_outcome(struct rb_work *k, enum rb_ending outcome, struct rb_err *err);
 
+/* ---- builds of a project, as CodeBuild shows them ---- */
+#define RB_CENSUS_MINUTES 60
+struct rb_census { /* ended builds of the last hour by their age in minutes */
+    int64_t ended[RB_CENSUS_MINUTES], n;
+};
+void rb_census_see(struct rb_census *c, const struct rb_build *b, int64_t aws_now_ms);
+/* rb_census_write - into the ledger, for the project of @of. */
+enum rb_code rb_census_write(struct rb_worker *w, const struct rb_build *of,
+                             const struct rb_census *c, struct rb_arena *a, struct rb_err *err);
+/* rb_census_take - list the builds of the task's project, at most @enough that have ended, and
+ * write the count. *ret_ended: CodeBuild could not be asked, the retry waits (written). */
+enum rb_code rb_census_take(struct rb_work *k, int64_t enough, bool *ret_ended, struct rb_err *err);
+
 struct rb_tally *rb_tally_new(void);
 void rb_tally_free(struct rb_tally *t); /* NULL accepted */
 void rb_tally_ended(struct rb_engine *e, const struct rb_build *b);

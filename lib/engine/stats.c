@@ -11,7 +11,7 @@
 
 #include "sheets.h"
 
-#define AT_ONCE 16
+#define AT_ONCE 12 /* of five sheets each */
 #define PROJECTS_MAX 500
 #define RECENT_MS (7 * RB_DAY_MS)
 #define ARENA_BYTES ((size_t)64 * 1024 * 1024)
@@ -22,6 +22,7 @@ struct standing {
     const struct rb_project_seen *seen;
     struct rb_scope_sheet project, account;
     struct rb_count_sheet builds;
+    struct rb_census_sheet census;
     struct rb_flake_sheet flakes;
 };
 
@@ -58,6 +59,8 @@ static enum rb_code visit_some(struct visit *v, struct rb_store_session *ses,
                          region, seen[i].project);
         (void)rb_set_add(&set, RB_SHEET_COUNT, &all[i].builds, "b:" RB_SHEET_OF_PROJECT, account,
                          region, seen[i].project);
+        (void)rb_set_add(&set, RB_SHEET_CENSUS, &all[i].census, "v:" RB_SHEET_OF_PROJECT, account,
+                         region, seen[i].project);
         (void)rb_set_add(&set, RB_SHEET_FLAKES, &all[i].flakes, "l:" RB_SHEET_OF_PROJECT, account,
                          region, seen[i].project);
         (void)rb_set_add(&set, RB_SHEET_SCOPE, &all[i].account, "a:%s", account);
@@ -90,8 +93,12 @@ static struct rb_budget project_budget(const struct visit *v, const struct stand
     struct rb_scope_sheet account = x->account;
     struct rb_count_sheet builds = x->builds;
     struct rb_count_sheet minutes = v->minutes;
-    const struct rb_budget_sheets sheets = {
-        .project = &project, .account = &account, .builds = &builds, .minutes = &minutes};
+    struct rb_census_sheet census = x->census;
+    const struct rb_budget_sheets sheets = {.project = &project,
+                                            .account = &account,
+                                            .builds = &builds,
+                                            .minutes = &minutes,
+                                            .census = &census};
     struct rb_budgets b;
     rb_budgets_of(v->settings, &sheets, v->now_ms, &b);
     return b.project;

@@ -31,9 +31,11 @@ struct seen {
 struct sweep {
     struct rb_worker *w;
     struct seen *seen;
-    struct rb_arena arena; /* of one project */
-    int64_t oldest_ms;     /* started before: too old; AWS's clock */
-    int64_t youngest_ms;   /* ended after: a delivery may still come */
+    struct rb_arena arena;   /* of one project */
+    int64_t now_ms;          /* AWS's clock */
+    int64_t oldest_ms;       /* started before: too old; AWS's clock */
+    int64_t youngest_ms;     /* ended after: a delivery may still come */
+    struct rb_census census; /* of one project */
     unsigned found;
 };
 
@@ -160,6 +162,7 @@ static enum rb_code sweep_page(struct sweep *sw, const struct rb_project_seen *p
         b->account = b->account == NULL ? p->account : b->account;
         b->region = b->region == NULL ? p->region : b->region;
         b->project = b->project == NULL ? p->project : b->project;
+        rb_census_see(&sw->census, b, sw->now_ms);
         if (b->started_ms != 0 && b->started_ms < sw->oldest_ms) {
             *ret_past = true;
         } else if (rb_build_failed(b) && b->ended_ms <= sw->youngest_ms && b->account != NULL) {
@@ -257,6 +260,15 @@ static int64_t fair_chance_ms(const struct rb_timing *t)
     return ms < t->sweep_every_ms ? ms : t->sweep_every_ms;
 }
 
+/* The builds that were seen on the way make the project's budget. */
+static enum rb_code write_census(struct sweep *sw, const struct rb_project_seen *p,
+                                 struct rb_err *err)
+{
+    const struct rb_build of = {.account = p->account, .region = p->region, .project = p->project};
+    bool wanted = sw->w->rt->settings->budgets.ratio > 0 && sw->census.n > 0 && p->account != NULL;
+    return wanted ? rb_census_write(sw->w, &of, &sw->census, &sw->arena, err) : RB_OK;
+}
+
 static enum rb_code sweep_all(struct sweep *sw, const struct rb_project_seen *projects, unsigned n,
                               struct rb_err *err)
 {
@@ -268,7 +280,11 @@ static enum rb_code sweep_all(struct sweep *sw, const struct rb_project_seen *pr
             continue;
         }
         rb_arena_reset(&sw->arena);
+        sw->census = (struct rb_census){.n = 0};
         enum rb_code rc = sweep_project(sw, &projects[i], &why);
+        if (rc == RB_OK) {
+            rc = write_census(sw, &projects[i], &why);
+        }
         if (rc == RB_OK) {
             continue;
         }
@@ -295,6 +311,7 @@ static enum rb_code sweep_round(struct rb_worker *w, struct rb_round *ret, struc
     struct sweep sw = {
         .w = w,
         .seen = seen_of(w),
+        .now_ms = now_ms,
         .oldest_ms = now_ms - t->max_event_age_ms,
         .youngest_ms = now_ms - fair_chance_ms(t),
     };

@@ -6,6 +6,7 @@
 
 #define RESERVED_S 300 /* for a build of which nobody knows how long it runs */
 #define RESERVED_MIN_S 60
+#define CENSUS_FRESH_MS (5 * 60000)
 
 const char *rb_name_or_dash(const char *s)
 {
@@ -17,6 +18,7 @@ static struct rb_budget_sheets budget_sheets(struct rb_desk *d)
     return (struct rb_budget_sheets){.project = &d->project,
                                      .account = &d->account,
                                      .builds = &d->builds,
+                                     .census = &d->census,
                                      .minutes = &d->minutes,
                                      .commit = d->has_commit ? &d->commit : NULL};
 }
@@ -59,6 +61,8 @@ void rb_desk_obstacle(const struct rb_settings *s, struct rb_desk *d, const char
     const char *spent = rb_budgets_spent(&budgets);
     if (spent != NULL) {
         ret_o->refuses = true;
+        ret_o->uncounted = rb_str_eq(spent, "project") && s->budgets.ratio > 0 &&
+                           now_ms - d->census.looked_ms >= CENSUS_FRESH_MS;
         (void)snprintf(ret_o->note, sizeof(ret_o->note), "budget:%s", spent);
     }
 }

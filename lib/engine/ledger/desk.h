@@ -14,6 +14,7 @@ enum rb_desk_sheet {
     RB_DESK_INCIDENT,
     RB_DESK_MINUTES,
     RB_DESK_BUILDS,
+    RB_DESK_CENSUS,
     RB_DESK_COMMIT,
     RB_DESK_FLAKES,
     RB_DESK_RULES,
@@ -24,6 +25,7 @@ struct rb_desk {
     struct rb_scope_sheet project, account;
     struct rb_incident_sheet incident;
     struct rb_count_sheet minutes, builds;
+    struct rb_census_sheet census;
     struct rb_commit_sheet commit;
     struct rb_flake_sheet flakes; /* of outcomes */
     struct rb_rules_sheet rules;
@@ -36,6 +38,7 @@ struct rb_desk {
 struct rb_obstacle {
     char note[RB_DESK_NOTE_BYTES];
     bool refuses;
+    bool uncounted; /* for too small a part of too few builds: CodeBuild was not asked lately */
     int64_t wait_ms;
 };
 void rb_desk_obstacle(const struct rb_settings *s, struct rb_desk *d, const char *retry_id,

@@ -47,6 +47,10 @@ struct rb_scope_sheet {        /* of a project, or of an account */
 struct rb_count_sheet { /* ended builds of a project by the hour; seconds of retries by the day */
     struct rb_series counted;
 };
+struct rb_census_sheet { /* ended builds of a project by the hour, as CodeBuild showed them */
+    struct rb_series shown;
+    int64_t looked_ms;
+};
 struct rb_commit_sheet {
     int64_t retries;
 };
@@ -110,6 +114,7 @@ enum rb_sheet_of {
     RB_SHEET_RULES,
     RB_SHEET_SHADOW,
     RB_SHEET_LINK,
+    RB_SHEET_CENSUS,
 };
 /* rb_sheet_read - bytes of the store into the struct of that kind; what is not there, or does not
  * read, is empty. */
@@ -150,11 +155,14 @@ struct rb_budget_sheets {
     struct rb_scope_sheet *project, *account;
     struct rb_count_sheet *builds, *minutes;
     struct rb_commit_sheet *commit; /* NULL: the commit is not known */
+    struct rb_census_sheet *census; /* NULL: not asked for */
 };
 void rb_budgets_of(const struct rb_settings *s, const struct rb_budget_sheets *x, int64_t now_ms,
                    struct rb_budgets *ret_b);
 /* rb_budgets_spent - the name of the first one that is used up, NULL = none is. */
 const char *rb_budgets_spent(const struct rb_budgets *b);
+/* rb_budgets_enough - so many ended builds would make the project's budget twice what is used. */
+int64_t rb_budgets_enough(const struct rb_settings *s, const struct rb_budget *project);
 void rb_budgets_take(const struct rb_settings *s, struct rb_budget_sheets *x, int64_t reserved_s,
                      int64_t now_ms);
 

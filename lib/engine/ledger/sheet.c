@@ -199,6 +199,13 @@ static void io_link(struct io *io, void *sheet)
     io_text(io, x->retry, sizeof(x->retry));
 }
 
+static void io_census(struct io *io, void *sheet)
+{
+    struct rb_census_sheet *x = sheet;
+    io_series(io, &x->shown);
+    io_number(io, &x->looked_ms);
+}
+
 static const struct {
     void (*io)(struct io *io, void *sheet);
     size_t size;
@@ -212,6 +219,7 @@ static const struct {
     [RB_SHEET_RULES] = {io_rules, sizeof(struct rb_rules_sheet)},
     [RB_SHEET_SHADOW] = {io_shadow, sizeof(struct rb_shadow_sheet)},
     [RB_SHEET_LINK] = {io_link, sizeof(struct rb_link_sheet)},
+    [RB_SHEET_CENSUS] = {io_census, sizeof(struct rb_census_sheet)},
 };
 
 void rb_sheet_read(enum rb_sheet_of of, const uint8_t *data, size_t len, void *ret_sheet)

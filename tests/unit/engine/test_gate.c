@@ -43,6 +43,18 @@ static void expect_refused(struct world *w, unsigned at, const char *reason)
     assert_string_equal(rb_work_last_note(r), reason);
 }
 
+static void expect_stats(struct world *w, const char *part)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf out = RB_BUF_INIT(1 << 20);
+    struct rb_err err = {.code = RB_OK};
+    if (rb_engine_stats(w->engine, w->ses, &out, &err) != RB_OK) {
+        fail_msg("%s", err.msg);
+    }
+    if (strstr(rb_buf_str(&out), part) == NULL) {
+        fail_msg("no %s in %s", part, rb_buf_str(&out));
+    }
+}
+
 /* ---- budgets ---- */
 
 static void a_project_is_retried_as_often_as_its_budget_says(void **state)
@@ -87,6 +99,59 @@ static void builds_of_the_last_hour_make_the_budget_larger(void **state)
     (void)world_round(&w->keep); /* seven: half of them is three */
     world_work(w, &w->submit, 1000);
     expect_refused(w, 3, "budget:project");
+}
+
+static void a_fresh_store_refuses_nothing_before_the_builds_were_counted(void **state)
+{
+    struct world *w = *state;
+    w->settings->budgets.ratio = 0.2;
+    w->settings->budgets.floor_per_hour = 1;
+    for (unsigned i = 0; i < 20; i++) { /* of which nobody was told */
+        world_end(w, world_started(w, "web", "main"), "SUCCEEDED");
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        (void)fail_in(w, "web", i);
+    }
+    w->list_rc = RB_E_THROTTLED;
+    world_work(w, &w->submit, 60000); /* the first goes where the look is not needed: none does */
+    for (unsigned i = 0; i < 8; i++) {
+        RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, ids[i]);
+        assert_int_equal(r->state, RB_STATE_SCHEDULED);
+    }
+    w->list_rc = RB_OK;
+    world_work(w, &w->submit, 120000);
+    unsigned running = 0, refused = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, ids[i]);
+        running += r->state == RB_STATE_RUNNING ? 1 : 0;
+        refused += r->state == RB_STATE_REFUSED ? 1 : 0;
+    }
+    assert_int_equal(running, 6); /* one, and a fifth of 28 builds */
+    assert_int_equal(refused, 2);
+}
+
+static void builds_are_counted_once_in_a_while(void **state)
+{
+    struct world *w = *state;
+    w->settings->budgets.ratio = 0.01;
+    for (unsigned i = 0; i < 6; i++) {
+        (void)fail_in(w, "web", i);
+    }
+    world_work(w, &w->submit, 1000);
+    assert_int_equal(w->n_effects, 0);
+    assert_int_equal(w->n_lists, 1);
+}
+
+static void the_sweep_counts_builds_on_its_way(void **state)
+{
+    struct world *w = *state;
+    w->settings->budgets.ratio = 0.5;
+    (void)fail_in(w, "web", 0);
+    for (unsigned i = 0; i < 5; i++) {
+        world_end(w, world_started(w, "web", "main"), "SUCCEEDED");
+    }
+    (void)world_round(&w->sweep);
+    expect_stats(w, "\"hour\":{\"used\":0,\"limit\":3,");
 }
 
 static void a_commit_is_retried_as_often_as_its_budget_says(void **state)
@@ -306,18 +371,6 @@ static void what_is_ignored_makes_no_incident(void **state)
 
 /* ---- the ledger ---- */
 
-static void expect_stats(struct world *w, const char *part)
-{
-    RB_CLEANUP(rb_buf_release) struct rb_buf out = RB_BUF_INIT(1 << 20);
-    struct rb_err err = {.code = RB_OK};
-    if (rb_engine_stats(w->engine, w->ses, &out, &err) != RB_OK) {
-        fail_msg("%s", err.msg);
-    }
-    if (strstr(rb_buf_str(&out), part) == NULL) {
-        fail_msg("no %s in %s", part, rb_buf_str(&out));
-    }
-}
-
 static void what_recovered_is_flaky_from_then_on(void **state)
 {
     struct world *w = *state;
@@ -405,6 +458,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_project_is_retried_as_often_as_its_budget_says),
         T(builds_of_the_last_hour_make_the_budget_larger),
+        T(a_fresh_store_refuses_nothing_before_the_builds_were_counted),
+        T(builds_are_counted_once_in_a_while),
+        T(the_sweep_counts_builds_on_its_way),
         T(a_commit_is_retried_as_often_as_its_budget_says),
         T(an_account_and_a_day_have_budgets_too),
         T(a_retry_that_is_sent_again_counts_once),
