@@ -1,9 +1,9 @@
 /* gate.c - may this retry go now? Incident hold, breakers and budgets, looked at right before the
  * intent is written, and what they count.
  *
- * A retry counts once, whatever crashes: its mark is written in the same step as the counts. People
- * are let through, which is noted; their retries count like any other. The outcome is counted
- * before the retry is settled, under the same mark. */
+ * A retry counts once, whatever crashes: its mark is written in the same step as the counts. A
+ * person passes by force, which is noted, and is else told how; their retries count like any other.
+ * The outcome is counted before the retry is settled, under the same mark. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -84,14 +84,18 @@ static enum rb_code gate_write(struct gate *g, struct rb_work *k, int64_t now_ms
 
 static enum rb_code obey(struct rb_work *k, const struct rb_obstacle *o, struct rb_err *err)
 {
+    char note[RB_DESK_NOTE_BYTES + 64];
+
+    (void)snprintf(note, sizeof(note), "%s%s", o->note,
+                   k->r->requested_by == NULL ? "" : ": ask again with force to pass it");
     if (!o->refuses) {
         int64_t jitter_ms = o->wait_ms / 4 + GATE_PAUSE_MS;
-        return rb_work_later(k, o->wait_ms + rb_engine_jitter_ms(k->e, 0, jitter_ms), o->note, err);
+        return rb_work_later(k, o->wait_ms + rb_engine_jitter_ms(k->e, 0, jitter_ms), note, err);
     }
     k->r->decision.reason = rb_arena_strdup(&k->r->arena, o->note);
     rb_log(RB_LOG_WARN, "budget.spent", RB_F("budget", o->note), RB_F("retry", k->r->id),
            RB_F("project", k->r->build.project));
-    return rb_work_finish(k, RB_STATE_REFUSED, o->note, err);
+    return rb_work_finish(k, RB_STATE_REFUSED, note, err);
 }
 
 static enum rb_code store_said(struct rb_work *k, enum rb_code rc, struct rb_err *err)
@@ -127,7 +131,7 @@ enum rb_code rb_gate_look(struct rb_work *k, bool *ret_ended, struct rb_err *err
     struct rb_obstacle o;
     struct gate g;
 
-    if (k->r->requested_by != NULL) {
+    if (rb_desk_passes(k->r)) {
         return RB_OK;
     }
     enum rb_code rc = rb_tally_flush(k->w, false, err);
@@ -171,14 +175,14 @@ enum rb_code rb_gate_take(struct rb_work *k, bool *ret_ended, struct rb_err *err
         if (rc != RB_OK) {
             return rc;
         }
-        if (o.uncounted && k->r->requested_by == NULL) {
+        if (o.uncounted && !rb_desk_passes(k->r)) {
             rc = gate_count(&g, k, now_ms, ret_ended, err);
             if (rc != RB_OK || *ret_ended) {
                 return rc;
             }
             continue;
         }
-        if (o.note[0] != '\0' && k->r->requested_by == NULL) {
+        if (o.note[0] != '\0' && !rb_desk_passes(k->r)) {
             *ret_ended = true;
             return obey(k, &o, err);
         }

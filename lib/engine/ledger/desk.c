@@ -23,6 +23,11 @@ static struct rb_budget_sheets budget_sheets(struct rb_desk *d)
                                      .commit = d->has_commit ? &d->commit : NULL};
 }
 
+bool rb_desk_passes(const struct rb_retry *r)
+{
+    return r->requested_by != NULL && (r->force || rb_str_eq(r->source.type, "front-door"));
+}
+
 void rb_desk_budgets(const struct rb_settings *s, struct rb_desk *d, int64_t now_ms,
                      struct rb_budgets *ret_b)
 {
@@ -87,7 +92,7 @@ void rb_desk_count(const struct rb_settings *s, struct rb_desk *d, const struct 
 {
     const struct rb_incident_row *row = rb_incident_active(s, &d->incident, now_ms);
 
-    if (row != NULL && r->requested_by == NULL) {
+    if (row != NULL && !rb_desk_passes(r)) {
         rb_incident_pass(&d->incident, row, r->id, now_ms);
         d->changed[RB_DESK_INCIDENT] = true;
     }

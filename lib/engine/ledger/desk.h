@@ -43,6 +43,9 @@ struct rb_obstacle {
 };
 void rb_desk_obstacle(const struct rb_settings *s, struct rb_desk *d, const char *retry_id,
                       const struct rb_build *b, int64_t now_ms, struct rb_obstacle *ret_o);
+/* rb_desk_passes - whatever stands in the way: a person forces it, or asked at the AWS front door,
+ * where nothing more can be said. */
+bool rb_desk_passes(const struct rb_retry *r);
 void rb_desk_budgets(const struct rb_settings *s, struct rb_desk *d, int64_t now_ms,
                      struct rb_budgets *ret_b);
 /* rb_desk_count - the retry goes: once counted, it counts no more. */

@@ -225,6 +225,23 @@ static void a_person_passes_a_spent_budget_and_that_is_noted(void **state)
     assert_true(world_noted(w, ids[1], "passes budget:project: ops asked by force"));
 }
 
+static void a_person_without_force_is_told_how_to_pass(void **state)
+{
+    struct world *w = *state;
+    w->settings->budgets.floor_per_hour = 1;
+    (void)fail_in(w, "web", 0);
+    world_work(w, &w->submit, 1000);
+    struct world_build *b = world_failed(w, "web", "main");
+    (void)world_ask(w, b, "t", false, ids[1]);
+    assert_true(world_round(&w->inspect));
+    world_work(w, &w->submit, 1000);
+    world_expect(w, ids[1], RB_STATE_REFUSED);
+    RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, ids[1]);
+    assert_string_equal(r->decision.reason, "budget:project");
+    assert_string_equal(rb_work_last_note(r), "budget:project: ask again with force to pass it");
+    assert_int_equal(w->n_effects, 1);
+}
+
 /* ---- breaker ---- */
 
 static void open_breaker(struct world *w)
@@ -247,6 +264,22 @@ static void retries_that_fail_again_open_the_breaker_of_their_project(void **sta
     world_expect(w, ids[2], RB_STATE_SCHEDULED);
     assert_true(world_noted(w, ids[2], "breaker:project:web"));
     world_expect(w, ids[3], RB_STATE_RUNNING);
+}
+
+static void an_open_breaker_lets_only_force_go(void **state)
+{
+    struct world *w = *state;
+    open_breaker(w);
+    for (unsigned i = 2; i < 4; i++) {
+        struct world_build *b = world_failed(w, "web", "main");
+        (void)world_ask(w, b, i == 2 ? "t" : "u", i == 3, ids[i]);
+        assert_true(world_round(&w->inspect));
+    }
+    world_work(w, &w->submit, 60000);
+    world_expect(w, ids[2], RB_STATE_SCHEDULED);
+    assert_true(world_noted(w, ids[2], "breaker:project:web: ask again with force to pass it"));
+    world_expect(w, ids[3], RB_STATE_RUNNING);
+    assert_true(world_noted(w, ids[3], "passes breaker:project:web: ops asked by force"));
 }
 
 static void a_half_open_breaker_lets_one_go_and_closes_when_it_recovers(void **state)
@@ -466,6 +499,8 @@ int main(void)
         T(a_retry_that_is_sent_again_counts_once),
         T(a_restart_forgets_no_budget),
         T(a_person_passes_a_spent_budget_and_that_is_noted),
+        T(a_person_without_force_is_told_how_to_pass),
+        T(an_open_breaker_lets_only_force_go),
         T(retries_that_fail_again_open_the_breaker_of_their_project),
         T(a_half_open_breaker_lets_one_go_and_closes_when_it_recovers),
         T(a_probe_that_fails_again_opens_the_breaker_anew),
