@@ -82,20 +82,53 @@ static enum rb_code gate_write(struct gate *g, struct rb_work *k, int64_t now_ms
     return rb_set_write(&g->set, k->w->ses, k->e->random, now_ms, err);
 }
 
-static enum rb_code obey(struct rb_work *k, const struct rb_obstacle *o, struct rb_err *err)
+/* refuse - a spent budget is told a chat once in an hour. A chain that was told of before is told
+ * of to its end, and so is who asked. */
+static enum rb_code refuse(struct rb_work *k, const struct rb_obstacle *o, const char *note,
+                           struct rb_err *err)
+{
+    const struct rb_build *b = &k->r->build;
+    const char *commit = rb_build_commit(b);
+    bool of_project = rb_str_eq(o->note, "budget:project");
+    const struct rb_notice spent = {
+        .about = rb_arena_printf(&k->arena, "%s/%s/%s/%s", o->note, rb_name_or_dash(b->account),
+                                 of_project ? rb_name_or_dash(b->region) : "-",
+                                 of_project                            ? rb_name_or_dash(b->project)
+                                 : rb_str_eq(o->note, "budget:commit") ? rb_name_or_dash(commit)
+                                                                       : "-"),
+        .since_ms = rb_engine_now_ms(k->e) - RB_HOUR_MS,
+        .chats = true,
+    };
+    k->r->decision.reason = rb_arena_strdup(&k->r->arena, o->note);
+    bool own = k->r->previous[0] != '\0' || k->r->requested_by != NULL || spent.about == NULL;
+    k->spent = own ? NULL : &spent;
+    rb_log(RB_LOG_WARN, "budget.spent", RB_F("budget", o->note), RB_F("retry", k->r->id),
+           RB_F("project", k->r->build.project));
+    enum rb_code rc = rb_work_finish(k, RB_STATE_REFUSED, note, err);
+    k->spent = NULL;
+    return rc;
+}
+
+static enum rb_code obey(struct rb_work *k, const struct gate *g, const struct rb_obstacle *o,
+                         struct rb_err *err)
 {
     char note[RB_DESK_NOTE_BYTES + 64];
 
     (void)snprintf(note, sizeof(note), "%s%s", o->note,
                    k->r->requested_by == NULL ? "" : ": ask again with force to pass it");
     if (!o->refuses) {
+        const struct rb_incident_row *row =
+            rb_incident_active(k->rt->settings, &g->desk.incident, rb_engine_now_ms(k->e));
+        bool tells = row != NULL && rb_str_starts(o->note, "incident:") &&
+                     rb_work_count_notes(k->r, o->note) == 0;
+        enum rb_code rc = tells ? rb_notice_of_hold(k, row, err) : RB_OK;
+        if (rc != RB_OK) {
+            return rc;
+        }
         int64_t jitter_ms = o->wait_ms / 4 + GATE_PAUSE_MS;
         return rb_work_later(k, o->wait_ms + rb_engine_jitter_ms(k->e, 0, jitter_ms), note, err);
     }
-    k->r->decision.reason = rb_arena_strdup(&k->r->arena, o->note);
-    rb_log(RB_LOG_WARN, "budget.spent", RB_F("budget", o->note), RB_F("retry", k->r->id),
-           RB_F("project", k->r->build.project));
-    return rb_work_finish(k, RB_STATE_REFUSED, note, err);
+    return refuse(k, o, note, err);
 }
 
 static enum rb_code store_said(struct rb_work *k, enum rb_code rc, struct rb_err *err)
@@ -148,7 +181,7 @@ enum rb_code rb_gate_look(struct rb_work *k, bool *ret_ended, struct rb_err *err
         return rc;
     }
     *ret_ended = true;
-    return obey(k, &o, err);
+    return obey(k, &g, &o, err);
 }
 
 /* A person passes; the history says what was passed. */
@@ -184,7 +217,7 @@ enum rb_code rb_gate_take(struct rb_work *k, bool *ret_ended, struct rb_err *err
         }
         if (o.note[0] != '\0' && !rb_desk_passes(k->r)) {
             *ret_ended = true;
-            return obey(k, &o, err);
+            return obey(k, &g, &o, err);
         }
         rb_desk_count(s, &g.desk, k->r, now_ms);
         rc = gate_write(&g, k, now_ms, err);

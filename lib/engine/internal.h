@@ -163,6 +163,9 @@ struct rb_work {
     enum rb_state state_stored; /* what the store has */
     char intent_key[RB_KEY_BYTES];
     char build_key[RB_KEY_BYTES];
+    const struct rb_notice *spent; /* what ends it ends many: chats are told once; NULL = nothing */
+    const struct rb_report_task *notices; /* to be told with the next note; in the record's arena */
+    unsigned n_notices;
 };
 /* rb_work_begin - @boot_claimed_ms: boot clock before the claim was made. */
 void rb_work_begin(struct rb_work *k, struct rb_worker *w, struct rb_task *task,
@@ -231,6 +234,20 @@ enum rb_code rb_census_write(struct rb_worker *w, const struct rb_build *of,
 /* rb_census_take - list the builds of the task's project, at most @enough that have ended, and
  * write the count. *ret_ended: CodeBuild could not be asked, the retry waits (written). */
 enum rb_code rb_census_take(struct rb_work *k, int64_t enough, bool *ret_ended, struct rb_err *err);
+
+/* ---- one message for many retries ---- */
+struct rb_notice {
+    const char *about; /* a budget with its scope, a hold */
+    int64_t since_ms;  /* who was told since then is told no more */
+    bool chats;        /* only chats are spared */
+};
+/* rb_notice_claim - leaves those of @tasks that this retry is the first to tell. */
+enum rb_code rb_notice_claim(struct rb_work *k, const struct rb_notice *what,
+                             const struct rb_report_task **tasks, unsigned *n, struct rb_err *err);
+/* rb_notice_of_hold - this retry waits for an incident: who has not been told of it will be, with
+ * the note of the wait. */
+enum rb_code rb_notice_of_hold(struct rb_work *k, const struct rb_incident_row *row,
+                               struct rb_err *err);
 
 struct rb_tally *rb_tally_new(void);
 void rb_tally_free(struct rb_tally *t); /* NULL accepted */

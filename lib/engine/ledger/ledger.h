@@ -99,6 +99,15 @@ struct rb_rules_sheet {
 struct rb_link_sheet { /* a build that somebody else started: the retry whose build it runs again */
     char retry[RB_ID_BYTES];
 };
+#define RB_NOTICE_ROWS 32
+struct rb_notice_sheet { /* which destination was told of something by which retry */
+    unsigned n;
+    struct {
+        uint64_t destination;
+        int64_t at_ms;
+        char retry[RB_ID_BYTES];
+    } rows[RB_NOTICE_ROWS];
+};
 struct rb_shadow_sheet { /* a failure that shadow mode would have retried */
     char rule[64];
     int64_t recovered;
@@ -115,6 +124,7 @@ enum rb_sheet_of {
     RB_SHEET_SHADOW,
     RB_SHEET_LINK,
     RB_SHEET_CENSUS,
+    RB_SHEET_NOTICE,
 };
 /* rb_sheet_read - bytes of the store into the struct of that kind; what is not there, or does not
  * read, is empty. */

@@ -206,6 +206,17 @@ static void io_census(struct io *io, void *sheet)
     io_number(io, &x->looked_ms);
 }
 
+static void io_notice(struct io *io, void *sheet)
+{
+    struct rb_notice_sheet *x = sheet;
+    io_count(io, &x->n, RB_NOTICE_ROWS);
+    for (unsigned i = 0; i < x->n; i++) {
+        io_bits(io, &x->rows[i].destination);
+        io_number(io, &x->rows[i].at_ms);
+        io_text(io, x->rows[i].retry, sizeof(x->rows[i].retry));
+    }
+}
+
 static const struct {
     void (*io)(struct io *io, void *sheet);
     size_t size;
@@ -219,6 +230,7 @@ static const struct {
     [RB_SHEET_RULES] = {io_rules, sizeof(struct rb_rules_sheet)},
     [RB_SHEET_SHADOW] = {io_shadow, sizeof(struct rb_shadow_sheet)},
     [RB_SHEET_LINK] = {io_link, sizeof(struct rb_link_sheet)},
+    [RB_SHEET_NOTICE] = {io_notice, sizeof(struct rb_notice_sheet)},
     [RB_SHEET_CENSUS] = {io_census, sizeof(struct rb_census_sheet)},
 };
 

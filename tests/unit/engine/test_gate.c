@@ -387,6 +387,48 @@ static void a_hold_is_released_by_hand(void **state)
     assert_int_equal(w->n_effects, 4);
 }
 
+static unsigned posted(struct world *w, enum rb_stage stage, enum rb_state state)
+{
+    unsigned n = 0;
+    world_work(w, &w->report, 1000);
+    for (unsigned i = 0; i < w->n_posts; i++) {
+        n += w->posts[i].stage == stage && w->posts[i].state == state ? 1 : 0;
+    }
+    return n;
+}
+
+static void a_hold_is_told_once(void **state)
+{
+    struct world *w = *state;
+    (void)begin_incident(w);
+    assert_int_equal(posted(w, RB_STAGE_HELD, RB_STATE_SCHEDULED), 1);
+    (void)fail_in(w, "new", 4);
+    world_work(w, &w->submit, 60000);
+    assert_int_equal(posted(w, RB_STAGE_HELD, RB_STATE_SCHEDULED), 1);
+}
+
+static void a_chat_is_told_once_that_a_budget_is_spent(void **state)
+{
+    struct world *w = *state;
+    w->settings->budgets.floor_per_hour = 1;
+    for (unsigned i = 0; i < 4; i++) {
+        (void)fail_in(w, "web", i);
+    }
+    world_work(w, &w->submit, 1000);
+    assert_int_equal(posted(w, RB_STAGE_REFUSED, RB_STATE_REFUSED), 3); /* a machine: each */
+    w->settings->destinations[0].type = "slack";
+    for (unsigned i = 0; i < 4; i++) {
+        (void)fail_in(w, "api", i);
+    }
+    world_work(w, &w->submit, 1000);
+    assert_int_equal(posted(w, RB_STAGE_REFUSED, RB_STATE_REFUSED), 3 + 1);
+    world_pass(w, 2 * RB_HOUR_MS);
+    (void)fail_in(w, "api", 4);
+    (void)fail_in(w, "api", 5);
+    world_work(w, &w->submit, 1000);
+    assert_int_equal(posted(w, RB_STAGE_REFUSED, RB_STATE_REFUSED), 3 + 2);
+}
+
 static void what_is_ignored_makes_no_incident(void **state)
 {
     struct world *w = *state;
@@ -508,6 +550,8 @@ int main(void)
         T(projects_failing_in_one_phase_make_all_wait_but_one),
         T(a_probe_that_fails_makes_the_hold_longer),
         T(a_hold_is_released_by_hand),
+        T(a_hold_is_told_once),
+        T(a_chat_is_told_once_that_a_budget_is_spent),
         T(what_is_ignored_makes_no_incident),
         T(a_question_that_nobody_answers_ends),
         T(what_a_newer_build_made_old_is_skipped_unless_told_otherwise),
