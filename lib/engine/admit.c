@@ -60,9 +60,8 @@ static void tally_stored(const struct admission_box *box)
     rb_tally_ended(box->e, b);
     if (box->shadow && box->retry == NULL && rb_str_eq(b->status, "SUCCEEDED")) {
         rb_tally_shadow(box->e, b, NULL);
-    } else if (box->shadow && box->retry != NULL && box->retry->decision.reason != NULL &&
-               rb_str_starts(box->retry->decision.reason, "shadow: would ")) {
-        rb_tally_shadow(box->e, b, box->retry->decision.rule);
+    } else if (box->retry != NULL) {
+        rb_tally_shadowed(box->e, box->retry);
     }
     if (a->result == RB_ADMIT_NEW && box->retry != NULL) {
         rb_tally_failure(box->e, box->retry);
@@ -292,7 +291,7 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
     }
     RB_CLEANUP(rb_engine_admission_freep) struct rb_admission *a = &box->a;
     a->rc = RB_E_INTERNAL; /* nothing is stored yet */
-    box->shadow = rt->settings->mode == RB_MODE_SHADOW;
+    box->shadow = rb_policy_shadows(rt->policy);
     if (ev->kind == RB_EVENT_ENDED) {
         ok = box_ended(box, ev, delivery);
     } else {

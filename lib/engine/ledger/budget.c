@@ -1,4 +1,6 @@
 /* budget.c - how many retries a commit, a project, an account and a day may cost. */
+#include <retrybuild/cleanup.h>
+
 #include "ledger.h"
 
 /* Days are short of nothing: what a retry costs is counted in seconds. */
@@ -57,6 +59,17 @@ int64_t rb_budgets_enough(const struct rb_settings *s, const struct rb_budget *p
 {
     int64_t wanted = 2 * project->used - s->budgets.floor_per_hour + 1;
     return wanted <= 0 ? 1 : (int64_t)((double)wanted / s->budgets.ratio) + 1;
+}
+
+int64_t rb_budget_seconds(const struct rb_settings *s, const struct rb_build *b, int64_t seconds)
+{
+    for (unsigned i = 0; i < s->budgets.n_prices; i++) {
+        const struct rb_price_setting *p = &s->budgets.prices[i];
+        if (rb_glob_match(p->compute_type, b->compute_type == NULL ? "" : b->compute_type)) {
+            return (int64_t)((double)seconds * p->per_minute + 0.5);
+        }
+    }
+    return seconds;
 }
 
 void rb_budgets_take(const struct rb_settings *s, struct rb_budget_sheets *x, int64_t reserved_s,

@@ -103,7 +103,7 @@ void rb_desk_count(const struct rb_settings *s, struct rb_desk *d, const struct 
     }
     struct rb_budget_sheets x = budget_sheets(d);
     d->mark.taken = 1;
-    d->mark.reserved_s = reserved(&r->build);
+    d->mark.reserved_s = rb_budget_seconds(s, &r->build, reserved(&r->build));
     rb_budgets_take(s, &x, d->mark.reserved_s, now_ms);
     d->changed[RB_DESK_MARK] = true;
     d->changed[RB_DESK_PROJECT] = true;
@@ -149,7 +149,9 @@ void rb_desk_settle(const struct rb_settings *s, struct rb_desk *d, const struct
     d->ended_probe = rb_incident_outcome(s, &d->incident, r->id, outcome, now_ms);
     d->changed[RB_DESK_INCIDENT] |= d->ended_probe;
     if (d->mark.taken != 0 && s->budgets.minutes_per_day > 0 && seconds >= 0) {
-        rb_series_add(&d->minutes.counted, RB_DAY_MS, now_ms, seconds - d->mark.reserved_s, 0);
+        const struct rb_build *of = r->child.compute_type == NULL ? &r->build : &r->child;
+        rb_series_add(&d->minutes.counted, RB_DAY_MS, now_ms,
+                      rb_budget_seconds(s, of, seconds) - d->mark.reserved_s, 0);
         d->changed[RB_DESK_MINUTES] = true;
     }
     if (counts) {

@@ -173,6 +173,8 @@ void rb_budgets_of(const struct rb_settings *s, const struct rb_budget_sheets *x
 const char *rb_budgets_spent(const struct rb_budgets *b);
 /* rb_budgets_enough - so many ended builds would make the project's budget twice what is used. */
 int64_t rb_budgets_enough(const struct rb_settings *s, const struct rb_budget *project);
+/* rb_budget_seconds - what @seconds of @b count, by budgets.prices. */
+int64_t rb_budget_seconds(const struct rb_settings *s, const struct rb_build *b, int64_t seconds);
 void rb_budgets_take(const struct rb_settings *s, struct rb_budget_sheets *x, int64_t reserved_s,
                      int64_t now_ms);
 

@@ -187,6 +187,26 @@ static void an_account_and_a_day_have_budgets_too(void **state)
     expect_refused(w, 5, "budget:minutes");
 }
 
+static void a_minute_counts_what_its_compute_type_costs(void **state)
+{
+    static struct rb_price_setting prices[] = {
+        {.compute_type = "*_LARGE", .per_minute = 4},
+        {.compute_type = "*", .per_minute = 0.5},
+    };
+    struct world *w = *state;
+    w->settings->budgets.minutes_per_day = 8;
+    w->settings->budgets.prices = prices;
+    w->settings->budgets.n_prices = 2;
+    for (unsigned i = 0; i < 5; i++) { /* of a minute each */
+        fail_in(w, "web", i)->b.compute_type =
+            i < 2 ? "BUILD_GENERAL1_SMALL" : "BUILD_GENERAL1_LARGE";
+        world_work(w, &w->submit, 1000);
+    }
+    world_expect(w, ids[3], RB_STATE_RUNNING); /* half and half, four and four: nine */
+    expect_refused(w, 4, "budget:minutes");
+    expect_stats(w, "\"minutes\":{\"used\":9,\"limit\":8,\"left\":0}");
+}
+
 static void a_retry_that_is_sent_again_counts_once(void **state)
 {
     struct world *w = *state;
@@ -538,6 +558,7 @@ int main(void)
         T(the_sweep_counts_builds_on_its_way),
         T(a_commit_is_retried_as_often_as_its_budget_says),
         T(an_account_and_a_day_have_budgets_too),
+        T(a_minute_counts_what_its_compute_type_costs),
         T(a_retry_that_is_sent_again_counts_once),
         T(a_restart_forgets_no_budget),
         T(a_person_passes_a_spent_budget_and_that_is_noted),
