@@ -152,6 +152,11 @@ static void the_sweep_counts_builds_on_its_way(void **state)
     }
     (void)world_round(&w->sweep);
     expect_stats(w, "\"hour\":{\"used\":0,\"limit\":3,");
+    expect_stats(w, "\"swept\":0}");
+    (void)world_failed(w, "web", "main"); /* nobody tells */
+    world_pass(w, 10 * 60000);
+    (void)world_round(&w->sweep);
+    expect_stats(w, "\"swept\":1}");
 }
 
 static void a_commit_is_retried_as_often_as_its_budget_says(void **state)
