@@ -203,6 +203,24 @@ static void what_recovered_is_flaky_from_then_on(void **state)
     assert_string_equal(r->decision.rule, "provisioning");
 }
 
+static void what_somebody_else_recovered_is_flaky_too(void **state)
+{
+    struct world *w = *state;
+    w->decision.action = RB_ACTION_IGNORE;
+    w->decision.state = RB_STATE_IGNORED;
+    struct world_build *b = gate_fail(w, "web", 0);
+    struct world_build *again = world_started(w, "web", b->b.source_version);
+    again->b.resolved_version = b->b.resolved_version;
+    world_end(w, again, "SUCCEEDED");
+    assert_int_equal(world_deliver(w, again, "again", NULL), RB_ADMIT_UNKNOWN);
+    struct world_build *good = world_started(w, "api", "ccccccccccbbbbbbbbbbccccccccccdddddddddd");
+    world_end(w, good, "SUCCEEDED"); /* which never failed */
+    assert_int_equal(world_deliver(w, good, "good", NULL), RB_ADMIT_UNKNOWN);
+    (void)world_round(&w->keep);
+    gate_expect_stats(w, "\"flakes\":[{\"phase\":\"PROVISIONING\",\"class\":\"other\",\"count\":1");
+    gate_expect_stats(w, "\"rules\":[]");
+}
+
 static void each_rule_knows_how_many_of_its_retries_recovered(void **state)
 {
     struct world *w = *state;
@@ -276,6 +294,7 @@ int main(void)
         T(a_question_that_nobody_answers_ends),
         T(what_a_newer_build_made_old_is_skipped_unless_told_otherwise),
         T(what_recovered_is_flaky_from_then_on),
+        T(what_somebody_else_recovered_is_flaky_too),
         T(each_rule_knows_how_many_of_its_retries_recovered),
         T(a_child_that_somebody_stopped_says_nothing_about_its_rule),
     };

@@ -62,12 +62,6 @@ void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *i
     }
 }
 
-bool rb_policy_shadows(const struct rb_policy *p)
-{
-    (void)p;
-    return the_world->settings->mode == RB_MODE_SHADOW;
-}
-
 bool rb_policy_asks_flaky(const struct rb_policy *p)
 {
     (void)p;
