@@ -160,7 +160,8 @@ static int explain_payload(struct explaining *e, const char *path)
     if (source == NULL) {
         source = e->settings->n_sources == 1 ? e->settings->sources[0].name : "eventbridge";
     }
-    if (rb_explain_payload(e->policy, e->settings, source, &req, &e->arena, &x, &err) != RB_OK) {
+    if (rb_explain_payload(e->policy, e->settings, source, &req, false, &e->arena, &x, &err) !=
+        RB_OK) {
         return failed(&err);
     }
     return show_explanation(e, &x);

@@ -37,15 +37,16 @@ enum rb_code rb_explain(const struct rb_policy *p, const struct rb_settings *s,
                         struct rb_explanation *ret_x, struct rb_err *err);
 /* rb_explain_payload - what a source would make of @req; @source is the name of a configured one,
  * or a type (then the first configured one of it, else with its defaults). Of several events the
- * first failure. RB_E_NOT_FOUND: no such source or type; RB_E_INVALID: not what it sends. */
+ * first failure. @flaky: what the ledger knows of it. RB_E_NOT_FOUND: no such source or type;
+ * RB_E_INVALID: not what it sends. */
 enum rb_code rb_explain_payload(const struct rb_policy *p, const struct rb_settings *s,
-                                const char *source, const struct rb_request *req,
+                                const char *source, const struct rb_request *req, bool flaky,
                                 struct rb_arena *a, struct rb_explanation *ret_x,
                                 struct rb_err *err);
 /* rb_explain_retry - the decision on @r's build, by the rules and budgets of now, with the history
  * of its chain before it. */
 enum rb_code rb_explain_retry(const struct rb_policy *p, const struct rb_settings *s,
-                              const struct rb_retry *r, struct rb_arena *a,
+                              const struct rb_retry *r, bool flaky, struct rb_arena *a,
                               struct rb_explanation *ret_x, struct rb_err *err);
 /* rb_explanation_write_json - the answer of POST /v1/explain. */
 void rb_explanation_write_json(const struct rb_explanation *x, struct rb_buf *out);

@@ -47,9 +47,6 @@ void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *i
 /* rb_policy_asks_flaky - does any rule in force have the condition? */
 bool rb_policy_asks_flaky(const struct rb_policy *p);
 
-/* rb_policy_shadows - may a decision be in shadow mode, by whatever key? */
-bool rb_policy_shadows(const struct rb_policy *p);
-
 /* rb_policy_made - retries made in the chain, for its budget: those that CodeBuild's own auto-retry
  * made count too, as far as the build tells. */
 int64_t rb_policy_made(const struct rb_policy_input *in);

@@ -15,7 +15,6 @@ struct admission_box {
     struct rb_admission a; /* first: the box is found from it */
     struct rb_engine *e;
     struct rb_retry *retry;
-    bool shadow;           /* the mode when it was made */
     struct rb_build ended; /* of an ENDED admission: what names the build */
     struct rb_arena arena; /* strings of an ENDED admission, which has no record */
     struct rb_delivery delivery;
@@ -58,10 +57,10 @@ static void tally_stored(const struct admission_box *box)
         return;
     }
     rb_tally_ended(box->e, b);
-    if (box->shadow && box->retry == NULL && rb_str_eq(b->status, "SUCCEEDED")) {
-        rb_tally_shadow(box->e, b, NULL);
-    } else if (box->retry != NULL) {
-        rb_tally_shadowed(box->e, box->retry);
+    if (a->result == RB_ADMIT_UNKNOWN && rb_str_eq(b->status, "SUCCEEDED")) {
+        rb_tally_success(box->e, b);
+    } else if (a->result == RB_ADMIT_NEW && box->retry != NULL) {
+        rb_tally_left(box->e, box->retry);
     }
     if (a->result == RB_ADMIT_NEW && box->retry != NULL) {
         rb_tally_failure(box->e, box->retry);
@@ -291,7 +290,6 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
     }
     RB_CLEANUP(rb_engine_admission_freep) struct rb_admission *a = &box->a;
     a->rc = RB_E_INTERNAL; /* nothing is stored yet */
-    box->shadow = rb_policy_shadows(rt->policy);
     if (ev->kind == RB_EVENT_ENDED) {
         ok = box_ended(box, ev, delivery);
     } else {

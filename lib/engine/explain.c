@@ -18,8 +18,10 @@ enum rb_code rb_explain(const struct rb_policy *p, const struct rb_settings *s,
     if (rows == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for an explanation");
     }
-    *ret_x = (struct rb_explanation){
-        .build = in->build, .made = rb_policy_made(in), .most = s->budgets.per_chain, .rules = rows};
+    *ret_x = (struct rb_explanation){.build = in->build,
+                                     .made = rb_policy_made(in),
+                                     .most = s->budgets.per_chain,
+                                     .rules = rows};
     ret_x->n_rules = rb_policy_trace(p, in, a, rows, n, &ret_x->decision);
     if (ret_x->decision.needs_log) {
         ret_x->note = "a rule asks for the build's log, which serve would read before it decides";
@@ -88,11 +90,14 @@ static void none_to_retry(struct rb_explanation *x, const char *why)
 
 static enum rb_code explain_event(const struct rb_policy *p, const struct rb_settings *s,
                                   const char *source, const struct rb_event *ev, int64_t now_ms,
-                                  struct rb_arena *a, struct rb_explanation *ret_x,
+                                  bool flaky, struct rb_arena *a, struct rb_explanation *ret_x,
                                   struct rb_err *err)
 {
-    const struct rb_policy_input in = {
-        .build = &ev->build, .source = source, .event_at_ms = ev->at_ms, .now_ms = now_ms};
+    const struct rb_policy_input in = {.build = &ev->build,
+                                       .source = source,
+                                       .event_at_ms = ev->at_ms,
+                                       .now_ms = now_ms,
+                                       .flaky = flaky};
     enum rb_code rc = rb_explain(p, s, &in, a, ret_x, err);
     if (rc != RB_OK) {
         return rc;
@@ -112,7 +117,7 @@ static enum rb_code explain_event(const struct rb_policy *p, const struct rb_set
 }
 
 enum rb_code rb_explain_payload(const struct rb_policy *p, const struct rb_settings *s,
-                                const char *source, const struct rb_request *req,
+                                const char *source, const struct rb_request *req, bool flaky,
                                 struct rb_arena *a, struct rb_explanation *ret_x,
                                 struct rb_err *err)
 {
@@ -148,13 +153,13 @@ enum rb_code rb_explain_payload(const struct rb_policy *p, const struct rb_setti
     }
     const char *name =
         rb_arena_strdup(a, setting == find_source(s, source) ? setting->name : source);
-    return explain_event(p, s, name, ev, req->now_ms, a, ret_x, err);
+    return explain_event(p, s, name, ev, req->now_ms, flaky, a, ret_x, err);
 }
 
 /* ---- past retries ---- */
 
 enum rb_code rb_explain_retry(const struct rb_policy *p, const struct rb_settings *s,
-                              const struct rb_retry *r, struct rb_arena *a,
+                              const struct rb_retry *r, bool flaky, struct rb_arena *a,
                               struct rb_explanation *ret_x, struct rb_err *err)
 {
     struct rb_rule_use uses[RB_RULE_USES_MAX];
@@ -173,6 +178,7 @@ enum rb_code rb_explain_retry(const struct rb_policy *p, const struct rb_setting
         .attempt = r->attempt - 1,
         .rule_uses = uses,
         .n_rule_uses = r->n_rule_uses,
+        .flaky = flaky,
         .auto_retry_overdue = rb_work_count_notes(r, RB_NOTE_NOT_BY_AWS) > 0,
         .person = r->requested_by != NULL,
         .force = r->force,
@@ -337,11 +343,15 @@ enum rb_code rb_engine_explain(struct rb_engine *e, struct rb_store_session *ses
 
     rb_arena_init(&a, RB_EXPLAIN_ARENA_BYTES);
     if (req != NULL) {
-        rc = rb_explain_payload(rt->policy, rt->settings, source, req, &a, &x, err);
+        rc = rb_explain_payload(rt->policy, rt->settings, source, req, false, &a, &x, err);
+        if (rc == RB_OK && x.build != NULL && rb_engine_flaky(e, rt->policy, x.build)) {
+            rc = rb_explain_payload(rt->policy, rt->settings, source, req, true, &a, &x, err);
+        }
     } else {
         rc = rb_store_get(ses, retry_id, &r, err);
         if (rc == RB_OK) {
-            rc = rb_explain_retry(rt->policy, rt->settings, r, &a, &x, err);
+            bool flaky = rb_engine_flaky(e, rt->policy, &r->build);
+            rc = rb_explain_retry(rt->policy, rt->settings, r, flaky, &a, &x, err);
         }
     }
     struct rb_standing standing;

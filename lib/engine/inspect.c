@@ -88,7 +88,7 @@ static enum rb_code decide(struct rb_work *k, struct rb_err *err)
     rc = rb_work_settle(k, &s, true, err);
     if (rc == RB_OK && r->decision.rule != NULL) {
         rb_tally_failure(k->e, r);
-        rb_tally_shadowed(k->e, r);
+        rb_tally_left(k->e, r);
         rb_count(RB_M_DECISIONS, rb_action_name(r->decision.action), r->decision.rule);
     }
     return rc;

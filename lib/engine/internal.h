@@ -259,11 +259,11 @@ struct rb_tally *rb_tally_new(void);
 void rb_tally_free(struct rb_tally *t); /* NULL accepted */
 void rb_tally_ended(struct rb_engine *e, const struct rb_build *b);
 void rb_tally_failure(struct rb_engine *e, const struct rb_retry *r);
-/* rb_tally_shadow - @rule: shadow mode would have retried the failure @b by it; NULL: @b succeeded,
- * which may be the retry that somebody made. */
-void rb_tally_shadow(struct rb_engine *e, const struct rb_build *b, const char *rule);
-/* rb_tally_shadowed - @r was decided; nothing unless shadow mode would have retried it. */
-void rb_tally_shadowed(struct rb_engine *e, const struct rb_retry *r);
+/* rb_tally_success - @b succeeded, and is no child of ours: somebody may have run again what was
+ * left. rb_tally_left - @r was decided, or adopted; what is not retried by us is remembered, and
+ * counts as a flake, or for shadow mode, should its commit succeed. */
+void rb_tally_success(struct rb_engine *e, const struct rb_build *b);
+void rb_tally_left(struct rb_engine *e, const struct rb_retry *r);
 /* rb_tally_flush - write the counts into the ledger; without @all only the failures. */
 enum rb_code rb_tally_flush(struct rb_worker *w, bool all, struct rb_err *err);
 

@@ -66,6 +66,7 @@ static enum rb_code adopt(struct rb_work *k, const struct rb_build *b, struct rb
         return rb_err_set(err, RB_E_NOMEM, "no memory for the next link of '%s'", r->id);
     }
     r->has_child = true;
+    rb_tally_left(k->e, r);
     return RB_OK;
 }
 
@@ -156,10 +157,11 @@ enum rb_code rb_lineage_left_to_aws(struct rb_work *k, bool *ret_ended, struct r
     if (!rb_str_empty(b->next_auto_retry)) {
         enum rb_code rc = see_auto_retry(k, err);
         *ret_ended = true;
-        return rc != RB_OK
-                   ? rc
-                   : rb_work_finish(k, RB_STATE_DEFERRED,
-                                    "CodeBuild's own auto-retry has run this build again", err);
+        const char *note = k->r->requested_by == NULL
+                               ? "CodeBuild's own auto-retry has run this build again"
+                               : "CodeBuild's own auto-retry has run this build again: ask again "
+                                 "with force to run it once more";
+        return rc == RB_OK ? rb_work_finish(k, RB_STATE_DEFERRED, note, err) : rc;
     }
     if (left_ms(k, b) > 0) {
         *ret_ended = true;

@@ -100,29 +100,51 @@ void rb_tally_failure(struct rb_engine *e, const struct rb_retry *r)
     pthread_mutex_unlock(&e->tally->lock);
 }
 
-void rb_tally_shadow(struct rb_engine *e, const struct rb_build *b, const char *rule)
+static void note_version(struct rb_engine *e, const struct rb_build *b, const char *rule,
+                         bool shadow)
 {
     const char *version = b->resolved_version != NULL ? b->resolved_version : b->source_version;
+    struct rb_tally_shadow s = {.shadow = shadow};
     struct rb_tally_counts *c = &e->tally->now;
 
     if (version == NULL) {
         return; /* the default branch: another commit each time */
     }
+    int len = snprintf(s.name, sizeof(s.name), RB_SHEET_OF_PROJECT, rb_name_or_dash(b->account),
+                       rb_name_or_dash(b->region), rb_name_or_dash(b->project));
+    if (len < 0 || (size_t)len >= sizeof(s.name)) {
+        return;
+    }
+    s.project_len = (size_t)len;
+    (void)snprintf(s.name + len, sizeof(s.name) - (size_t)len, "/%.48s", version);
+    (void)snprintf(s.rule, sizeof(s.rule), "%s", rule == NULL ? "" : rule);
+    if (rule != NULL && rb_build_commit(b) != NULL && b->phase != NULL) {
+        (void)snprintf(s.phase, sizeof(s.phase), "%s", b->phase);
+        (void)snprintf(s.class, sizeof(s.class), "%s", rb_message_class(b));
+        s.lost_s = b->ended_ms > b->started_ms && b->started_ms > 0
+                       ? (b->ended_ms - b->started_ms) / 1000
+                       : 0;
+    }
     pthread_mutex_lock(&e->tally->lock);
     if (c->n_shadows < RB_TALLY_SHADOWS) {
-        struct rb_tally_shadow *s = &c->shadows[c->n_shadows++];
-        (void)snprintf(s->name, sizeof(s->name), RB_SHEET_OF_PROJECT "/%.48s",
-                       rb_name_or_dash(b->account), rb_name_or_dash(b->region),
-                       rb_name_or_dash(b->project), version);
-        (void)snprintf(s->rule, sizeof(s->rule), "%s", rule == NULL ? "" : rule);
+        c->shadows[c->n_shadows++] = s;
     }
     pthread_mutex_unlock(&e->tally->lock);
 }
 
-void rb_tally_shadowed(struct rb_engine *e, const struct rb_retry *r)
+void rb_tally_success(struct rb_engine *e, const struct rb_build *b)
 {
-    if (r->decision.reason != NULL && rb_str_starts(r->decision.reason, "shadow: would ")) {
-        rb_tally_shadow(e, &r->build, r->decision.rule);
+    note_version(e, b, NULL, false);
+}
+
+void rb_tally_left(struct rb_engine *e, const struct rb_retry *r)
+{
+    const char *reason = r->decision.reason;
+    bool shadow = reason != NULL && rb_str_starts(reason, "shadow: would ");
+    bool left = r->state == RB_STATE_IGNORED || r->state == RB_STATE_REFUSED || r->has_child;
+
+    if ((shadow || left) && r->decision.rule != NULL && rb_build_failed(&r->build)) {
+        note_version(e, &r->build, r->decision.rule, shadow);
     }
 }
 
@@ -252,23 +274,40 @@ static enum rb_code flush_builds(struct rb_worker *w, struct rb_tally_counts *c,
     return rc;
 }
 
+struct shadow_sheets {
+    struct rb_shadow_sheet shadow;
+    struct rb_rules_sheet rules;
+    struct rb_flake_sheet flakes;
+};
+
 /* apply_shadow - true when the sheets changed. */
-static bool apply_shadow(const struct rb_tally_shadow *s, struct rb_shadow_sheet *sheet,
-                         struct rb_rules_sheet *rules, int64_t now_ms)
+static bool apply_shadow(const struct rb_tally_shadow *s, struct shadow_sheets *x, int64_t now_ms)
 {
+    struct rb_shadow_sheet *sheet = &x->shadow;
     if (s->rule[0] != '\0') {
         if (sheet->rule[0] != '\0') {
-            return false; /* failed again: still one that would have been retried */
+            return false; /* failed again: still one that was left */
         }
         (void)snprintf(sheet->rule, sizeof(sheet->rule), "%s", s->rule);
-        rb_rule_row(rules, s->rule, now_ms)->shadowed++;
+        memcpy(sheet->phase, s->phase, sizeof(sheet->phase));
+        memcpy(sheet->class, s->class, sizeof(sheet->class));
+        sheet->lost_s = s->lost_s;
+        sheet->shadow = s->shadow ? 1 : 0;
+        if (s->shadow) {
+            rb_rule_row(&x->rules, s->rule, now_ms)->shadowed++;
+        }
         return true;
     }
     if (sheet->rule[0] == '\0' || sheet->recovered != 0) {
         return false;
     }
     sheet->recovered = 1;
-    rb_rule_row(rules, sheet->rule, now_ms)->shadow_recovered++;
+    if (sheet->shadow != 0) {
+        rb_rule_row(&x->rules, sheet->rule, now_ms)->shadow_recovered++;
+    }
+    if (sheet->phase[0] != '\0') { /* failed and recovered on one commit, by whose hand ever */
+        rb_flake_count(&x->flakes, sheet->phase, sheet->class, true, sheet->lost_s, 0, now_ms);
+    }
     return true;
 }
 
@@ -282,16 +321,19 @@ static enum rb_code flush_shadows(struct rb_worker *w, struct rb_tally_counts *c
         rc = RB_E_CONFLICT;
         for (unsigned tries = 0; tries < FLUSH_TRIES && rc == RB_E_CONFLICT; tries++) {
             int64_t now_ms = rb_engine_now_ms(w->e);
-            struct rb_shadow_sheet sheet;
-            struct rb_rules_sheet rules;
+            struct shadow_sheets x;
             struct rb_set set;
             rb_arena_reset(a);
             rb_set_init(&set, a);
-            unsigned at = rb_set_add(&set, RB_SHEET_SHADOW, &sheet, "s:%s", c->shadows[i].name);
-            unsigned at_rules = rb_set_add(&set, RB_SHEET_RULES, &rules, "r");
+            unsigned at = rb_set_add(&set, RB_SHEET_SHADOW, &x.shadow, "s:%s", c->shadows[i].name);
+            unsigned at_rules = rb_set_add(&set, RB_SHEET_RULES, &x.rules, "r");
+            unsigned at_flakes = rb_set_add(&set, RB_SHEET_FLAKES, &x.flakes, "l:%.*s",
+                                            (int)c->shadows[i].project_len, c->shadows[i].name);
             rc = rb_set_read(&set, w->ses, now_ms, err);
-            if (rc == RB_OK && apply_shadow(&c->shadows[i], &sheet, &rules, now_ms)) {
-                set.slots[at].changed = set.slots[at_rules].changed = true;
+            if (rc == RB_OK && apply_shadow(&c->shadows[i], &x, now_ms)) {
+                set.slots[at].changed = true;
+                set.slots[at_rules].changed = x.shadow.shadow != 0;
+                set.slots[at_flakes].changed = x.shadow.recovered != 0 && x.shadow.phase[0] != '\0';
                 rc = rb_set_write(&set, w->ses, w->e->random, now_ms, err);
             }
         }

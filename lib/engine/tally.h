@@ -19,7 +19,11 @@
 
 struct rb_tally_shadow {
     char name[RB_TALLY_NAME_BYTES]; /* of the sheet: project and source version */
+    size_t project_len;             /* of it */
     char rule[64];                  /* "": a success that may belong to one */
+    bool shadow;
+    char phase[RB_WORD_BYTES], class[RB_WORD_BYTES];
+    int64_t lost_s;
 };
 
 struct rb_tally_counts {

@@ -68,34 +68,41 @@ static const char *phase_of(const struct rb_build *b)
     return b->phase == NULL ? "-" : b->phase;
 }
 
-static bool is_row(const struct rb_flake_row *row, const struct rb_build *b)
+static bool is_row(const struct rb_flake_row *row, const char *phase, const char *class)
 {
-    return strncmp(row->phase, phase_of(b), sizeof(row->phase) - 1) == 0 &&
-           strcmp(row->class, rb_message_class(b)) == 0;
+    return strncmp(row->phase, phase, sizeof(row->phase) - 1) == 0 &&
+           strcmp(row->class, class) == 0;
 }
 
-/* row_for - of @b; where there is no room, the one that was not seen longest is given up. */
-static struct rb_flake_row *row_for(struct rb_flake_sheet *x, const struct rb_build *b,
+/* row_for - where there is no room, the one that was not seen longest is given up. */
+static struct rb_flake_row *row_for(struct rb_flake_sheet *x, const char *phase, const char *class,
                                     int64_t now_ms)
 {
     unsigned oldest = 0;
     for (unsigned i = 0; i < x->n; i++) {
-        if (is_row(&x->rows[i], b)) {
+        if (is_row(&x->rows[i], phase, class)) {
             return &x->rows[i];
         }
         oldest = x->rows[i].decayed_ms < x->rows[oldest].decayed_ms ? i : oldest;
     }
     struct rb_flake_row *row = x->n < RB_FLAKE_ROWS ? &x->rows[x->n++] : &x->rows[oldest];
     *row = (struct rb_flake_row){.decayed_ms = now_ms};
-    (void)snprintf(row->phase, sizeof(row->phase), "%s", phase_of(b));
-    (void)snprintf(row->class, sizeof(row->class), "%s", rb_message_class(b));
+    (void)snprintf(row->phase, sizeof(row->phase), "%s", phase);
+    (void)snprintf(row->class, sizeof(row->class), "%s", class);
     return row;
 }
 
 void rb_flake_outcome(struct rb_flake_sheet *x, const struct rb_build *failed, bool recovered,
                       int64_t lost_s, int64_t saved_s, int64_t now_ms)
 {
-    struct rb_flake_row *row = row_for(x, failed, now_ms);
+    rb_flake_count(x, phase_of(failed), rb_message_class(failed), recovered, lost_s, saved_s,
+                   now_ms);
+}
+
+void rb_flake_count(struct rb_flake_sheet *x, const char *phase, const char *class, bool recovered,
+                    int64_t lost_s, int64_t saved_s, int64_t now_ms)
+{
+    struct rb_flake_row *row = row_for(x, phase, class, now_ms);
     row->flakes = rb_flake_decayed(row->flakes, row->decayed_ms, now_ms) + (recovered ? 1.0 : 0.0);
     row->failures = rb_flake_decayed(row->failures, row->decayed_ms, now_ms) + 1.0;
     row->decayed_ms = now_ms > row->decayed_ms ? now_ms : row->decayed_ms;
@@ -114,7 +121,7 @@ bool rb_flake_lately(const struct rb_flake_row *row, int64_t now_ms)
 bool rb_flake_known(const struct rb_flake_sheet *x, const struct rb_build *b, int64_t now_ms)
 {
     for (unsigned i = 0; i < x->n; i++) {
-        if (is_row(&x->rows[i], b)) {
+        if (is_row(&x->rows[i], phase_of(b), rb_message_class(b))) {
             return rb_flake_lately(&x->rows[i], now_ms);
         }
     }

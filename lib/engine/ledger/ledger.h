@@ -108,9 +108,12 @@ struct rb_notice_sheet { /* which destination was told of something by which ret
         char retry[RB_ID_BYTES];
     } rows[RB_NOTICE_ROWS];
 };
-struct rb_shadow_sheet { /* a failure that shadow mode would have retried */
+struct rb_shadow_sheet { /* a failure that was left as it is: who says that it was no flake? */
     char rule[64];
     int64_t recovered;
+    int64_t shadow;                                  /* shadow mode would have retried it */
+    char phase[RB_WORD_BYTES], class[RB_WORD_BYTES]; /* "": of no commit, so nothing follows */
+    int64_t lost_s;
 };
 
 enum rb_sheet_of {
@@ -203,6 +206,9 @@ unsigned rb_incident_release(const struct rb_settings *s, struct rb_incident_she
 const char *rb_message_class(const struct rb_build *b);
 void rb_flake_outcome(struct rb_flake_sheet *x, const struct rb_build *failed, bool recovered,
                       int64_t lost_s, int64_t saved_s, int64_t now_ms);
+/* rb_flake_count - the same by phase and class. */
+void rb_flake_count(struct rb_flake_sheet *x, const char *phase, const char *class, bool recovered,
+                    int64_t lost_s, int64_t saved_s, int64_t now_ms);
 double rb_flake_decayed(double v, int64_t then_ms, int64_t now_ms);
 /* rb_flake_lately - some of it was seen in the last days. */
 bool rb_flake_lately(const struct rb_flake_row *row, int64_t now_ms);

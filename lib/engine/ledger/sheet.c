@@ -191,6 +191,10 @@ static void io_shadow(struct io *io, void *sheet)
     struct rb_shadow_sheet *x = sheet;
     io_text(io, x->rule, sizeof(x->rule));
     io_number(io, &x->recovered);
+    io_number(io, &x->shadow);
+    io_text(io, x->phase, sizeof(x->phase));
+    io_text(io, x->class, sizeof(x->class));
+    io_number(io, &x->lost_s);
 }
 
 static void io_link(struct io *io, void *sheet)

@@ -316,17 +316,6 @@ static void decide(const struct rb_policy *p, const struct rb_policy_input *in, 
     apply_mode(p, in, decided ? RB_RULE_MODE_ANY : w->mode, a, d);
 }
 
-bool rb_policy_shadows(const struct rb_policy *p)
-{
-    const struct rb_settings *s = p->settings;
-    for (unsigned i = 0; i < s->n_rules; i++) {
-        if (s->rules[i].mode == RB_RULE_MODE_SHADOW) {
-            return true;
-        }
-    }
-    return s->mode == RB_MODE_SHADOW || s->projects_shadow.n > 0;
-}
-
 void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *in,
                       struct rb_arena *a, struct rb_decision *ret_d)
 {
