@@ -60,6 +60,7 @@ struct rb_destination_type {
      * every one. */
     bool (*applies)(const struct rb_destination_setting *d, const struct rb_retry *r,
                     enum rb_stage stage);
+    bool chat;       /* people read it: what concerns many retries is told them once */
     int64_t pace_ms; /* least time between two reports to one destination; 0 = none */
 };
 const struct rb_destination_type *rb_destination_type_find(const char *type);

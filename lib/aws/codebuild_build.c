@@ -133,6 +133,7 @@ static void read_rest(struct copier *c, const json_t *j, struct rb_build *b)
     b->resolved_version = copied(c, j, "resolvedSourceVersion");
     b->batch_arn = copied(c, j, "buildBatchArn");
     b->status_context = status_context(c, source);
+    b->compute_type = copied(c, json_object_get(j, "environment"), "computeType");
     b->started_ms = time_ms(j, "startTime");
     b->ended_ms = time_ms(j, "endTime");
     b->auto_retry_limit = number(again, "autoRetryLimit", -1);

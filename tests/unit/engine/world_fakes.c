@@ -358,6 +358,17 @@ void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *i
         ret_d->action = RB_ACTION_IGNORE;
         ret_d->state = RB_STATE_IGNORED;
     }
+    const struct rb_build *b = in->build;
+    bool by_aws =
+        b->next_auto_retry != NULL || (b->auto_retry_limit > 0 && !in->auto_retry_overdue &&
+                                       b->auto_retry_number < b->auto_retry_limit);
+    if (by_aws && !in->person) {
+        *ret_d = (struct rb_decision){.action = RB_ACTION_IGNORE,
+                                      .rule = "auto-retry",
+                                      .reason = "CodeBuild's own auto-retry runs it again.",
+                                      .state = RB_STATE_DEFERRED};
+        return;
+    }
     if (in->person) {
         ret_d->action = RB_ACTION_RETRY;
         ret_d->state = w->person_refused ? RB_STATE_REFUSED : RB_STATE_SCHEDULED;
@@ -368,6 +379,12 @@ void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *i
         ret_d->state = RB_STATE_REFUSED;
         ret_d->reason = "the limit of the chain is reached";
     }
+}
+
+bool rb_policy_shadows(const struct rb_policy *p)
+{
+    (void)p;
+    return the_world->settings->mode == RB_MODE_SHADOW;
 }
 
 bool rb_policy_asks_flaky(const struct rb_policy *p)
