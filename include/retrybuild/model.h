@@ -91,7 +91,9 @@ struct rb_build {
     const char *branch;
     const char *pull_request;
     const char *batch_arn;
-    int exit_code; /* of "exit status N" in the message; -1 = none */
+    const char *status_context; /* the project's own name for the commit status that CodeBuild
+                                   writes; NULL = CodeBuild's, or not known */
+    int exit_code;              /* of "exit status N" in the message; -1 = none */
     int64_t started_ms, ended_ms;
     int64_t auto_retry_limit, auto_retry_number; /* -1 = not told (events do not carry them) */
     const char *next_auto_retry;                 /* build ARN */

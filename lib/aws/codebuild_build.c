@@ -110,6 +110,14 @@ static void read_phases(struct copier *c, const json_t *j, struct rb_build *b)
     }
 }
 
+/* One with variables of the build in it cannot be known here. */
+static const char *status_context(struct copier *c, const json_t *source)
+{
+    const char *context = text(json_object_get(source, "buildStatusConfig"), "context");
+
+    return rb_str_empty(context) || strchr(context, '$') != NULL ? NULL : copy(c, context);
+}
+
 static void read_rest(struct copier *c, const json_t *j, struct rb_build *b)
 {
     const json_t *source = json_object_get(j, "source");
@@ -124,6 +132,7 @@ static void read_rest(struct copier *c, const json_t *j, struct rb_build *b)
     b->source_version = copied(c, j, "sourceVersion");
     b->resolved_version = copied(c, j, "resolvedSourceVersion");
     b->batch_arn = copied(c, j, "buildBatchArn");
+    b->status_context = status_context(c, source);
     b->compute_type = copied(c, json_object_get(j, "environment"), "computeType");
     b->started_ms = time_ms(j, "startTime");
     b->ended_ms = time_ms(j, "endTime");

@@ -252,6 +252,10 @@ void rb_githost_context(const struct rb_destination_setting *d, const struct rb_
 {
     const char *pattern = d->context == NULL ? "retrybuild/<project>" : d->context;
 
+    if (is_original(d) && v->retry->build.status_context != NULL) {
+        rb_buf_adds(out, v->retry->build.status_context);
+        return;
+    }
     if (is_original(d)) {
         pattern = v->retry->build.batch_arn != NULL
                       ? "AWS CodeBuild BuildBatch <region> (<project>)"

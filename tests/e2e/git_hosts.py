@@ -28,6 +28,11 @@ PROOF = {"github": ("authorization", f"Bearer {TOKEN}"), "gitlab": ("private-tok
          "gitea": ("authorization", f"token {TOKEN}")}
 
 
+def bare(authorization):
+    """What stands behind the scheme, in whatever case; GitHub takes "token" for "Bearer" too."""
+    return re.sub("^(bearer|token) ", "", authorization, flags=re.I)
+
+
 class App:
     """The key of a GitHub App, the tokens that it was given, and openssl's word on each proof."""
 
@@ -42,10 +47,10 @@ class App:
     def wrong_with(self, proof):
         """None, or what is wrong with a JWT."""
         try:
-            head, claims, signature = proof.removeprefix("Bearer ").split(".")
+            head, claims, signature = bare(proof).split(".")
             read = [base64.urlsafe_b64decode(x + "=" * (-len(x) % 4)) for x in (head, claims, signature)]
             told = json.loads(read[1])
-            if "=" in proof.removeprefix("Bearer ") or json.loads(read[0]) != {"alg": "RS256", "typ": "JWT"} or str(told["iss"]) != "4711":
+            if "=" in proof or json.loads(read[0]) != {"alg": "RS256", "typ": "JWT"} or str(told["iss"]) != "4711":
                 return "head or issuer"
             if not told["iat"] <= time.time() <= told["exp"] or told["exp"] - told["iat"] > 660 or told["exp"] > time.time() + 600:
                 return "times"
@@ -64,7 +69,7 @@ class App:
         return {"token": token, "expires_at": until.strftime("%Y-%m-%dT%H:%M:%SZ"), "permissions": {"statuses": "write"}, "repository_selection": "all"}
 
     def good(self, authorization):
-        token = authorization.removeprefix("Bearer ")
+        token = bare(authorization)
         return token in self.given and token not in self.refuse and self.given[token][1] > time.time()
 
 
@@ -130,6 +135,9 @@ class Hosts:
         found = re.fullmatch(PATHS[host], path)
         if found and method == "POST":
             return self.status(host, urllib.parse.unquote(found["repo"]), found["sha"], body)
+        check = re.fullmatch(r"/repos/acme/web/check-runs(?:/(\d+))?", path)
+        if check and host == "github" and method == ("PATCH" if check[1] else "POST"):
+            return 200 if check[1] else 201, {}, {"id": int(check[1] or 77), **body}
         return self.comment_or_pull(host, method, path, body)
 
     def app_call(self, method, path, headers):

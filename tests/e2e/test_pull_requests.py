@@ -40,9 +40,9 @@ class Hosting(World):
         life.SCRIPT = life.SCRIPT.replace("\nprojects:", "\nprojects:" + SCRIPT_PROJECTS, 1)
         super().__init__(build)
 
-    def red(self, hosts, host, project, sha):
+    def red(self, hosts, host, project, sha, **more):
         """A failed build of a commit at this host, as CodeBuild leaves it: (build, event); the commit is red in its context."""
-        build = self.failed_build(project, sourceVersion=sha, sourceTypeOverride=TYPES[host], sourceLocationOverride=f"{REPOSITORIES[host]}.git")
+        build = self.failed_build(project, sourceVersion=sha, sourceTypeOverride=TYPES[host], sourceLocationOverride=f"{REPOSITORIES[host]}.git", **more)
         event = event_of(build)
         event["detail"]["additional-information"]["source"] = {"type": TYPES[host], "location": f"{REPOSITORIES[host]}.git"}
         hosts.statuses[(host, sha)] = {f"AWS CodeBuild us-east-1 ({project})": word(host, "bad")}
@@ -113,6 +113,19 @@ def a_second_failure_ends_red_with_the_reason(world):
             equal((hosts.looks(host, sha), last[0], last[1]), ("red", ORIGINAL.replace("patient", "unlucky"), word(host, "bad")))
             assert last[2].startswith("Failed again on retry 1 of 2: "), last
         equal(hosts.wrong, [])
+    hosts.stop()
+
+
+@both
+def a_project_with_a_context_of_its_own_turns_green_in_that_one(world, kind):
+    hosts = git_hosts.Hosts()
+    extra = f"rules: [{FAST_RULE}]\n{ALLOW}\ndestinations:\n" + destination(hosts, "original", "github-status", ", context: original")
+    with world.serving(kind, extra) as s:
+        _, event = world.red(hosts, "github", "flaky", sha_of(40), buildStatusConfigOverride={"context": "ci/acme"})
+        hosts.statuses[("github", sha_of(40))] = {"ci/acme": "failure"}
+        r = reach(s, deliver(s, event)[1]["retry"], "recovered")
+        reported(s, r["id"])
+        equal((hosts.looks("github", sha_of(40)), hosts.statuses[("github", sha_of(40))]), ("green", {"ci/acme": "success"}))
     hosts.stop()
 
 

@@ -88,9 +88,10 @@ static void each_state_is_the_hosts_own_word(void **state)
 static void the_context_is_a_template_or_codebuilds_own(void **state)
 {
     static const struct {
-        const char *context, *wanted, *batch;
+        const char *context, *wanted, *batch, *own;
     } rows[] = {
-        {NULL, "retrybuild/web-app", NULL},
+        {NULL, "retrybuild/web-app", NULL, "ci/acme <project>"},
+        {"original", "ci/acme <project>", NULL, "ci/acme <project>"},
         {"ci: <project> in <region>", "ci: web-app in us-east-1", NULL},
         {"original", "AWS CodeBuild us-east-1 (web-app)", NULL},
         {"original", "AWS CodeBuild BuildBatch us-east-1 (web-app)",
@@ -102,6 +103,7 @@ static void the_context_is_a_template_or_codebuilds_own(void **state)
     for (unsigned i = 0; i < RB_ARRAY_LEN(rows); i++) {
         t->f->destination.context = rows[i].context;
         t->f->retry->build.batch_arn = rows[i].batch;
+        t->f->retry->build.status_context = rows[i].own;
         told_answer(t, 201, "", "{}");
         assert_int_equal(told_post(t), RB_POST_DELIVERED);
         json_t *j = told_json(t, i);
