@@ -18,8 +18,8 @@ static bool contains(const struct rb_strings *list, const char *s)
     return false;
 }
 
-/* A git host's login is as good as an id; a display name of a chat is anybody's to choose, and so is
- * the nickname at Bitbucket Cloud. */
+/* A git host's login is as good as an id; a display name of a chat is anybody's to choose, and so
+ * is the nickname at Bitbucket Cloud. */
 static bool user_fits(const struct rb_order *o, const struct rb_strings *users)
 {
     const struct rb_actor *who = &o->c->actor;
