@@ -29,11 +29,14 @@ const struct rb_node_entry *rb_secret_form(const struct rb_node *map, const char
     return NULL;
 }
 
-/* from_text - an empty secret would be one that everybody knows. */
+/* from_text - an empty secret would be one that everybody knows, and so is one of blanks. */
 static enum rb_code from_text(const char *text, struct rb_secret **ret_s, struct rb_err *err)
 {
     if (text[0] == '\0') {
         return rb_err_set(err, RB_E_INVALID, "is empty");
+    }
+    if (text[strspn(text, " \t\r\n")] == '\0') {
+        return rb_err_set(err, RB_E_INVALID, "holds nothing but blanks");
     }
     struct rb_secret *s = rb_secret_new(text, strlen(text));
     if (s == NULL) {

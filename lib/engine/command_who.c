@@ -18,11 +18,13 @@ static bool contains(const struct rb_strings *list, const char *s)
     return false;
 }
 
-/* One hosts's login is as good as its id; a display name of a chat is anybody's to choose. */
+/* A git host's login is as good as an id; a display name of a chat is anybody's to choose, and so
+ * is the nickname at Bitbucket Cloud. */
 static bool user_fits(const struct rb_order *o, const struct rb_strings *users)
 {
     const struct rb_actor *who = &o->c->actor;
-    return contains(users, who->id) || (GIT(o) && contains(users, who->name));
+    bool login = GIT(o) && !rb_str_eq(o->q->source->type, "bitbucket");
+    return contains(users, who->id) || (login && contains(users, who->name));
 }
 
 static bool group_fits(const struct rb_order *o, const struct rb_strings *groups)

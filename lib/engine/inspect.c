@@ -123,6 +123,40 @@ static bool contradicts(const struct rb_build *said, const struct rb_build *seen
     return false;
 }
 
+/* contradicted - the claim ends and gives the failure's key back. Whoever else told of that build
+ * in the meantime was answered that it is known: so the build enters again, as CodeBuild shows it.
+ * A second claim of the same source does not count. The sweep does as much, minutes later. */
+static enum rb_code contradicted(struct rb_work *k, const struct rb_build *seen, const char *note,
+                                 struct rb_err *err)
+{
+    RB_CLEANUP(rb_retry_freep) struct rb_retry *now = NULL;
+    RB_CLEANUP(rb_engine_admission_freep) struct rb_admission *a = NULL;
+    const struct rb_delivery *other = NULL;
+    enum rb_code rc = rb_work_disown(k, RB_STATE_REFUSED, note, err);
+
+    rc = rc == RB_OK ? rb_store_get(k->w->ses, k->r->id, &now, err) : rc;
+    for (unsigned i = 0; rc == RB_OK && i < now->n_deliveries; i++) {
+        if (!rb_str_eq(now->deliveries[i].source, now->source.source)) {
+            other = &now->deliveries[i];
+        }
+    }
+    if (other == NULL) {
+        return rc;
+    }
+    const struct rb_event ev = {.kind = RB_EVENT_FAILURE,
+                                .build = *seen,
+                                .needs_inspection = true,
+                                .at_ms = seen->ended_ms};
+    rc = rb_engine_admission_new(k->e, &ev, other, &a, err);
+    if (rc == RB_OK) {
+        a->delivery_key = NULL; /* it is known already, as one of the claim's */
+        rc = rb_store_admit(k->w->ses, &a, 1, rb_engine_now_ms(k->e), err);
+        rc = rc == RB_OK ? a->rc : rc;
+        rb_engine_wake(k->e, RB_TASK_INSPECT);
+    }
+    return rc;
+}
+
 static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct rb_err *err)
 {
     struct rb_retry *r = k->r;
@@ -135,7 +169,7 @@ static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct
                      "CodeBuild does not know this build", err);
     }
     if (contradicts(&r->build, seen, note)) {
-        return rb_work_disown(k, RB_STATE_REFUSED, note, err);
+        return contradicted(k, seen, note, err);
     }
     if (!rb_facts_merge(&r->build, seen, &r->arena)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the facts of '%s'", r->id);

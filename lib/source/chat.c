@@ -27,6 +27,20 @@ const char *rb_chat_field(struct rb_slice form, const char *name, struct rb_aren
     return text != NULL && rb_utf8_valid(text, strlen(text)) ? text : NULL;
 }
 
+/* has_field - whether @form has it at all, readable or not. */
+static bool has_field(struct rb_slice form, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *p = form.ptr, *end = form.ptr + form.len; p != NULL && p < end;) {
+        if ((size_t)(end - p) > len && memcmp(p, name, len) == 0 && p[len] == '=') {
+            return true;
+        }
+        p = memchr(p, '&', (size_t)(end - p));
+        p = p == NULL ? NULL : p + 1;
+    }
+    return false;
+}
+
 const char *rb_chat_text(const json_t *j, const char *path, struct rb_arena *a)
 {
     while (j != NULL) {
@@ -67,6 +81,9 @@ enum rb_code rb_chat_slash(const struct rb_request *req, struct rb_arena *a,
     const char *text = rb_chat_field(req->body, "text", a);
     const char *name = rb_chat_field(req->body, "command", a);
     struct rb_events events = {.delivery_id = rb_chat_field(req->body, "trigger_id", a)};
+    if (text == NULL && has_field(req->body, "text")) { /* no text would mean the last failure */
+        return rb_err_set(err, RB_E_INVALID, "the field 'text' cannot be read, or is there twice");
+    }
     if (name != NULL && rb_str_ieq(name, "/retest")) {
         text = rb_arena_printf(a, "retest %s", text == NULL ? "" : text);
     }

@@ -118,6 +118,16 @@ static enum rb_code read_all(int fd, const char *path, char *into, size_t cap, s
     return RB_OK;
 }
 
+/* is_blank - what an editor or a template leaves behind, and everybody can guess. */
+static bool is_blank(const char *data, size_t len)
+{
+    size_t n = 0;
+    while (n < len && (data[n] == ' ' || data[n] == '\t' || data[n] == '\r' || data[n] == '\n')) {
+        n++;
+    }
+    return n == len;
+}
+
 static enum rb_code from_bytes(const char *path, const char *data, size_t len,
                                struct rb_secret **ret_s, struct rb_err *err)
 {
@@ -129,6 +139,9 @@ static enum rb_code from_bytes(const char *path, const char *data, size_t len,
     }
     if (len == 0) {
         return rb_err_set(err, RB_E_INVALID, "secret file '%s' is empty", path);
+    }
+    if (is_blank(data, len)) {
+        return rb_err_set(err, RB_E_INVALID, "secret file '%s' holds nothing but blanks", path);
     }
     if (len > RB_SECRET_MAX_BYTES) {
         return rb_err_set(err, RB_E_TOO_LARGE, "secret file '%s' is larger than %d bytes", path,
@@ -170,6 +183,10 @@ enum rb_code rb_secret_load_env(const char *name, struct rb_secret **ret_s, stru
         return rb_err_set(err, RB_E_NOT_FOUND, "environment variable %s is not set", name);
     }
     size_t len = strlen(value);
+    if (is_blank(value, len)) {
+        return rb_err_set(err, RB_E_INVALID, "environment variable %s holds nothing but blanks",
+                          name);
+    }
     if (len > RB_SECRET_MAX_BYTES) {
         return rb_err_set(err, RB_E_TOO_LARGE, "environment variable %s is larger than %d bytes",
                           name, RB_SECRET_MAX_BYTES);

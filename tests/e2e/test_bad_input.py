@@ -18,6 +18,7 @@ import cases  # noqa: E402
 import raw_http  # noqa: E402
 import service  # noqa: E402
 from cases import case  # noqa: E402
+from catcher import Catcher  # noqa: E402
 from life import FAST_RULE, World, event_of, reach  # noqa: E402
 from service import ACCOUNT, REGION, failure_event, wait_until  # noqa: E402
 from serving import logged  # noqa: E402
@@ -248,6 +249,34 @@ def a_lie_about_a_build_is_not_in_its_real_failure_s_way(w):
         wait_until("it is judged", lambda: w.s.api("GET", f"/v1/retries/{answer['retry']}")[1]["finished_at"])
     status, _, text = w.s.deliver(failure_event(again), SECRET)
     equal((status, json.loads(text)["status"]), (202, "accepted"), text)
+
+
+@case
+def a_text_that_cannot_be_read_is_not_taken_for_none(w):
+    deliver = failure_event(w.failed_build("slow")["id"], status="TIMED_OUT", phase="BUILD")
+    _, _, text = w.s.deliver(deliver, SECRET)
+    held = json.loads(text)["retry"]
+    for n, words in enumerate(("%00pause", "%ff", "status&text=retry", "%c0%af", "%ed%a0%80")):
+        form = f"command=%2Fretry&user_id=U1&text={words}&trigger_id=unread{n}"
+        status, answer = w.post("slack", form, proof("slack", form))
+        equal((status, "'text' cannot be read" in answer["detail"]), (400, True), (words, answer))
+    equal(w.s.api("GET", f"/v1/retries/{held}")[1]["state"], "held")
+
+
+@case
+def a_response_url_inside_is_not_called(w):
+    catcher = Catcher()
+    try:
+        port = catcher.server.server_port
+        for n, host in enumerate(("127.0.0.1", "localhost", "[::1]", "127.1", "2130706433", "0", "[::ffff:127.0.0.1]", "0x7f.1", "eve@127.0.0.1")):
+            url = f"http://{host}:{port}/"
+            button = {"type": "block_actions", "user": {"id": "U1"}, "channel": {"id": "C1"}, "response_url": url, "container": {"message_ts": "1"},
+                      "actions": [{"action_id": "retrybuild_deny", "value": "rty_none", "action_ts": str(n)}]}
+            form = urllib.parse.urlencode({"payload": json.dumps(button)})
+            equal(w.post("slack", form, proof("slack", form))[0], 200, url)
+        equal(catcher.got, [])
+    finally:
+        catcher.stop()
 
 
 @case

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import pathlib
+import subprocess
 import sys
 import time
 import urllib.parse
@@ -25,6 +26,7 @@ MORE = '  - {name: patient, outcomes: [{status: FAILED, phase: PROVISIONING, mes
 WHO = {"users": "[{users: [UANN]}]", "channels": "[{channels: [CCI]}]", "commands": "[{users: [UANN], commands: [status, retry]}]", "projects": "[{users: [UANN], projects: [flaky]}]",
        "rows": "[{users: [UBOB], commands: [status]}, {users: [UANN], channels: [CCI]}]", "anyone": "[{anyone: true}]", "nobody": None}
 HOSTS = ("github", "gitlab", "bitbucket", "bitbucket-server", "gitea", "forgejo")
+SEED, PUBLIC = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -44,6 +46,9 @@ class Talk(World):
         rows = [f"{{name: {t}, type: {t}, secrets: [{{value: {SECRET}}}], {api}}}" for t in HOSTS]
         rows += [f"{{name: slack-{k}, type: slack, secrets: [{{value: {SECRET}}}]{f', who: {v}' if v else ''}}}" for k, v in WHO.items()]
         rows += [f"{{name: github-admins, type: github, secrets: [{{value: {SECRET}}}], {api}, who: [{{permission: admin, projects: [flaky]}}]}}",
+                 f"{{name: bitbucket-users, type: bitbucket, secrets: [{{value: {SECRET}}}], {api}, who: [{{users: [alice, '{{99}}']}}]}}",
+                 f"{{name: github-users, type: github, secrets: [{{value: {SECRET}}}], {api}, who: [{{users: [alice]}}]}}",
+                 f'{{name: discord, type: discord, public_key: "{PUBLIC}", who: [{{groups: ["77"], commands: [status]}}]}}',
                  f"{{name: slack-verbs, type: slack, secrets: [{{value: {SECRET}}}], commands: [status], who: [{{anyone: true}}]}}"]
         extra = f'rules: [{FAST_RULE}]\nnetwork: {{allow: ["127.0.0.1/32"]}}\n'
         self.s = service.Service(build / "cmd/retrybuild/retrybuild", "sqlite:talk.db", self.sim.url, extra, service.FAST.replace("sweep_every: 3s", "sweep_every: 1h"))
@@ -274,6 +279,34 @@ def permission_and_project_of_a_row_both_count(w):
     equal(answer["status"], "accepted", answer)
     reach(w.s, answer["retry"], "recovered")
     equal([len(w.effects_of(b["id"])) for b in (flaky, slow)], [1, 0])
+
+
+@case
+def a_name_counts_where_nobody_else_can_take_it(w):
+    sha = uuid.uuid4().hex + "00000000"
+    build = w.failed_build("flaky", sourceVersion=sha)
+    host_knows(w, "bitbucket", sha, [build])
+    equal(say(w, "bitbucket", "/retry", "bitbucket-users", sha=sha)["status"], "refused")  # a nickname, which anybody may choose
+    host_knows(w, "github", sha, [build])
+    equal(say(w, "github", "/retry", "github-users", sha=sha, who="eve")["status"], "refused")
+    equal(w.effects_of(build["id"]), [])
+    equal(say(w, "github", "/retry", "github-users", sha=sha)["status"], "accepted")
+
+
+@case
+def a_role_at_discord_is_a_group(w):
+    folder = pathlib.Path(w.s.folder.name)
+    (folder / "seed").write_text(SEED)
+
+    def interact(verb, roles):
+        w.n += 1
+        (folder / "body").write_text(json.dumps({"type": 2, "id": str(w.n), "application_id": "2", "token": "t", "channel_id": "11", "data": {"name": verb},
+                                                 "member": {"user": {"id": "12", "username": "dana"}, "roles": roles}}))
+        r = subprocess.run([w.s.binary, "send", "--source", "discord", "--url", f"http://127.0.0.1:{w.s.port}/v1/hooks/discord", "--secret-file", str(folder / "seed"),
+                            str(folder / "body")], capture_output=True, text=True, check=False)
+        equal((r.returncode, r.stderr.strip()), (0, "HTTP 200"), r.stdout)
+        return "may not use" in r.stdout
+    equal([interact("status", ["77", "5"]), interact("status", ["5"]), interact("pause", ["77"]), interact("status", [])], [False, True, True, True])
 
 
 @case

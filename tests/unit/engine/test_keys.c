@@ -70,6 +70,61 @@ static void a_claim_that_is_not_so_is_in_no_failure_s_way(void **state)
     world_expect(w, other_id, RB_STATE_SCHEDULED);
 }
 
+/* told_by - what becomes of a failure that only names its build and commit, by another source. */
+static enum rb_admit_result told_by(struct world *w, const struct world_build *b,
+                                    const char *source, const char *key, char ret_id[RB_ID_BYTES])
+{
+    struct rb_admission *a = NULL;
+    struct rb_err err;
+    const struct rb_event ev = {
+        .kind = RB_EVENT_FAILURE, .build = b->b, .needs_inspection = true, .at_ms = w->now_ms};
+    const struct rb_delivery d = {.source = source, .type = "github", .key = key};
+
+    assert_int_equal(rb_engine_admission_new(w->engine, &ev, &d, &a, &err), RB_OK);
+    assert_int_equal(rb_store_admit(w->ses, &a, 1, w->now_ms, &err), RB_OK);
+    enum rb_admit_result result = a->result;
+    memcpy(ret_id, a->retry_id, RB_ID_BYTES);
+    rb_engine_admission_free(a);
+    return result;
+}
+
+static void who_tells_the_truth_while_a_claim_is_looked_at_is_not_lost(void **state)
+{
+    struct world *w = *state;
+    struct world_build *b = world_failed(w, "web", "main");
+
+    b->b.resolved_version = "1111111111111111111111111111111111111111";
+    assert_int_equal(told_by(w, b, "github", "d1", id), RB_ADMIT_NEW);
+    assert_int_equal(told_by(w, b, "github", "d2", other_id), RB_ADMIT_DUPLICATE);
+    b->b.resolved_version = "2222222222222222222222222222222222222222";
+    assert_int_equal(world_deliver(w, b, "d3", other_id), RB_ADMIT_DUPLICATE);
+    assert_string_equal(id, other_id);
+    assert_true(world_round(&w->inspect));
+    world_expect(w, id, RB_STATE_REFUSED);
+    assert_true(world_round(&w->inspect));
+    assert_int_equal(world_deliver(w, b, "d4", other_id), RB_ADMIT_DUPLICATE);
+    assert_string_not_equal(id, other_id);
+    world_expect(w, other_id, RB_STATE_SCHEDULED);
+    RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, other_id);
+    assert_string_equal(r->source.source, "eventbridge");
+    assert_string_equal(r->build.id, b->id);
+}
+
+static void a_claim_that_comes_twice_is_no_truth(void **state)
+{
+    struct world *w = *state;
+    struct world_build *b = world_failed(w, "web", "main");
+
+    b->b.resolved_version = "1111111111111111111111111111111111111111";
+    assert_int_equal(told_by(w, b, "github", "d1", id), RB_ADMIT_NEW);
+    assert_int_equal(told_by(w, b, "github", "d2", other_id), RB_ADMIT_DUPLICATE);
+    b->b.resolved_version = "2222222222222222222222222222222222222222";
+    assert_true(world_round(&w->inspect));
+    world_expect(w, id, RB_STATE_REFUSED);
+    assert_false(world_round(&w->inspect));
+    assert_int_equal(told_by(w, b, "github", "d3", other_id), RB_ADMIT_NEW);
+}
+
 static void a_build_that_still_runs_may_fail_later(void **state)
 {
     struct world *w = *state;
@@ -94,6 +149,8 @@ int main(void)
         T(one_without_a_time_or_with_one_to_come_is_known_by_its_delivery_too),
         T(where_old_events_still_count_each_is_known_by_its_delivery),
         T(a_claim_that_is_not_so_is_in_no_failure_s_way),
+        T(who_tells_the_truth_while_a_claim_is_looked_at_is_not_lost),
+        T(a_claim_that_comes_twice_is_no_truth),
         T(a_build_that_still_runs_may_fail_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,6 +110,21 @@ static void the_size_limit_is_exact(void **state)
     assert_null(none);
 }
 
+static void blanks_are_no_secret(void **state)
+{
+    (void)state;
+    static const char *const blanks[] = {" \n", "\n\n", "\t \r\n", "   "};
+    for (size_t i = 0; i < sizeof(blanks) / sizeof(blanks[0]); i++) {
+        struct rb_secret *none = NULL;
+        struct rb_err err = {0};
+        assert_int_equal(load(blanks[i], strlen(blanks[i]), &none, &err), RB_E_INVALID);
+        assert_non_null(strstr(err.msg, "blanks"));
+        assert_int_equal(setenv("RB_TEST_SECRET", blanks[i], 1), 0);
+        assert_int_equal(rb_secret_load_env("RB_TEST_SECRET", &none, &err), RB_E_INVALID);
+        assert_null(none);
+    }
+}
+
 static void a_variable_must_be_set_and_not_empty(void **state)
 {
     (void)state;
@@ -156,6 +171,7 @@ int main(void)
         cmocka_unit_test(one_trailing_newline_of_a_file_is_dropped),
         cmocka_unit_test(a_file_that_cannot_serve_is_named),
         cmocka_unit_test(the_size_limit_is_exact),
+        cmocka_unit_test(blanks_are_no_secret),
         cmocka_unit_test(a_variable_must_be_set_and_not_empty),
         cmocka_unit_test(wiping_clears_every_byte),
     };
