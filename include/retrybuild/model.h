@@ -274,6 +274,10 @@ struct rb_retry {
         const char *initiator;
     } intent;
 
+    /* fields of the record that a newer release wrote and this one does not know; written back as
+     * they came, so that replicas of two releases can share a store while one replaces the other */
+    struct rb_slice foreign;
+
     /* kept by the store beside the record, filled by get, list and claim; not part of the record */
     uint64_t version;
     int64_t duplicates;
