@@ -50,6 +50,8 @@ void rb_config_diff(const struct rb_settings *before, const struct rb_settings *
 /* rb_config_describe - the schema as text lines
  * "path<TAB>type<TAB>default<TAB>reloadable<TAB>description", for docs and tests. */
 void rb_config_describe(struct rb_buf *out);
+/* rb_config_json_schema - the schema as JSON Schema 2020-12, one line. */
+void rb_config_json_schema(struct rb_buf *out);
 /* rb_config_find - the file that `--config` absent means: RETRYBUILD_CONFIG,
  * /etc/retrybuild/retrybuild.yaml if it exists, else NULL. */
 const char *rb_config_find(void);

@@ -275,6 +275,7 @@ static void release(struct rb_httpd *h)
     rb_view_unref(h->view);
     rb_view_unref(h->next_view);
     rb_signers_free(h->signers);
+    rb_buf_release(&h->openapi);
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->jobs_cond);
     pthread_cond_destroy(&h->calls_cond);

@@ -201,6 +201,7 @@ struct rb_httpd {
     pthread_t door_threads[RB_DOOR_THREADS];
     unsigned n_door_threads; /* started by the first request that needs one */
     unsigned n_fetches;      /* hooks that wait for a front-door thread */
+    struct rb_buf openapi;   /* made by the first who asks */
 
     /* guarded by lock */
     pthread_mutex_t lock;
@@ -237,6 +238,8 @@ struct rb_route {
     void (*handle)(struct rb_exchange *ex); /* with the whole body; sets the answer, or starts
                                                something and leaves phase WAITING */
 };
+/* rb_routes - the whole table. */
+const struct rb_route *rb_routes(size_t *ret_n);
 /* rb_route_unescape - %XX in place, for the library; "%00" stays as it is, for a NUL would end the
  * path or argument for every reader but a careful one. */
 size_t rb_route_unescape(void *cls, struct MHD_Connection *mhd, char *s);
@@ -378,5 +381,6 @@ void rb_handle_overview(struct rb_exchange *ex);
 void rb_handle_livez(struct rb_exchange *ex);
 void rb_handle_readyz(struct rb_exchange *ex);
 void rb_handle_metrics(struct rb_exchange *ex);
+void rb_handle_openapi(struct rb_exchange *ex);
 
 #endif

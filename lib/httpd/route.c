@@ -1,4 +1,5 @@
-/* route.c - the route table, and matching. A new route is one row. */
+/* route.c - the route table, and matching. A new route is one row, and one in
+ * openapi/paths.json. */
 #include <string.h>
 
 #include "private.h"
@@ -27,7 +28,14 @@ static const struct rb_route routes[] = {
     {"GET", "/livez", RB_ROLE_NONE, false, rb_handle_livez},
     {"GET", "/readyz", RB_ROLE_NONE, false, rb_handle_readyz},
     {"GET", "/metrics", RB_ROLE_NONE, false, rb_handle_metrics},
+    {"GET", "/openapi.json", RB_ROLE_NONE, false, rb_handle_openapi},
 };
+
+const struct rb_route *rb_routes(size_t *ret_n)
+{
+    *ret_n = sizeof routes / sizeof routes[0];
+    return routes;
+}
 
 /* path_matches - one '*' in @pattern takes one non-empty segment of @path. */
 static bool path_matches(const char *pattern, const char *path, struct rb_slice *ret_param)
