@@ -216,7 +216,10 @@ static enum rb_code watch(struct rb_httpd *h, int fd, void *tag, struct rb_err *
 
 static enum rb_code start_parts(struct rb_httpd *h, struct rb_settings *s, struct rb_err *err)
 {
-    enum rb_code rc = rb_listen_open(s->listen.address, &h->listen_fd, err);
+    enum rb_code rc = rb_listen_passed(&h->listen_fd, err);
+    if (rc == RB_OK && h->listen_fd < 0) {
+        rc = rb_listen_open(s->listen.address, &h->listen_fd, err);
+    }
     if (rc != RB_OK) {
         return rc;
     }
