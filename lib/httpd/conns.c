@@ -8,7 +8,7 @@
  */
 #include <sys/socket.h>
 
-#include "private.h"
+#include "ready.h"
 
 static void unlink_conn(struct rb_conn *c)
 {
@@ -47,21 +47,27 @@ void rb_conn_notify(void *cls, struct MHD_Connection *mhd, void **conn_cls,
 {
     struct rb_httpd *h = cls;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        struct rb_conn *c = calloc(1, sizeof *c);
-        *conn_cls = c;
-        if (c == NULL) {
-            return; /* served without a deadline of ours; the limit on connections still holds */
-        }
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-        c->fd = info == NULL ? -1 : info->connect_fd;
+        int fd = info == NULL ? -1 : info->connect_fd;
+        struct rb_conn *c = calloc(1, sizeof *c);
+        *conn_cls = c;
+        h->n_conns++;
+        if (c == NULL) {
+            (void)shutdown(fd, SHUT_RDWR); /* nothing would watch it */
+            return;
+        }
+        c->fd = fd;
         c->mhd = mhd;
         c->deadline_ms = rb_boot_ms(h->deps.clock) + h->request_timeout_ms;
         link_tail(h, c);
+        rb_ready_begin(h, c);
         return;
     }
     struct rb_conn *c = *conn_cls;
+    h->n_conns--;
     if (c != NULL) {
+        rb_ready_end(h, c);
         unlink_conn(c);
         free(c);
         *conn_cls = NULL;

@@ -50,7 +50,7 @@ static ssize_t read_some(void *cls, uint64_t pos, char *buf, size_t max)
         return (ssize_t)n;
     }
     s->suspended = true;
-    MHD_suspend_connection(s->ex->mhd);
+    rb_conn_suspend(s->ex->conn, s->ex->mhd);
     return 0;
 }
 
@@ -61,8 +61,7 @@ void rb_events_turn(struct rb_httpd *h)
         if (s->suspended &&
             (ending(h) || boot_ms >= s->alive_due_ms || rb_feed_has(h->feed, s->at))) {
             s->suspended = false;
-            h->resumed = true;
-            MHD_resume_connection(s->ex->mhd);
+            rb_conn_resume(h, s->ex->conn, s->ex->mhd);
         }
     }
 }

@@ -113,14 +113,13 @@ void rb_exchange_free(struct rb_exchange *ex)
 static void suspend(struct rb_exchange *ex)
 {
     ex->phase = RB_EX_WAITING;
-    MHD_suspend_connection(ex->mhd);
+    rb_conn_suspend(ex->conn, ex->mhd);
 }
 
 void rb_exchange_resume(struct rb_exchange *ex)
 {
     ex->phase = RB_EX_READY;
-    ex->httpd->resumed = true;
-    MHD_resume_connection(ex->mhd);
+    rb_conn_resume(ex->httpd, ex->conn, ex->mhd);
 }
 
 void rb_exchange_job(struct rb_exchange *ex,
@@ -372,6 +371,9 @@ void rb_httpd_completed(void *cls, struct MHD_Connection *mhd, void **req_cls,
         return;
     }
     *req_cls = NULL;
+    if (ex->conn != NULL) {
+        ex->conn->answering = ex->conn->unsure = false;
+    }
     if (ex->route != NULL && ex->route->handle == rb_handle_hook) {
         rb_metric_observe(h->duration, seconds_since(&ex->started));
     }

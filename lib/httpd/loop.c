@@ -1,11 +1,11 @@
 /* loop.c - the listener's loop, its start and its end.
  *
- * One thread, one epoll descriptor that holds the library's own epoll descriptor, the store's
- * (through the admitter) and an eventfd. The library's internal epoll thread is not used: it stalls
- * when a multiple of 128 connections is ready at once, while MHD_run from a loop of our own never
- * blocks. One turn: what the store answered is completed and its connections resumed; the library
- * runs, which sends those answers and reads new requests; what they added goes to the store as one
- * batch.
+ * One thread, one epoll descriptor that holds the listening socket, those of connections (ready.h)
+ * or the library's own epoll descriptor, the store's (through the admitter) and an eventfd. The
+ * library's internal epoll thread is not used: it stalls when a multiple of 128 connections is
+ * ready at once, while MHD_run from a loop of our own never blocks. One turn: what the store
+ * answered is completed and its connections resumed; the library runs, which sends those answers
+ * and reads new requests; what they added goes to the store as one batch.
  */
 #include <errno.h>
 #include <string.h>
@@ -21,9 +21,10 @@
 #include "feed.h"
 #include "listen.h"
 #include "private.h"
+#include "ready.h"
 #include "tls.h"
 
-#define EVENTS_A_TURN 8
+#define EVENTS_A_TURN 256
 #define STOP_TICK_MS 20
 
 void rb_httpd_wake(struct rb_httpd *h)
@@ -77,9 +78,16 @@ static void collect(struct rb_httpd *h)
 static int next_timeout_ms(struct rb_httpd *h, int64_t until_cut_ms)
 {
     int64_t best = until_cut_ms < 0 ? 60000 : until_cut_ms + 1;
-    MHD_UNSIGNED_LONG_LONG mhd_ms = 0;
-    if (MHD_get_timeout(h->mhd, &mhd_ms) == MHD_YES && (int64_t)mhd_ms < best) {
-        best = (int64_t)mhd_ms;
+    struct MHD_Daemon *const daemons[] = {h->mhd, h->mhd_many};
+    for (size_t i = 0; i < RB_ARRAY_LEN(daemons); i++) {
+        MHD_UNSIGNED_LONG_LONG mhd_ms = 0;
+        if (MHD_get_timeout(daemons[i], &mhd_ms) == MHD_YES && (int64_t)mhd_ms < best) {
+            best = (int64_t)mhd_ms;
+        }
+    }
+    int64_t accept_ms = rb_ready_accept_again(h);
+    if (accept_ms >= 0 && accept_ms < best) {
+        best = accept_ms;
     }
     int64_t door_ms = rb_door_timeout_ms(h);
     if (door_ms >= 0 && door_ms < best) {
@@ -99,6 +107,28 @@ static int next_timeout_ms(struct rb_httpd *h, int64_t until_cut_ms)
     return (int)best;
 }
 
+static void pump(struct rb_httpd *h)
+{
+    if (h->admitter != NULL) {
+        rb_admitter_pump(h->admitter, rb_now_ms(h->deps.clock));
+    }
+}
+
+/* take_events - tags are addresses of members of @h; any other is that of a connection. */
+static void take_events(struct rb_httpd *h, const struct epoll_event *events, int n)
+{
+    for (int i = 0; i < n; i++) {
+        void *tag = events[i].data.ptr;
+        if (tag == &h->wake_fd) {
+            collect(h);
+        } else if (tag == &h->listen_fd) {
+            rb_ready_accept(h);
+        } else if (tag != &h->mhd_many && tag != &h->admitter) {
+            rb_ready_event(h, tag, events[i].events);
+        }
+    }
+}
+
 static void turn(struct rb_httpd *h)
 {
     struct epoll_event events[EVENTS_A_TURN];
@@ -108,19 +138,11 @@ static void turn(struct rb_httpd *h)
         rb_log(RB_LOG_ERROR, "listener.epoll_failed", RB_FI("errno", errno));
         return;
     }
-    for (int i = 0; i < n; i++) {
-        if (events[i].data.ptr == &h->wake_fd) {
-            collect(h);
-        }
-    }
+    take_events(h, events, n);
     rb_door_turn(h);
     rb_events_turn(h);
-    rb_admitter_pump(h->admitter, rb_now_ms(h->deps.clock));
-    do {
-        h->resumed = false;
-        (void)MHD_run(h->mhd);
-        rb_admitter_pump(h->admitter, rb_now_ms(h->deps.clock));
-    } while (h->resumed);
+    pump(h);
+    rb_ready_run(h, pump);
 }
 
 /* let_go - resume whatever is suspended, so that the library may be stopped. */
@@ -134,7 +156,7 @@ static void let_go(struct rb_httpd *h)
         h->admitter); /* completes what is under way with RB_E_CLOSED, which resumes it */
     h->admitter = NULL;
     rb_events_turn(h);
-    (void)MHD_run(h->mhd);
+    rb_ready_run(h, pump);
 }
 
 static void *loop_main(void *arg)
@@ -147,8 +169,7 @@ static void *loop_main(void *arg)
             continue;
         }
         if (!quiesced) {
-            (void)MHD_quiesce_daemon(h->mhd); /* gives the listening socket back; we close it */
-            close(h->listen_fd);
+            rb_closep(&h->listen_fd);
             h->listen_fd = -1;
             quiesced = true;
         }
@@ -173,34 +194,44 @@ __attribute__((format(printf, 2, 0))) static void log_of_library(void *cls, cons
     rb_buf_release(&text);
 }
 
+/* start_daemon - one of the two, for our own sockets; NULL: the library says no. */
+static struct MHD_Daemon *start_daemon(struct rb_httpd *h, unsigned flags,
+                                       struct MHD_OptionItem *tls_items)
+{
+    return MHD_start_daemon(
+        flags | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0, NULL,
+        NULL, rb_httpd_access, h, MHD_OPTION_EXTERNAL_LOGGER, log_of_library, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, rb_httpd_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
+        rb_conn_notify, h, MHD_OPTION_CONNECTION_LIMIT, h->max_conns,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)RB_CONNECTION_MEMORY_BYTES,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_ARRAY, tls_items, MHD_OPTION_UNESCAPE_CALLBACK,
+        rb_route_unescape, NULL, MHD_OPTION_END);
+}
+
 static enum rb_code start_library(struct rb_httpd *h, const struct rb_settings *s,
                                   struct rb_err *err)
 {
     struct MHD_OptionItem tls_items[3] = {
         {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem none[1] = {{MHD_OPTION_END, 0, NULL}};
     RB_CLEANUP(rb_tls_files_release) struct rb_tls_files tls = {NULL, NULL};
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    if (s->listen.certificate_file != NULL) {
+    h->secure = s->listen.certificate_file != NULL;
+    if (h->secure) {
         enum rb_code rc = rb_tls_files_load(s, &tls, err);
         if (rc != RB_OK) {
             return rc;
         }
-        flags |= MHD_USE_TLS;
         tls_items[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, tls.certificate};
         tls_items[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, tls.key};
     }
-    h->mhd = MHD_start_daemon(
-        flags, 0, NULL, NULL, rb_httpd_access, h, MHD_OPTION_EXTERNAL_LOGGER, log_of_library, NULL,
-        MHD_OPTION_LISTEN_SOCKET, h->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, rb_httpd_completed, h,
-        MHD_OPTION_NOTIFY_CONNECTION, rb_conn_notify, h, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)s->listen.max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)RB_CONNECTION_MEMORY_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_ARRAY,
-        tls_items, MHD_OPTION_UNESCAPE_CALLBACK, rb_route_unescape, NULL, MHD_OPTION_END);
-    if (h->mhd == NULL) {
-        return rb_err_set(err, RB_E_IO, "the HTTP listener did not start on '%s'%s", h->address,
-                          s->listen.certificate_file == NULL
-                              ? ""
-                              : " (do listen.tls.certificate_file and key_file belong together?)");
+    h->max_conns = (unsigned)s->listen.max_connections;
+    h->mhd = start_daemon(h, 0, none);
+    h->mhd_many =
+        start_daemon(h, MHD_USE_EPOLL | (h->secure ? (unsigned)MHD_USE_TLS : 0U), tls_items);
+    if (h->mhd == NULL || h->mhd_many == NULL) {
+        return rb_err_set(
+            err, RB_E_IO, "the HTTP listener did not start on '%s'%s", h->address,
+            !h->secure ? "" : " (do listen.tls.certificate_file and key_file belong together?)");
     }
     return RB_OK;
 }
@@ -233,8 +264,12 @@ static enum rb_code start_parts(struct rb_httpd *h, struct rb_settings *s, struc
     }
     rc = start_library(h, s, err);
     if (rc == RB_OK) {
-        const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->mhd, MHD_DAEMON_INFO_EPOLL_FD);
-        rc = watch(h, info == NULL ? -1 : info->epoll_fd, h, err);
+        const union MHD_DaemonInfo *info =
+            MHD_get_daemon_info(h->mhd_many, MHD_DAEMON_INFO_EPOLL_FD);
+        rc = watch(h, info == NULL ? -1 : info->epoll_fd, &h->mhd_many, err);
+    }
+    if (rc == RB_OK) {
+        rc = watch(h, h->listen_fd, &h->listen_fd, err);
     }
     if (rc == RB_OK) {
         rc = watch(h, h->wake_fd, &h->wake_fd, err);
@@ -262,6 +297,9 @@ static void release(struct rb_httpd *h)
     }
     if (h->mhd != NULL) {
         MHD_stop_daemon(h->mhd);
+    }
+    if (h->mhd_many != NULL) {
+        MHD_stop_daemon(h->mhd_many);
     }
     rb_feed_free(h->feed);
     rb_closep(&h->listen_fd);

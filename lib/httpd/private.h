@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/select.h>
 #include <time.h>
 
 #include <microhttpd.h>
@@ -59,6 +60,14 @@ struct rb_conn {
     int fd;
     int64_t deadline_ms; /* boot clock; then the socket is shut down */
     bool cut;
+    /* ready.c */
+    struct rb_conn *next_touched;
+    uint32_t watched; /* epoll's events for it, 0 = not in the set */
+    bool quick;       /* of the daemon that polls nothing */
+    bool touched;     /* looked at in this turn */
+    bool suspended;
+    bool answering; /* its answer was queued and has not ended */
+    bool unsure;    /* was read from in this step; the library may have an answer of its own */
 };
 
 /* ---- one source as the hot path wants it ---- */
@@ -171,7 +180,8 @@ struct rb_exchange {
 
 struct rb_httpd {
     struct rb_httpd_deps deps;
-    struct MHD_Daemon *mhd;
+    struct MHD_Daemon *mhd;      /* polls nothing: it is told what is ready (ready.h) */
+    struct MHD_Daemon *mhd_many; /* with an epoll descriptor of its own */
     int listen_fd;
     int epoll_fd;
     int wake_fd; /* eventfd: done list, reload, stop */
@@ -190,6 +200,13 @@ struct rb_httpd {
     unsigned n_exchanges; /* in use */
     size_t large_bytes;   /* held by bodies beyond RB_BODY_KEEP_BYTES */
     bool resumed;
+    struct rb_conn *touched;   /* connections that this turn looks at */
+    fd_set readable, writable; /* of the first daemon's, for its next step */
+    unsigned n_quick, n_conns, max_conns;
+    bool secure;           /* TLS */
+    bool many_added;       /* the second daemon has connections that it has not begun */
+    bool deaf;             /* the listening socket is not watched */
+    int64_t deaf_until_ms; /* boot clock */
     struct rb_metric_cell *duration;
     struct rb_exchange *door_waiting; /* between two looks */
     int64_t door_due_ms;              /* boot clock: the first of those looks; INT64_MAX = none */
@@ -302,6 +319,11 @@ void rb_conn_hold(struct rb_conn *c);
 /* rb_conns_cut - shut down what is past its deadline; returns ms until the next one, -1 = no
  * connection. */
 int64_t rb_conns_cut(struct rb_httpd *h, int64_t boot_ms);
+
+/* ---- ready.c ---- */
+/* rb_conn_suspend, rb_conn_resume - as the library's, for a connection with or without a @c. */
+void rb_conn_suspend(struct rb_conn *c, struct MHD_Connection *mhd);
+void rb_conn_resume(struct rb_httpd *h, struct rb_conn *c, struct MHD_Connection *mhd);
 
 /* ---- view.c ---- */
 struct rb_view *rb_view_new(struct rb_settings *s); /* NULL without memory */

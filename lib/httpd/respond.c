@@ -163,6 +163,9 @@ enum MHD_Result rb_answer_send(struct rb_exchange *ex)
     }
     MHD_destroy_response(r);
     ex->phase = RB_EX_ANSWERED;
+    if (ex->conn != NULL) {
+        ex->conn->answering = true;
+    }
     if (ex->stream != NULL) {
         rb_conn_hold(ex->conn); /* it has no end */
     }

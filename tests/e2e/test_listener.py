@@ -240,6 +240,26 @@ def a_client_that_does_not_read_is_cut(world):
 
 
 @case
+def an_answer_that_the_socket_does_not_take_at_once_reaches_a_slow_reader(world):
+    for _ in range(100):
+        one(world, post(event()), 202)
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.settimeout(LATE_S)
+        s.connect(("127.0.0.1", world.port))
+        page = request("GET", "/v1/retries?limit=100", [("Authorization", f"Bearer {TOKEN}")])
+        s.sendall(page * 20 + request("GET", "/livez", [("Connection", "close")]))  # what is sent meanwhile waits
+        got, piece = b"", b"more"
+        while piece:
+            time.sleep(0.0005)
+            piece = s.recv(16384)
+            got += piece
+    answers = raw_http.parse(got)
+    equal([a.status for a in answers], [200] * 21)
+    equal([len(a.json()["retries"]) for a in answers[:20]], [100] * 20)
+
+
+@case
 def an_idle_connection_is_closed(world):
     with raw_http.connect(world.port) as s:
         equal(raw_http.closed_after(s, 2 * LATE_S) < LATE_S, True)

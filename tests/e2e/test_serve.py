@@ -99,6 +99,27 @@ def few_descriptors_by_default_are_raised(binary):
     equal(s.stop(), 0)
 
 
+@case
+def connections_beyond_the_limit_wait_until_there_is_room(binary):
+    s = make(binary, listen='{address: "127.0.0.1:0", max_connections: 8}').start()
+    held = [raw_http.connect(s.port) for _ in range(8)]
+    for c in held:
+        c.sendall(raw_http.request("GET", "/livez"))
+        equal(c.recv(100)[:15], b"HTTP/1.1 200 OK")
+    with raw_http.connect(s.port) as late:
+        late.sendall(raw_http.request("GET", "/livez", [("Connection", "close")]))
+        late.settimeout(0.2)
+        try:
+            raise AssertionError(f"answered beyond the limit: {late.recv(100)}")
+        except socket.timeout:
+            pass
+        held.pop().close()
+        equal(raw_http.read_all(late)[:15], b"HTTP/1.1 200 OK")
+    for c in held:
+        c.close()
+    equal(s.stop(), 0)
+
+
 # ---- TLS ----
 
 @case

@@ -9,8 +9,9 @@
 #define ANSWER_BYTES (1 + RKEY_RAW)
 #define GONE 255
 #define KEYS_FIXED 8
-#define ARGS_FIXED 11
-#define META_BYTES 16
+#define ARGS_FIXED 12
+#define META_BYTES 10
+#define COLUMNS 4 /* arguments that every item has: see admit.lua */
 
 bool ritem_init(struct ritem *it, struct rb_admission *a)
 {
@@ -95,17 +96,16 @@ struct first_counts {
     size_t lookups, keys, args;
 };
 
-static void count_first(struct first_counts *c, const struct ritem *it, bool far)
+static void count_first(struct first_counts *c, const struct ritem *it)
 {
     const struct rb_admission *a = it->a;
     c->lookups += 1u + (ritem_has_token(a) ? 1u : 0u) + (ritem_has_delivery(a) ? 1u : 0u) +
                   (looks_up_record(a) ? 1u : 0u);
-    c->args += 1u + (ritem_has_token(a) ? 1u : 0u) + (has_previous(a) ? 1u : 0u);
+    c->args += COLUMNS + (ritem_has_token(a) ? 1u : 0u) + (has_previous(a) ? 1u : 0u);
     if (a->mode != RB_ADMIT_ENDED) {
         c->lookups += 1;
         c->keys += 1u + (a->n_reports > 0 ? 3u : 0u);
-        c->args += 1u + (far ? 0u : 1u) + (a->retry->state == RB_STATE_SCHEDULED ? 0u : 1u) +
-                   3u * (size_t)a->n_reports;
+        c->args += (a->retry->state == RB_STATE_SCHEDULED ? 0u : 1u) + 3u * (size_t)a->n_reports;
     }
 }
 
@@ -161,7 +161,6 @@ static void put_metas(struct rb_buf *out, struct ritem *const *items, unsigned n
             m[7] = a->retry->due_ms <= now_ms;
             m[8] = slots->of[i];
             m[9] = (uint8_t)a->n_reports;
-            rentry_tail(a->retry, m + 10);
         }
     }
     rcmd_arg(out, metas, (size_t)n * META_BYTES);
@@ -190,55 +189,29 @@ static bool share_keys(struct ritem *const *items, unsigned n)
     return false;
 }
 
-static enum rb_code put_record(struct rb_buf *out, struct rb_buf *scratch, const struct ritem *it,
-                               bool far, struct rb_err *err)
+/* is_plain - an event of which nothing but its effect can be known, for the calendar. */
+static bool is_plain(const struct ritem *it, bool far)
 {
     const struct rb_admission *a = it->a;
-    const struct rb_retry *r = a->retry;
-    uint8_t build[RKEY_RAW];
-    rkey_raw(a->build_key, build);
-    rb_buf_clear(scratch);
-    rhead_new(scratch, r, a->task, far, build);
-    enum rb_code rc = rb_record_encode(r, scratch, err);
-    if (rc != RB_OK) {
-        return rc;
-    }
-    rcmd_arg(out, scratch->data, scratch->len);
-    if (!far) {
-        rcmd_int(out, a->task * RSPAN + r->due_ms);
-    }
-    if (r->state != RB_STATE_SCHEDULED) {
-        rcmd_int(out, r->state * RSPAN + r->created_ms);
-    }
-    for (unsigned i = 0; i < a->n_reports; i++) {
-        const char stage = (char)a->reports[i].stage;
-        rcmd_arg(out, &stage, 1);
-        rcmd_str(out, a->reports[i].destination);
-        rcmd_int(out, a->reports[i].due_ms);
-    }
-    return RB_OK;
+    return far && a->mode == RB_ADMIT_EVENT && !ritem_has_token(a) && !ritem_has_delivery(a) &&
+           !has_previous(a) && a->n_reports == 0 && a->retry->state == RB_STATE_SCHEDULED;
 }
 
-/* The value of the effect key that a new retry sets, or only an id. */
-static void put_effect(const struct redis_store *s, struct rb_buf *out, const struct ritem *it,
-                       int64_t now_ms)
+/* shape_of - 2: all are plain, 1: some share keys, 0: neither. */
+static int shape_of(struct ritem *const *items, unsigned n, const struct slots *slots)
 {
-    const struct rb_admission *a = it->a;
-    uint8_t value[RVALUE_BYTES];
-    if (a->mode == RB_ADMIT_ENDED) {
-        rcmd_arg(out, it->id, RKEY_RAW);
-        return;
+    bool plain = true;
+    for (unsigned i = 0; i < n && plain; i++) {
+        plain = is_plain(items[i], slots->of[i] > 0);
     }
-    reffect_value(s, it->id, a->retry->state, now_ms, value);
-    rcmd_arg(out, value, sizeof(value));
+    return share_keys(items, n) ? 1 : plain ? 2 : 0;
 }
 
-static enum rb_code put_args(const struct redis_store *s, struct rb_buf *out,
-                             struct rb_buf *scratch, const struct ritem *it, bool far,
-                             int64_t now_ms, struct rb_err *err)
+/* What only some items have. */
+static void put_args(const struct redis_store *s, struct rb_buf *out, const struct ritem *it,
+                     int64_t now_ms)
 {
     const struct rb_admission *a = it->a;
-    put_effect(s, out, it, now_ms);
     uint8_t raw[RKEY_RAW] = {0};
     if (has_previous(a)) {
         (void)rid_raw(a->retry->previous, raw);
@@ -250,7 +223,19 @@ static enum rb_code put_args(const struct redis_store *s, struct rb_buf *out,
         rkey_raw(a->token_fingerprint, tail + 6);
         rcmd_arg(out, tail, sizeof(tail));
     }
-    return a->mode == RB_ADMIT_ENDED ? RB_OK : put_record(out, scratch, it, far, err);
+    if (a->mode == RB_ADMIT_ENDED) {
+        return;
+    }
+    const struct rb_retry *r = a->retry;
+    if (r->state != RB_STATE_SCHEDULED) {
+        rcmd_int(out, r->state * RSPAN + r->created_ms);
+    }
+    for (unsigned i = 0; i < a->n_reports; i++) {
+        const char stage = (char)a->reports[i].stage;
+        rcmd_arg(out, &stage, 1);
+        rcmd_str(out, a->reports[i].destination);
+        rcmd_int(out, a->reports[i].due_ms);
+    }
 }
 
 static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
@@ -264,7 +249,7 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
     struct first_counts c = {.keys = KEYS_FIXED + slots.n,
                              .args = ARGS_FIXED + slots.n + 2 * (size_t)n_projects};
     for (unsigned i = 0; i < n; i++) {
-        count_first(&c, items[i], slots.of[i] > 0);
+        count_first(&c, items[i]);
     }
     rscript_begin(out, RSCRIPT_ADMIT, c.keys + c.lookups, c.args);
     for (const char *letter = "zsakjogf"; *letter != '\0'; letter++) {
@@ -294,8 +279,9 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
     rcmd_int(out, n);
     rcmd_int(out, n_projects);
     rcmd_int(out, (int64_t)c.lookups);
-    rcmd_int(out, share_keys(items, n));
+    rcmd_int(out, shape_of(items, n, &slots));
     put_metas(out, items, n, &slots, now_ms);
+    rcmd_arg(out, slots.of, n);
     for (unsigned i = 0; i < slots.n; i++) {
         rcmd_int(out, slots.start_ms[i]);
     }
@@ -303,16 +289,32 @@ static enum rb_code send_first(const struct redis_store *s, struct rb_buf *out,
         rcmd_int(out, now_ms);
         put_project_seen(out, scratch, projects[i]);
     }
-    enum rb_code rc = RB_OK;
-    for (unsigned i = 0; i < n && rc == RB_OK; i++) {
-        rc = put_args(s, out, scratch, items[i], slots.of[i] > 0, now_ms, err);
+    enum rb_code rc = rcolumns_put(s, out, scratch, items, n, slots.of, now_ms, err);
+    for (unsigned i = 0; i < n; i++) {
+        put_args(s, out, items[i], now_ms);
     }
     return rc;
+}
+
+static void new_one(struct ritem *it)
+{
+    memcpy(it->found, it->id, RKEY_RAW);
+    it->what = 'N';
+    it->rc = RB_OK;
+    it->stage = RITEM_DONE;
+    it->result = RB_ADMIT_NEW;
+    it->state = it->a->retry->state;
 }
 
 static enum rb_code receive_first(const redisReply *r, struct ritem *const *items, unsigned n,
                                   struct rb_err *err)
 {
+    if (rreply_is(r, REDIS_REPLY_STRING) && r->len == 1 && r->str[0] == 'A') {
+        for (unsigned i = 0; i < n; i++) {
+            new_one(items[i]);
+        }
+        return RB_OK;
+    }
     if (r->type != REDIS_REPLY_STRING || r->len != (size_t)n * ANSWER_BYTES) {
         return rses_odd(err);
     }
@@ -325,8 +327,7 @@ static enum rb_code receive_first(const redisReply *r, struct ritem *const *item
         it->stage = RITEM_DONE;
         switch (answer[0]) {
         case 'N':
-            it->result = RB_ADMIT_NEW;
-            it->state = it->a->retry->state;
+            new_one(it);
             break;
         case 'M':
             it->result = RB_ADMIT_MISMATCH;

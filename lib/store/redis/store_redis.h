@@ -214,6 +214,12 @@ enum rb_code ritems_send(const struct redis_store *s, struct rb_buf *out, struct
 /* ritems_receive - the answer to that; moves each item to its next stage. */
 enum rb_code ritems_receive(const redisReply *r, struct ritem *const *items, unsigned n,
                             struct rb_err *err);
+/* columns.c */
+/* rcolumns_put - value of the effect key, record, entry, and place in slot or tasks of all items.
+ * @slot_of: of each, 0 = its task is not in the calendar. */
+enum rb_code rcolumns_put(const struct redis_store *s, struct rb_buf *out, struct rb_buf *scratch,
+                          struct ritem *const *items, unsigned n, const uint8_t *slot_of,
+                          int64_t now_ms, struct rb_err *err);
 /* repeat.c: the same for items of the second stage. */
 void ritems_send_second(const struct redis_store *s, struct rb_buf *out, struct rb_buf *scratch,
                         struct ritem *const *items, unsigned n, int64_t now_ms);
