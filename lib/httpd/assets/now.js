@@ -40,7 +40,11 @@ export function trouble({ overview, stats: whole }) {
     say('bad', `Several projects fail in ${whole.incident.phase} at once: automatic retries of it wait.`,
       'They go on by themselves when a probe recovers. “Resume” lets them go now.');
   }
-  for (const b of whole.breakers.filter((x) => x.state !== 'closed')) {
+  for (const b of whole.breakers.filter((x) => x.state === 'off')) {
+    say('bad', `The ${b.scope.replace(':', ' ')} is switched off: it answered 410, it is gone.`,
+      'Correct it in the configuration and load that again, or requeue a report of it.');
+  }
+  for (const b of whole.breakers.filter((x) => x.state !== 'closed' && x.state !== 'off')) {
     say('warn', `The breaker of ${b.scope.replace(':', ' ')} is ${b.state.replace('_', ' ')}: its retries keep failing (${number(b.failed)} failed, ${number(b.recovered)} recovered).`,
       'Something is really broken there. Retries wait until a probe recovers.');
   }
