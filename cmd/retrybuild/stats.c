@@ -98,6 +98,12 @@ static void print_trouble(const json_t *x)
         }
         RB_CLEANUP(rb_freep) char *scope = rb_cli_printable(rb_member(row, "scope"));
         RB_CLEANUP(rb_freep) char *how = rb_cli_printable(state);
+        if (strcmp(state, "off") == 0) {
+            (void)printf("%s is switched off: it answered 410; load the configuration again or "
+                         "requeue a report of it\n",
+                         scope);
+            continue;
+        }
         (void)printf("breaker %s is %s: %.0f of %.0f retries failed again\n", scope, how,
                      number(row, "failed"), number(row, "failed") + number(row, "recovered"));
     }

@@ -94,6 +94,12 @@ struct rb_engine {
     } initiators[RB_MAX_INITIATORS];
     unsigned n_initiators;
     struct rb_pace pace; /* turns of the destinations */
+    struct {             /* what is known of those that are gone: off.h */
+        bool known, looking;
+        uint64_t changes;     /* made here, so that an older look is not taken for news */
+        uint64_t generation;  /* of the settings that were looked at last */
+        int64_t next_boot_ms; /* of the next look */
+    } off;
     struct rb_arena paused_arena;
     const char **paused;
     unsigned n_paused;
@@ -376,14 +382,6 @@ enum rb_code rb_batch_fresh(struct rb_work *k, bool strict, struct rb_err *err);
  * made it fail; NULL = dealt with (written). */
 enum rb_code rb_batch_followed(struct rb_work *k, const struct rb_batch *seen,
                                const struct rb_build **ret_seen, struct rb_err *err);
-
-/* ---- reports ---- */
-struct rb_post_result;
-struct rb_report_view;
-/* rb_report_by_aws - post a report that is a call of AWS; false: it is none, nothing was done. */
-bool rb_report_by_aws(struct rb_worker *w, const struct rb_destination_setting *d,
-                      const struct rb_report_view *v, const struct rb_task *t,
-                      struct rb_post_result *ret);
 
 /* ---- submit ---- */
 /* rb_fresh_look_failed - AWS could not be asked: later. rb_fresh_not_shown - ask again a few times,

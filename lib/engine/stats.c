@@ -9,6 +9,7 @@
 #include <retrybuild/counters.h>
 #include <retrybuild/timefmt.h>
 
+#include "off.h"
 #include "sheets.h"
 
 #define AT_ONCE 12 /* of five sheets each */
@@ -335,6 +336,9 @@ enum rb_code rb_engine_stats(struct rb_engine *e, struct rb_store_session *ses, 
     }
     if (rc == RB_OK) {
         rc = visit_all(&v, ses, &a, err);
+    }
+    if (rc == RB_OK) {
+        rc = rb_off_show(ses, rt->settings, v.now_ms, v.breakers, err);
     }
     if (rc == RB_OK) {
         write_all(out, &v, &counts, &rules, &incident);

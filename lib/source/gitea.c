@@ -25,7 +25,7 @@ struct payload {
     const char *author_login, *author_name;
     const char *is_pull, *issue, *issue_pull, *issue_state;
     struct {
-        const char *id, *body, *user_id, *user_login;
+        const char *id, *body, *user_id, *user_login, *user_type;
     } comment;
 };
 
@@ -52,6 +52,7 @@ static const struct rb_pick rows[] = {
     P("comment.body", comment.body, RB_COMMENT_MAX_BYTES),
     P("comment.user.id", comment.user_id, TEXT_MAX),
     P("comment.user.login", comment.user_login, TEXT_MAX),
+    P("comment.user.type", comment.user_type, TEXT_MAX),
 };
 
 /* The headers of one of the two, the first that is there counts. */
@@ -134,7 +135,9 @@ static enum rb_code read_comment(const struct rb_source_setting *s, const struct
         .text = p->comment.body,
         .id = p->comment.id,
         .kind = "issues/comments",
-        .actor = {.id = p->comment.user_id, .name = p->comment.user_login},
+        .actor = {.id = p->comment.user_id,
+                  .name = p->comment.user_login,
+                  .bot = rb_str_eq(p->comment.user_type, "Bot")}, /* where it is said */
         .repository = p->full_name,
         .repository_url = p->clone_url,
         .pull_request = p->issue,

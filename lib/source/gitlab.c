@@ -199,10 +199,10 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
                              struct rb_arena *a, struct rb_events *ret, struct rb_err *err);
     } kinds[] = {{"build", read_job}, {"note", read_note}, {"pipeline", read_pipeline}};
     struct payload p = {.kind = NULL};
-    struct rb_events events = {.delivery_id = rb_host_header(req, "idempotency-key")};
-    if (events.delivery_id == NULL) {
-        events.delivery_id = rb_host_header(req, "webhook-id");
-    }
+    /* what is signed comes first: anybody can send a signed delivery again with another key */
+    bool is_signed = s->signing_secrets.n > 0;
+    struct rb_events events = {
+        .delivery_id = rb_host_header(req, is_signed ? "webhook-id" : "idempotency-key")};
     enum rb_code rc = rb_pick(req->body, rows, RB_ARRAY_LEN(rows), a, &p, err);
     size_t i = 0;
     while (i < RB_ARRAY_LEN(kinds) && !(p.kind != NULL && rb_str_eq(kinds[i].kind, p.kind))) {
