@@ -2,6 +2,7 @@
  * configuration and for tests. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <retrybuild/cleanup.h>
 #include <retrybuild/clock.h>
@@ -14,7 +15,7 @@
 #define SIGN_HEADERS_MAX 4
 
 struct sending {
-    const char *type, *url, *secret_file, *header_name;
+    const char *type, *url, *secret_file, *header_name, *audience;
     struct rb_option_list headers;
     const struct rb_source_type *source;
     struct rb_secret *secret;
@@ -38,6 +39,8 @@ static bool resolve(struct sending *s)
         const char *near = rb_nearest(s->type, names, n);
         rb_cli_error(&rb_command_send, "there is no source type '%s'; did you mean '%s'?", s->type,
                      near != NULL ? near : names[0]);
+    } else if (s->header_name != NULL && s->audience != NULL) {
+        rb_cli_error(&rb_command_send, "--secret-header and --audience are of different senders");
     } else if (s->secret_file != NULL &&
                rb_secret_load_file(s->secret_file, &s->secret, &err) != RB_OK) {
         rb_cli_error(&rb_command_send, "--secret-file: %s", err.msg);
@@ -89,21 +92,37 @@ static int post(struct sending *s, const char *const *headers)
     return answer.status == 401 || answer.status == 403 ? RB_EXIT_NOT_ALLOWED : RB_EXIT_FAILED;
 }
 
+/* says - one of the headers of the command line has this name. */
+static bool says(const struct rb_option_list *list, const char *name)
+{
+    size_t len = strlen(name);
+    for (unsigned i = 0; i < list->n; i++) {
+        if (strncasecmp(list->items[i], name, len) == 0 && list->items[i][len] == ':') {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int sign_and_post(struct sending *s)
 {
     struct rb_err err = {.code = RB_OK};
-    const char *headers[1 + SIGN_HEADERS_MAX + RB_OPTION_LIST_MAX + 1] = {
-        "Content-Type: application/json"};
+    const char *headers[1 + SIGN_HEADERS_MAX + RB_OPTION_LIST_MAX + 1];
     const char *signed_headers[SIGN_HEADERS_MAX] = {NULL};
-    size_t n = 1;
+    const struct rb_slice body = {s->body, s->body_len};
+    size_t n = 0;
     if (s->secret != NULL) {
         enum rb_code rc =
-            s->source->sign(s->secret, s->header_name, (struct rb_slice){s->body, s->body_len},
+            s->source->sign(s->secret, s->audience != NULL ? s->audience : s->header_name, body,
                             rb_now_ms(rb_clock_system()), &s->arena, signed_headers, &err);
         if (rc != RB_OK) {
             rb_cli_error(&rb_command_send, "%s", err.msg);
             return RB_EXIT_FAILED;
         }
+    }
+    if (!says(&s->headers, "content-type")) {
+        headers[n++] =
+            rb_arena_printf(&s->arena, "Content-Type: %s", rb_source_content_type(s->source, body));
     }
     for (unsigned i = 0; i < SIGN_HEADERS_MAX && signed_headers[i] != NULL; i++) {
         headers[n++] = signed_headers[i];
@@ -126,6 +145,8 @@ static int run(int argc, char **argv)
         {"--secret-header", RB_OPTION_TEXT,
          "NAME of the header that carries the proof, where a type lets you choose",
          .text = &s.header_name},
+        {"--audience", RB_OPTION_TEXT, "TEXT that a googlechat source has as its audience",
+         .text = &s.audience},
         {"--header", RB_OPTION_LIST, "'name: value', may be repeated", .list = &s.headers},
     };
     struct rb_words words = {NULL, 0};

@@ -83,8 +83,9 @@ struct rb_source_setting {
     struct rb_strings topics;             /* sns: ARN globs */
     struct rb_strings signature_versions; /* sns: "1", "2"; n == 0 = both */
     bool confirm;                         /* sns: confirm subscriptions of allowed topics */
-    const char *certificate_file;         /* sns: pins the signer's certificate */
+    const char *certificate_file;         /* sns, googlechat: pins the signer's certificate */
     const char *public_key;               /* discord: 64 hex digits */
+    const char *audience;                 /* googlechat: project number, or the hook's URL */
     struct {
         const char *build, *project, *region, *account, *status, *token; /* dotted */
     } paths;

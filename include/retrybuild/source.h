@@ -88,6 +88,10 @@ struct rb_source_type {
      * NULL = none is needed, or the delivery is refused whatever it says. NULL row = never. */
     const char *(*certificate_url)(const struct rb_source_setting *s, const struct rb_request *req,
                                    struct rb_arena *a);
+    /* certificate_pem - the certificate that @url is about, of the document @text that stands
+     * there; NULL = it is not in it. NULL row = the document is the certificate. */
+    const char *(*certificate_pem)(const char *text, size_t len, const char *url,
+                                   struct rb_arena *a);
     /* certificate_fits - whether what stands at @url may sign for it. */
     bool (*certificate_fits)(const struct rb_certificate *c, const char *url, int64_t now_ms);
     /* RB_E_DENIED with one text for every cause. */
@@ -108,8 +112,10 @@ struct rb_source_type {
     /* greet - the answer to OPTIONS (a handshake); headers "name: value" in @a. NULL = 405. */
     enum rb_code (*greet)(const struct rb_source_setting *s, const struct rb_request *req,
                           struct rb_arena *a, const char *ret_headers[4], struct rb_err *err);
+    /* content_type - the media type with which this sender posts @body. NULL = application/json. */
+    const char *(*content_type)(struct rb_slice body);
     /* sign - for `retrybuild send`: the headers ("name: value", at most 4, in @a) that this sender
-     * would add to @body. */
+     * would add to @body. @header: what --secret-header said, or --audience; NULL = neither. */
     enum rb_code (*sign)(const struct rb_secret *secret, const char *header, struct rb_slice body,
                          int64_t now_ms, struct rb_arena *a, const char *ret_headers[4],
                          struct rb_err *err);
@@ -118,6 +124,20 @@ struct rb_source_type {
 const struct rb_source_type *rb_source_type_find(const char *type); /* NULL = unknown */
 /* rb_source_type_names - for messages ("did you mean"); ends with NULL. */
 const char *const *rb_source_type_names(void);
+/* rb_source_content_type - the media type with which the sender would post @body. */
+const char *rb_source_content_type(const struct rb_source_type *t, struct rb_slice body);
+
+/* A body that comes without its request: the headers of @req, and where it lacks one, what the
+ * sender would have said of such a body (its media type, its event's name). For explanations; it
+ * proves nothing. */
+struct rb_as_sent {
+    const struct rb_request *req;
+    const char *media;
+    const char *lines[4];
+};
+/* rb_as_sent_init - @ret_req has the body of @req and these headers; valid with @ret_s and @a. */
+void rb_as_sent_init(const struct rb_source_type *t, const struct rb_request *req,
+                     struct rb_arena *a, struct rb_as_sent *ret_s, struct rb_request *ret_req);
 /* rb_secrets_match - some unexpired secret equals @presented; time depends on lengths only. */
 bool rb_secrets_match(const struct rb_secrets *s, const char *presented, size_t len,
                       int64_t now_ms);

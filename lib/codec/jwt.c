@@ -102,26 +102,35 @@ static bool sign(EVP_PKEY *key, struct rb_buf *out)
     return !rb_buf_failed(out);
 }
 
+enum rb_code rb_jwt_sign(const char *pem, size_t pem_len, const char *claims, struct rb_buf *out,
+                         struct rb_err *err)
+{
+    RB_CLEANUP(free_key) EVP_PKEY *key = read_key(pem, pem_len);
+    RB_CLEANUP(rb_buf_release) struct rb_buf token = RB_BUF_INIT(TEXT_MAX_BYTES);
+    if (key == NULL) {
+        return rb_err_set(err, RB_E_INVALID, "the private key is no RSA key in PEM");
+    }
+    add_base64url(&token, HEADER, strlen(HEADER));
+    rb_buf_addc(&token, '.');
+    add_base64url(&token, claims, strlen(claims));
+    if (rb_buf_failed(&token) || !sign(key, &token)) {
+        return rb_err_set(err, RB_E_INTERNAL, "the token could not be signed");
+    }
+    rb_buf_adds(out, rb_buf_str(&token));
+    return rb_buf_failed(out) ? rb_err_set(err, RB_E_TOO_LARGE, "no room for the token") : RB_OK;
+}
+
 enum rb_code rb_jwt_app(const char *pem, size_t pem_len, const char *issuer, int64_t now_s,
                         struct rb_buf *out, struct rb_err *err)
 {
-    RB_CLEANUP(free_key) EVP_PKEY *key = read_key(pem, pem_len);
     RB_CLEANUP(rb_buf_release) struct rb_buf claims = RB_BUF_INIT(TEXT_MAX_BYTES);
-    RB_CLEANUP(rb_buf_release) struct rb_buf token = RB_BUF_INIT(TEXT_MAX_BYTES);
-    if (key == NULL) {
-        return rb_err_set(err, RB_E_INVALID, "the app's private key is no RSA key in PEM");
-    }
     rb_buf_addf(&claims, "{\"iat\":%lld,\"exp\":%lld,\"iss\":", (long long)(now_s - DRIFT_S),
                 (long long)(now_s - DRIFT_S + LIFE_S));
     rb_buf_add_json_string(&claims, issuer, strlen(issuer));
     rb_buf_addc(&claims, '}');
-    add_base64url(&token, HEADER, strlen(HEADER));
-    rb_buf_addc(&token, '.');
-    add_base64url(&token, claims.data, claims.len);
-    if (rb_buf_failed(&claims) || rb_buf_failed(&token) || !sign(key, &token)) {
+    if (rb_buf_failed(&claims)) {
         return rb_err_set(err, RB_E_INTERNAL, "the app's token could not be signed");
     }
-    rb_buf_adds(out, rb_buf_str(&token));
-    return rb_buf_failed(out) ? rb_err_set(err, RB_E_TOO_LARGE, "no room for the app's token")
-                              : RB_OK;
+    enum rb_code rc = rb_jwt_sign(pem, pem_len, rb_buf_str(&claims), out, err);
+    return rc == RB_OK ? RB_OK : rb_err_wrap(err, rc, "the app's token");
 }

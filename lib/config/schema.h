@@ -56,7 +56,7 @@ struct rb_key {
 #define MINUTE (60 * SECOND)
 #define DAY (24 * 60 * MINUTE)
 
-#define RB_SOURCE_KEYS 18
+#define RB_SOURCE_KEYS 19
 #define RB_DESTINATION_KEYS 19
 extern const struct rb_key rb_source_keys[RB_SOURCE_KEYS]; /* schema_adapters.c */
 extern const struct rb_key rb_destination_keys[RB_DESTINATION_KEYS];

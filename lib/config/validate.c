@@ -111,7 +111,8 @@ static void check_sources(struct rb_conversion *c)
             rb_wrong(c, rb_path(c, "sources[%u].type", i), "is missing, for example eventbridge");
         }
         const char *path = rb_path(c, "sources[%u].secrets", i);
-        bool proven = x->secrets.n > 0 || x->signing_secrets.n > 0 || proven_otherwise(x->type);
+        bool proven = x->secrets.n > 0 || x->signing_secrets.n > 0 || x->audience != NULL ||
+                      proven_otherwise(x->type);
         if (!proven && !rb_has_problem(c, path)) {
             rb_wrong(c, path, "at least one secret is needed, or anybody could start builds");
         }

@@ -141,7 +141,10 @@ enum rb_code rb_explain_payload(const struct rb_policy *p, const struct rb_setti
     if (type == NULL) {
         return no_source(setting->type, err);
     }
-    rc = type->parse(setting, req, a, &events, err);
+    struct rb_as_sent sent;
+    struct rb_request whole;
+    rb_as_sent_init(type, req, a, &sent, &whole);
+    rc = type->parse(setting, &whole, a, &events, err);
     if (rc != RB_OK) {
         return rc;
     }

@@ -67,7 +67,7 @@ static enum rb_code get(struct rb_exchange *ex, struct rb_httpc *c,
     struct rb_fetch *f = ex->fetch;
     const struct rb_http_request req = {
         .method = "GET",
-        .url = f->url,
+        .url = rb_arena_strndup(&ex->arena, f->url, strcspn(f->url, "#")), /* names a part */
         .reach = f->reach,
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
         .timeout_ms = CALL_TIMEOUT_MS,
@@ -75,10 +75,26 @@ static enum rb_code get(struct rb_exchange *ex, struct rb_httpc *c,
         .cancel = &ex->httpd->calls_cancel,
     };
     bool sent = false;
-    f->rc = c == NULL ? rb_err_set(&f->err, RB_E_NOMEM, "no HTTP client")
-                      : rb_httpc_call(c, &req, ret_answer, &sent, &f->err);
+    f->rc = c == NULL || req.url == NULL ? rb_err_set(&f->err, RB_E_NOMEM, "no memory for a call")
+                                         : rb_httpc_call(c, &req, ret_answer, &sent, &f->err);
     f->status = f->rc == RB_OK ? ret_answer->status : 0;
     return f->rc;
+}
+
+/* read_certificate - of what came: the document itself, or the one in it that the URL is about. */
+static enum rb_code read_certificate(struct rb_exchange *ex, const struct rb_buf *body,
+                                     struct rb_certificate **ret_c)
+{
+    const struct rb_source_type *type = ex->source->type;
+    struct rb_fetch *f = ex->fetch;
+    const char *pem = rb_buf_str(body);
+    size_t len = body->len;
+    if (type->certificate_pem != NULL) {
+        pem = type->certificate_pem(pem, len, f->url, &ex->arena);
+        len = pem == NULL ? 0 : strlen(pem);
+    }
+    return pem == NULL ? rb_err_set(&f->err, RB_E_DENIED, "the key of this name is not in it")
+                       : rb_certificate_parse(pem, len, ret_c, &f->err);
 }
 
 static void ask_certificate(struct rb_exchange *ex, struct rb_httpc *c)
@@ -106,7 +122,7 @@ static void ask_certificate(struct rb_exchange *ex, struct rb_httpc *c)
         return;
     }
     RB_CLEANUP(rb_certificate_freep) struct rb_certificate *got = NULL;
-    f->rc = rb_certificate_parse(rb_buf_str(&answer.body), answer.body.len, &got, &f->err);
+    f->rc = read_certificate(ex, &answer.body, &got);
     if (f->rc == RB_OK && !ex->source->type->certificate_fits(got, f->url, now_ms)) {
         f->rc = rb_err_set(&f->err, RB_E_DENIED, "it is out of date or names somebody else");
     }

@@ -373,11 +373,35 @@ static enum rb_code greet(const struct rb_source_setting *s, const struct rb_req
     return ret_headers[0] == NULL || ret_headers[1] == NULL ? exhausted(err) : RB_OK;
 }
 
+/* content_type - that of its mode; in binary mode the attributes are headers, and what is posted is
+ * the data alone. */
+static const char *content_type(struct rb_slice body)
+{
+    struct rb_json_reader r;
+    struct rb_json_token key = {.type = RB_JSON_NULL};
+    struct rb_json_token t = {.type = RB_JSON_NULL};
+    rb_json_reader_init(&r, body.ptr, body.len);
+    if (rb_json_next(&r, &t, NULL) != RB_OK || t.type != RB_JSON_OBJECT_BEGIN) {
+        return t.type == RB_JSON_ARRAY_BEGIN ? "application/cloudevents-batch+json"
+                                             : "application/json";
+    }
+    while (rb_json_member(&r, &key, &t, NULL) == RB_OK && key.type != RB_JSON_OBJECT_END) {
+        if (rb_json_key_is(&key, "specversion")) {
+            return "application/cloudevents+json";
+        }
+        if (rb_json_skip_rest(&r, &t, NULL) != RB_OK) {
+            break;
+        }
+    }
+    return "application/json";
+}
+
 const struct rb_source_type rb_source_cloudevents = {
     .type = "cloudevents",
     .keys = own_keys,
     .verify = rb_proof_shared,
     .parse = parse,
     .greet = greet,
+    .content_type = content_type,
     .sign = rb_proof_sign_shared,
 };

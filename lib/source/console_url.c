@@ -90,7 +90,7 @@ static bool take_id(struct rb_slice s, struct rb_arena *a, struct rb_link *l)
     }
     struct rb_slice project = {s.ptr, (size_t)(colon - s.ptr)};
     struct rb_slice uuid = {colon + 1, s.len - project.len - 1};
-    if (!is_project(project) || !is_uuid(uuid)) {
+    if (project.len < 2 || !is_project(project) || !is_uuid(uuid)) { /* as a build's id has it */
         return false;
     }
     l->project = rb_arena_strndup(a, project.ptr, project.len);

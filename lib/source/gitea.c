@@ -223,6 +223,7 @@ const struct rb_source_type rb_source_gitea = {
     .check = rb_host_needs_secret,
     .verify = verify,
     .parse = parse,
+    .content_type = rb_proof_form_or_json,
     .sign = sign_gitea,
 };
 
@@ -233,5 +234,6 @@ const struct rb_source_type rb_source_forgejo = {
     .check = rb_host_needs_secret,
     .verify = verify,
     .parse = parse,
+    .content_type = rb_proof_form_or_json,
     .sign = sign_forgejo,
 };

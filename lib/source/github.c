@@ -355,5 +355,6 @@ const struct rb_source_type rb_source_github = {
     .check = rb_host_needs_secret,
     .verify = verify,
     .parse = parse,
+    .content_type = rb_proof_form_or_json,
     .sign = sign,
 };

@@ -76,5 +76,6 @@ const struct rb_source_type rb_source_mattermost = {
     .verify = verify,
     .parse = parse,
     .answer = answer,
+    .content_type = rb_proof_form_or_json,
     .sign = sign,
 };

@@ -29,6 +29,18 @@ bool rb_proof_is_form(const struct rb_request *req)
            strncasecmp(type, form, sizeof(form) - 1) == 0;
 }
 
+const char *rb_proof_form_or_json(struct rb_slice body)
+{
+    size_t at = 0;
+    while (at < body.len && (body.ptr[at] == ' ' || body.ptr[at] == '\t' || body.ptr[at] == '\r' ||
+                             body.ptr[at] == '\n')) {
+        at++;
+    }
+    return at < body.len && (body.ptr[at] == '{' || body.ptr[at] == '[')
+               ? "application/json"
+               : "application/x-www-form-urlencoded";
+}
+
 /* scheme - what stands behind "Name " of an Authorization header; NULL = another scheme. */
 static const char *scheme(const char *value, const char *name)
 {

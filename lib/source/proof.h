@@ -13,6 +13,8 @@ enum rb_code rb_proof_denied(struct rb_err *err);
 /* rb_proof_header - the value of a header that came exactly once, else NULL. */
 const char *rb_proof_header(const struct rb_request *req, const char *name);
 bool rb_proof_is_form(const struct rb_request *req); /* a form by its Content-Type */
+/* rb_proof_form_or_json - a row's `content_type` for senders that post both. */
+const char *rb_proof_form_or_json(struct rb_slice body);
 /* rb_proof_shared - the secret itself is the proof: as the value of the configured header, as the
  * password of HTTP basic authentication, or as a bearer token. Each may come once only. */
 enum rb_code rb_proof_shared(const struct rb_source_setting *s, const struct rb_request *req,

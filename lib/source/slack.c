@@ -261,5 +261,6 @@ const struct rb_source_type rb_source_slack = {
     .parse = parse,
     .answer = answer,
     .push = push,
+    .content_type = rb_proof_form_or_json,
     .sign = sign,
 };

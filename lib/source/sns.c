@@ -262,6 +262,12 @@ static enum rb_code sign(const struct rb_secret *secret, const char *header, str
     return ret_headers[2] == NULL ? exhausted(err) : RB_OK;
 }
 
+static const char *content_type(struct rb_slice body)
+{
+    (void)body;
+    return "text/plain; charset=UTF-8"; /* though it is JSON */
+}
+
 const struct rb_source_type rb_source_sns = {
     .type = "sns",
     .keys = own_keys,
@@ -270,5 +276,6 @@ const struct rb_source_type rb_source_sns = {
     .certificate_fits = certificate_fits,
     .verify = verify,
     .parse = parse,
+    .content_type = content_type,
     .sign = sign,
 };

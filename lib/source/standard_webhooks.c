@@ -1,8 +1,10 @@
-/* standard_webhooks.c - Standard Webhooks 1.0.0: HMAC-SHA256 over "id.timestamp.body".
+/* standard_webhooks.c - Standard Webhooks 1.0.0: HMAC-SHA256 (v1) or Ed25519 (v1a) over
+ * "id.timestamp.body".
  *
- * The header may hold several signatures of several keys and versions; v1 counts. The names of the
- * headers are those of the specification or those of Svix. A time more than five minutes away,
- * either way, is refused, so a replay is a duplicate within the window and nothing beyond it.
+ * The header may hold several signatures of several keys and versions. A key fits one version
+ * alone: whpk_ is a public key, which anybody may know, so it never becomes a key of v1. The names
+ * of the headers are those of the specification or those of Svix. A time more than five minutes
+ * away, either way, is refused, so a replay is a duplicate within the window and nothing beyond it.
  * Source: facts on integrations, 4.1.
  */
 #include <retrybuild/cleanup.h>
@@ -17,9 +19,11 @@
 #define KEY_MAX_BYTES 4096
 #define ID_MAX_BYTES 256
 #define DIGEST_TEXT_BYTES 44 /* base64 of 32 bytes */
+#define SIGNATURES_MAX 8
 
 static const char *const own_keys[] = {"paths", NULL};
-static const char secret_prefix[] = "whsec_";
+static const char secret_prefix[] = "whsec_", public_prefix[] = "whpk_", private_prefix[] = "whsk_";
+#define SIGNATURE_TEXT_BYTES 88 /* base64 of 64 bytes */
 
 struct headers {
     const char *id, *timestamp, *signatures;
@@ -62,7 +66,8 @@ static bool digest_of(const struct rb_secret *secret, struct rb_slice text,
     size_t len = rb_secret_len(secret);
     size_t skip = sizeof(secret_prefix) - 1;
     uint8_t mac[RB_SHA256_BYTES];
-    if (rb_buf_reserve(&key, len) == NULL) { /* once, so that one wipe is all */
+    if (rb_str_starts(data, public_prefix) || rb_str_starts(data, private_prefix) ||
+        rb_buf_reserve(&key, len) == NULL) { /* once, so that one wipe is all */
         return false;
     }
     bool good = true;
@@ -95,6 +100,42 @@ static unsigned among(const char *signatures, const char *digest)
     return found;
 }
 
+/* public_key_of - of "whpk_" and base64; false: another kind of key, or not 32 bytes. */
+static bool public_key_of(const struct rb_secret *secret, uint8_t ret_key[RB_ED25519_KEY_BYTES])
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf key = RB_BUF_INIT(RB_ED25519_KEY_BYTES);
+    size_t skip = sizeof(public_prefix) - 1;
+    if (!rb_str_starts(rb_secret_data(secret), public_prefix) ||
+        !rb_unbase64(rb_secret_data(secret) + skip, rb_secret_len(secret) - skip, &key) ||
+        rb_buf_failed(&key) || key.len != RB_ED25519_KEY_BYTES) {
+        return false;
+    }
+    memcpy(ret_key, key.data, RB_ED25519_KEY_BYTES);
+    return true;
+}
+
+/* fits_one - whether one of the signatures is v1a and @key's. As many are looked at as an honest
+ * sender has keys: each costs far more than a comparison. */
+static unsigned fits_one(const char *signatures, const uint8_t key[RB_ED25519_KEY_BYTES],
+                         struct rb_slice text)
+{
+    unsigned tried = 0;
+    unsigned found = 0;
+    for (const char *p = signatures; *p != '\0' && tried < SIGNATURES_MAX;) {
+        RB_CLEANUP(rb_buf_release) struct rb_buf raw = RB_BUF_INIT(RB_ED25519_SIGNATURE_BYTES);
+        size_t len = strcspn(p, " ");
+        if (len == 4 + SIGNATURE_TEXT_BYTES && strncmp(p, "v1a,", 4) == 0 &&
+            rb_unbase64(p + 4, SIGNATURE_TEXT_BYTES, &raw) && !rb_buf_failed(&raw) &&
+            raw.len == RB_ED25519_SIGNATURE_BYTES) {
+            tried++;
+            found |=
+                rb_ed25519_verify(key, (const uint8_t *)raw.data, text.ptr, text.len) ? 1U : 0U;
+        }
+        p += len + strspn(p + len, " ");
+    }
+    return found;
+}
+
 static bool signed_text(const struct headers *h, struct rb_slice body, struct rb_buf *out)
 {
     rb_buf_addf(out, "%s.%s.", h->id, h->timestamp);
@@ -116,9 +157,16 @@ enum rb_code rb_standard_webhooks_verify(const struct rb_secrets *secrets,
     for (unsigned i = 0; whole && i < secrets->n; i++) {
         const struct rb_secret_entry *e = &secrets->items[i];
         char digest[DIGEST_TEXT_BYTES + 1];
-        bool usable = digest_of(e->secret, (struct rb_slice){text.data, text.len}, digest);
+        uint8_t key[RB_ED25519_KEY_BYTES];
+        const struct rb_slice whole_text = {text.data, text.len};
         unsigned alive = e->not_after_ms == 0 || req->now_ms <= e->not_after_ms ? 1U : 0U;
-        good |= usable ? among(h.signatures, digest) & alive : 0U;
+        unsigned fits = 0;
+        if (public_key_of(e->secret, key)) {
+            fits = fits_one(h.signatures, key, whole_text);
+        } else if (digest_of(e->secret, whole_text, digest)) {
+            fits = among(h.signatures, digest);
+        }
+        good |= fits & alive;
     }
     return good != 0 ? RB_OK : rb_proof_denied(err);
 }
@@ -148,7 +196,8 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
 bool rb_standard_webhooks_key(const struct rb_secret *secret)
 {
     char digest[DIGEST_TEXT_BYTES + 1];
-    return digest_of(secret, RB_SLICE_LIT(""), digest);
+    uint8_t key[RB_ED25519_KEY_BYTES];
+    return public_key_of(secret, key) || digest_of(secret, RB_SLICE_LIT(""), digest);
 }
 
 /* check - keys that can sign nothing are told before a delivery meets them. */
@@ -159,31 +208,60 @@ static enum rb_code check(const struct rb_source_setting *s, const char **ret_ke
         if (!rb_standard_webhooks_key(s->secrets.items[i].secret)) {
             *ret_key = "secrets";
             return rb_err_set(err, RB_E_INVALID,
-                              "secret %u starts with whsec_ but is not base64, or is too long",
+                              "secret %u is no whsec_ with base64, nor whpk_ with base64 of 32 "
+                              "bytes, or is too long; whsk_ is the sender's own",
                               i + 1);
         }
     }
     return rb_paths_check(s, ret_key, err);
 }
 
+/* sign_text - "v1,…" or, with a private key, "v1a,…". Of what "whsk_" holds the first 32 bytes are
+ * the seed, whether the public key follows or not. */
+static bool sign_text(const struct rb_secret *secret, struct rb_slice text, struct rb_buf *out)
+{
+    char digest[DIGEST_TEXT_BYTES + 1];
+    uint8_t signature[RB_ED25519_SIGNATURE_BYTES];
+    size_t skip = sizeof(private_prefix) - 1;
+    if (!rb_str_starts(rb_secret_data(secret), private_prefix)) {
+        bool good = digest_of(secret, text, digest);
+        rb_buf_addf(out, "v1,%s", good ? digest : "");
+        return good && !rb_buf_failed(out);
+    }
+    RB_CLEANUP(rb_buf_release) struct rb_buf key = RB_BUF_INIT(2 * RB_ED25519_KEY_BYTES + 1);
+    if (rb_buf_reserve(&key, 2 * RB_ED25519_KEY_BYTES) ==
+        NULL) { /* once, so that one wipe is all */
+        return false;
+    }
+    bool good = rb_unbase64(rb_secret_data(secret) + skip, rb_secret_len(secret) - skip, &key) &&
+                !rb_buf_failed(&key) &&
+                (key.len == RB_ED25519_KEY_BYTES || key.len == 2 * RB_ED25519_KEY_BYTES) &&
+                rb_ed25519_sign((const uint8_t *)key.data, text.ptr, text.len, signature);
+    rb_wipe(key.data, key.cap);
+    rb_buf_adds(out, "v1a,");
+    rb_base64(signature, good ? sizeof signature : 0, out);
+    return good && !rb_buf_failed(out);
+}
+
 enum rb_code rb_standard_webhooks_sign_as(const char *id, const struct rb_secret *secret,
                                           struct rb_slice body, int64_t now_ms, struct rb_arena *a,
                                           const char *ret_headers[4], struct rb_err *err)
 {
-    char digest[DIGEST_TEXT_BYTES + 1];
+    RB_CLEANUP(rb_buf_release) struct rb_buf signature = RB_BUF_INIT(SIGNATURE_TEXT_BYTES + 4);
     struct headers h = {.id = id,
                         .timestamp = rb_arena_printf(a, "%lld", (long long)(now_ms / 1000))};
     RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(body.len + 128);
     if (h.id == NULL || h.timestamp == NULL || !signed_text(&h, body, &text)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory to sign with");
     }
-    if (!digest_of(secret, (struct rb_slice){text.data, text.len}, digest)) {
+    if (!sign_text(secret, (struct rb_slice){text.data, text.len}, &signature)) {
         return rb_err_set(err, RB_E_INVALID,
-                          "the secret starts with whsec_ but is not base64, or is too long");
+                          "the secret is no whsec_ or whsk_ with base64, or is too long; whpk_ can "
+                          "sign nothing");
     }
     ret_headers[0] = rb_arena_printf(a, "webhook-id: %s", h.id);
     ret_headers[1] = rb_arena_printf(a, "webhook-timestamp: %s", h.timestamp);
-    ret_headers[2] = rb_arena_printf(a, "webhook-signature: v1,%s", digest);
+    ret_headers[2] = rb_arena_printf(a, "webhook-signature: %s", rb_buf_str(&signature));
     ret_headers[3] = NULL;
     return ret_headers[0] == NULL || ret_headers[1] == NULL || ret_headers[2] == NULL
                ? rb_err_set(err, RB_E_NOMEM, "no memory for headers")

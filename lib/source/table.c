@@ -5,21 +5,14 @@
 #include "types.h"
 
 static const struct rb_source_type *const rows[] = {
-    &rb_source_bitbucket,
-    &rb_source_bitbucket_server,
-    &rb_source_cloudevents,
-    &rb_source_discord,
-    &rb_source_eventbridge,
-    &rb_source_forgejo,
-    &rb_source_generic,
-    &rb_source_gitea,
-    &rb_source_github,
-    &rb_source_gitlab,
-    &rb_source_mattermost,
-    &rb_source_rocketchat,
-    &rb_source_slack,
-    &rb_source_sns,
-    &rb_source_standard_webhooks,
+    &rb_source_bitbucket,   &rb_source_bitbucket_server,
+    &rb_source_cloudevents, &rb_source_discord,
+    &rb_source_eventbridge, &rb_source_forgejo,
+    &rb_source_generic,     &rb_source_gitea,
+    &rb_source_github,      &rb_source_gitlab,
+    &rb_source_googlechat,  &rb_source_mattermost,
+    &rb_source_rocketchat,  &rb_source_slack,
+    &rb_source_sns,         &rb_source_standard_webhooks,
     &rb_source_teams,
 };
 
@@ -35,23 +28,15 @@ const struct rb_source_type *rb_source_type_find(const char *type)
 
 const char *const *rb_source_type_names(void)
 {
-    static const char *const names[] = {"bitbucket",
-                                        "bitbucket-server",
-                                        "cloudevents",
-                                        "discord",
-                                        "eventbridge",
-                                        "forgejo",
-                                        "generic",
-                                        "gitea",
-                                        "github",
-                                        "gitlab",
-                                        "mattermost",
-                                        "rocketchat",
-                                        "slack",
-                                        "sns",
-                                        "standard-webhooks",
-                                        "teams",
-                                        NULL};
+    static const char *const names[] = {"bitbucket",   "bitbucket-server",
+                                        "cloudevents", "discord",
+                                        "eventbridge", "forgejo",
+                                        "generic",     "gitea",
+                                        "github",      "gitlab",
+                                        "googlechat",  "mattermost",
+                                        "rocketchat",  "slack",
+                                        "sns",         "standard-webhooks",
+                                        "teams",       NULL};
     _Static_assert(RB_ARRAY_LEN(names) == RB_ARRAY_LEN(rows) + 1, "a name for each row");
     return names;
 }

@@ -6,8 +6,8 @@
 
 extern const struct rb_source_type rb_source_cloudevents;
 extern const struct rb_source_type rb_source_eventbridge;
-extern const struct rb_source_type rb_source_discord, rb_source_mattermost, rb_source_rocketchat,
-    rb_source_slack, rb_source_teams;
+extern const struct rb_source_type rb_source_discord, rb_source_googlechat, rb_source_mattermost,
+    rb_source_rocketchat, rb_source_slack, rb_source_teams;
 extern const struct rb_source_type rb_source_bitbucket;
 extern const struct rb_source_type rb_source_bitbucket_server;
 extern const struct rb_source_type rb_source_forgejo;

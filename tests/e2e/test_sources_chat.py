@@ -6,6 +6,7 @@ import hmac
 import http.server
 import json
 import pathlib
+import subprocess
 import sys
 import threading
 import time
@@ -27,6 +28,7 @@ SOURCES = f"""
   - {{name: mattermost, type: mattermost, secrets: [{{value: {MATTERMOST}}}], who: [{{channels: [cops]}}]}}
   - {{name: rocket, type: rocketchat, secrets: [{{value: {ROCKET}}}], who: [{{anyone: true}}]}}
   - {{name: teams, type: teams, secrets: [{{value: "{TEAMS}"}}], who: [{{users: [aad-ann]}}]}}
+  - {{name: gchat, type: googlechat, audience: "4711", certificate_file: google.pem, who: [{{users: ["users/42"]}}]}}
   - {{name: discord, type: discord, public_key: "{PUBLIC}", who: [{{groups: ["77"]}}]}}
 """
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -68,6 +70,9 @@ class Chat:
         self.s = service.Service(build / "cmd/retrybuild/retrybuild", "sqlite:chat.db", self.world.sim.url, "network: {allow: [\"127.0.0.1/32\"]}\n")
         self.s.config.write_text(self.s.config.read_text().replace("sources: [", "sources:\n  - ", 1).replace(
             f"secrets: [{{value: {service.KEY}}}]}}]", f"secrets: [{{value: {service.KEY}}}]}}{SOURCES}", 1))
+        folder = self.s.config.parent
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder / "google.key", "-out", folder / "google.pem", "-subj", "/CN=test only",
+                        "-days", "2"], check=True, capture_output=True)
         self.s.start()
         self.n = 0
 
@@ -195,6 +200,44 @@ def mattermost_rocketchat_and_teams_answer_in_their_form(c):
     status, _, body = c.s.request("POST", "/v1/hooks/teams", activity.encode(), {"Authorization": f"HMAC {mac}"})
     equal((status, json.loads(body)["type"], build in body), (200, "message", True), body)
     equal(c.s.request("POST", "/v1/hooks/teams", activity.encode(), {"Authorization": "HMAC AAAA"})[0], 401)
+
+
+@case
+def google_chat_is_answered_in_its_form_and_a_token_for_another_audience_is_not_taken(c):
+    build = c.ignored_failure()
+    folder = c.s.config.parent
+    event = {"type": "MESSAGE", "user": {"name": "users/42", "displayName": "Ann", "type": "HUMAN"}, "space": {"name": "spaces/S1", "type": "ROOM"},
+             "message": {"name": "spaces/S1/messages/1", "text": "@rb status", "argumentText": " status"}}
+
+    def say(code, audience="4711", **change):
+        (folder / "said.json").write_text(json.dumps(event | change))
+        p = subprocess.run([c.s.binary, "send", "--source", "googlechat", "--audience", audience, "--secret-file", folder / "google.key", "--url", f"http://127.0.0.1:{c.s.port}/v1/hooks/gchat",
+                            folder / "said.json"], capture_output=True, text=True, check=False)
+        equal((p.returncode, code), (code, code), p.stdout + p.stderr)
+        return json.loads(p.stdout)
+
+    told = say(0)
+    equal((sorted(told), build in told["text"], told["privateMessageViewer"]), (["privateMessageViewer", "text"], True, {"name": "users/42"}), told)
+    equal(say(77, "4712")["status"], 401)
+    no = say(0, user={"name": "users/43", "type": "HUMAN"}, message=event["message"] | {"name": "spaces/S1/messages/2", "argumentText": " retry " + build})
+    equal(("may not use 'retry'" in no["text"], no["privateMessageViewer"]), (True, {"name": "users/43"}), no)
+    yes = say(0, message=event["message"] | {"name": "spaces/S1/messages/3", "argumentText": " retry " + build})
+    equal(("privateMessageViewer" in yes, build.split(":")[0] in yes["text"]), (False, True), yes)
+    equal(say(0, type="ADDED_TO_SPACE", message=None), {})
+
+
+@case
+def what_send_posts_as_a_form_is_answered_as_the_real_one(c):
+    folder = c.s.config.parent
+    form = urllib.parse.urlencode({"command": "/retry", "text": "help", "user_id": "UANN", "channel_id": "cops", "trigger_id": "s9", "token": MATTERMOST})
+    for kind, secret in (("slack", SLACK), ("mattermost", MATTERMOST)):
+        (folder / "form").write_text(form)
+        (folder / "form.key").write_text(secret)
+        p = subprocess.run([c.s.binary, "send", "--source", kind, "--secret-file", folder / "form.key", "--url", f"http://127.0.0.1:{c.s.port}/v1/hooks/{kind}", folder / "form"],
+                           capture_output=True, text=True, check=False)
+        equal((p.returncode, json.loads(p.stdout)["response_type"]), (0, "ephemeral"), p.stdout + p.stderr)
+        p = subprocess.run([c.s.binary, "explain", "--config", c.s.config, "--source", kind, folder / "form"], capture_output=True, text=True, check=False)
+        equal((p.returncode, p.stderr), (0, ""), p.stdout + p.stderr)
 
 
 @case

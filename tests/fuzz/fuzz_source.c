@@ -7,12 +7,13 @@
 #include <stdlib.h>
 
 #include <retrybuild/cleanup.h>
+#include <retrybuild/command.h>
 #include <retrybuild/source.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 #define HEADERS_MAX 16
-#define LINE_MAX_BYTES 512
+#define LINE_MAX_BYTES 2048 /* tokens are long */
 
 struct headers {
     char name[HEADERS_MAX][LINE_MAX_BYTES];
@@ -91,6 +92,21 @@ static void look(const struct rb_events *e)
     }
 }
 
+/* look_at_commands - of a person who is known, and no texts that are none. */
+static void look_at_commands(const struct rb_events *e)
+{
+    need(e->n_commands <= RB_MAX_COMMANDS);
+    for (unsigned i = 0; i < e->n_commands; i++) {
+        const struct rb_command *c = &e->commands[i];
+        const char *texts[] = {c->target_text, c->region,        c->reason, c->trouble,
+                               c->actor.id,    c->place.channel, c->reply};
+        for (size_t k = 0; k < RB_ARRAY_LEN(texts); k++) {
+            is_text(texts[k]);
+        }
+        need((unsigned)c->verb < RB_COMMAND_VERB_COUNT && c->actor.id != NULL);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static const char *topics[] = {"*"};
@@ -101,6 +117,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         .type = RB_FUZZ_TYPE,
         .secrets = {&secret, 1},
         .topics = {topics, 1},
+        .audience = "1234567890",
+        .public_key = "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8",
         .confirm = true,
         .paths = {"data.build", "p", "r", "jobs.1.account", "data.status", "data.token"},
     };
@@ -131,6 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     enum rb_code rc = type->parse(&s, &req, &a, &events, &err);
     if (rc == RB_OK) {
         look(&events);
+        look_at_commands(&events);
     } else {
         need(rc == RB_E_INVALID || rc == RB_E_TOO_LARGE || rc == RB_E_NOMEM);
     }

@@ -182,6 +182,26 @@ def standard_webhooks():
             ("bad-key-text-of-whsec", three("v1," + base64.b64encode(hmac.new(SW_KEY.encode(), f"{SW_ID}.{SW_NOW}.{body}".encode(), hashlib.sha256).digest()).decode()), {})]:
         one(name, headers, DENIED, **args)
 
+    # v1a: of the seed 20 21 … 3f, made by openssl
+    public, signed = "whpk_Kay64UG8yvCyLhqU000LxzYeUm0L/hLIl5S8kyKWbdc=", "v1a,V8EXERgKyJkqshfo9YHaq0jb2UfIPx862+hfyqxd7Hra3PNUNE5rt1tmiD/Fccfe7flg3r0KbYt+RNUU6ovmBw=="
+    other = "whpk_" + base64.b64encode(bytes(range(32))).decode()
+    ours = [{"value": public}]
+    one("v1a", three(signed), valid, keys=ours)
+    one("v1a-second-key", three(signed), valid, keys=[{"value": other}, {"value": public}])
+    one("v1a-beside-v1-of-another-key", three(f"{wrong} {signed}"), valid, keys=ours)
+    one("v1a-and-v1-keys-by-v1", three(right), valid, keys=[*ours, {"value": SW_KEY}])
+    one("v1a-and-v1-keys-by-v1a", three(signed), valid, keys=[{"value": SW_KEY}, *ours])
+    by_public = {"text of it": public.encode(), "bytes of it": base64.b64decode(public[5:])}
+    for name, headers, args in [
+            ("v1", three(right), {}), ("signature-as-v1", three("v1" + signed[3:]), {}), ("other-body", three(signed), {"text": body + " "}),
+            ("other-time", three(signed, stamp=SW_NOW + 1), {}), ("old", three(signed), {"now": SW_NOW + 301}), ("empty", three("v1a,"), {}),
+            ("cut", three(signed[:-4]), {}), ("one-bit", three(signed.replace("V8EX", "V8EW")), {}), ("other-key", three(signed), {"keys": [{"value": other}]}),
+            ("key-expired", three(signed), {"keys": [{"value": public, "not_after": SW_NOW * 1000 - 1}]}),
+            ("key-of-v1-alone", three(signed), {"keys": [{"value": SW_KEY}]}), ("private-key", three(signed), {"keys": [{"value": "whsk_ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="}]}),
+            *((f"hmac-by-the-{n.replace(' ', '-')}", three("v1," + base64.b64encode(hmac.new(k, f"{SW_ID}.{SW_NOW}.{body}".encode(), hashlib.sha256).digest()).decode()), {})
+              for n, k in by_public.items())]:
+        one(f"bad-v1a-{name}", headers, DENIED, **({"keys": ours} | args))
+
     def says(name, data, lines, paths=None):
         text = data if isinstance(data, str) else json.dumps(data)
         one(name, three(sw_sign(SW_KEY, SW_ID, SW_NOW, text)), {"proof": "good", "says": lines, "delivery": SW_ID}, text=text, **({"paths": paths} if paths else {}))

@@ -290,10 +290,10 @@ static void the_examples_of_the_file_are_good(void **state)
 {
     (void)state;
     static const char *const files[] = {
-        "eventbridge.key", "ops.token",    "ci.url",         "ci.key",
-        "redis.password",  "server.pem",   "server.key",     "redis-ca.pem",
-        "client.pem",      "client.key",   "company-ca.pem", "front-door.key",
-        "sns.pem",         "github.token", "app.pem",        "slack.token"};
+        "eventbridge.key", "ops.token",      "ci.url",       "ci.key",       "redis.password",
+        "server.pem",      "server.key",     "redis-ca.pem", "client.pem",   "client.key",
+        "company-ca.pem",  "front-door.key", "sns.pem",      "github.token", "app.pem",
+        "slack.token",     "google.pem"};
     assert_non_null(mkdtemp(dir));
     for (unsigned i = 0; i < RB_ARRAY_LEN(files); i++) {
         RB_CLEANUP(rb_freep) char *path = NULL;
@@ -313,7 +313,7 @@ static void the_examples_of_the_file_are_good(void **state)
     RB_CLEANUP(rb_settings_unrefp) struct rb_settings *s = NULL;
     examples(&text);
     load(rb_buf_str(&text), &s);
-    assert_int_equal(s->n_sources, 8);
+    assert_int_equal(s->n_sources, 9);
     assert_int_equal(s->sources[0].secrets.n, 3);
     assert_int_equal(s->n_tokens, 1);
     assert_int_equal(s->front_door.n_access_keys, 1);

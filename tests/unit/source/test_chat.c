@@ -1,6 +1,6 @@
-/* Cases of the chat adapters, tests/data/source/<type>/NAME.json: {secret or public_key, now,
- * headers, body, verified} and, when verified, any of {command: "verb target", target, actor,
- * force, reason, reply, delivery, answer, status, ignored, code}. */
+/* Cases of the chat adapters, tests/data/source/<type>/NAME.json: {secret, public_key, or audience
+ * and certificate, now, headers, body, verified} and, when verified, any of {command: "verb
+ * target", target, actor, force, reason, reply, delivery, answer, status, ignored, code}. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,14 +11,17 @@
 
 #include <cmocka.h>
 
+#include <retrybuild/certificate.h>
 #include <retrybuild/cleanup.h>
 #include <retrybuild/command.h>
 #include <retrybuild/json.h>
+#include <retrybuild/jwt.h>
 #include <retrybuild/source.h>
 
-#define MINIMUM_CASES 70
+#define MINIMUM_CASES 110
 
-static const char *const types[] = {"discord", "mattermost", "rocketchat", "slack", "teams"};
+static const char *const types[] = {"discord",    "googlechat", "mattermost",
+                                    "rocketchat", "slack",      "teams"};
 static const char *where;
 
 static const char *header(const void *arg, const char *name, unsigned *ret_n)
@@ -126,8 +129,11 @@ static void run(const struct rb_source_type *type, const json_t *c)
     size_t len = strlen(body);
     RB_CLEANUP(rb_freep) char *exact = malloc(len + 1);
     struct rb_secret_entry entry = {.not_after_ms = 0};
-    struct rb_source_setting s = {
-        .name = "chat", .type = type->type, .public_key = text(c, "public_key")};
+    struct rb_source_setting s = {.name = "chat",
+                                  .type = type->type,
+                                  .public_key = text(c, "public_key"),
+                                  .audience = text(c, "audience")};
+    RB_CLEANUP(rb_certificate_freep) struct rb_certificate *certificate = NULL;
     struct rb_events e = {.n = 0};
     struct rb_err err = {.code = RB_OK};
 
@@ -138,7 +144,12 @@ static void run(const struct rb_source_type *type, const json_t *c)
         entry.secret = secret;
         s.secrets = (struct rb_secrets){&entry, 1};
     }
+    if (text(c, "certificate") != NULL) {
+        const char *pem = text(c, "certificate");
+        assert_int_equal(rb_certificate_parse(pem, strlen(pem), &certificate, &err), RB_OK);
+    }
     struct rb_request req = {.method = "POST",
+                             .certificate = certificate,
                              .path = "/v1/hooks/chat",
                              .body = {exact, len},
                              .header = header,
@@ -205,6 +216,7 @@ static void what_is_signed_is_verified(void **state)
         {"teams", "c2VjcmV0", NULL, "application/json", "{\"type\":\"message\"}"},
         {"mattermost", "tok", NULL, "application/x-www-form-urlencoded", "token=tok&command=x"},
         {"rocketchat", "tok", NULL, "application/json", "{\"token\":\"tok\"}"},
+        {"googlechat", "tok", NULL, "application/json", "{\"token\":\"tok\"}"},
         {"discord", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
          "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8", "application/json",
          "{\"type\":1}"},
@@ -263,11 +275,120 @@ static void a_secret_past_its_last_day_proves_nothing(void **state)
     assert_int_equal(rb_source_type_find("rocketchat")->verify(&s, &req, &err), RB_E_DENIED);
 }
 
+/* The names of keys and documents that Google publishes, and where they are asked for. */
+static void the_certificate_of_a_token_is_asked_for_by_its_key_alone_and_found_in_the_document(
+    void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *url;
+    } rows[] = {
+        {"number", "https://www.googleapis.com/service_accounts/v1/metadata/x509/"
+                   "chat@system.gserviceaccount.com#0123456789abcdef"},
+        {"identity", "https://www.googleapis.com/oauth2/v1/certs#0123456789abcdef"},
+        {"number-other-audience", NULL},
+        {"number-expired", NULL},
+        {"no-token", NULL},
+    };
+    const struct rb_source_type *type = rb_source_type_find("googlechat");
+    for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+        RB_CLEANUP(rb_arena_release) struct rb_arena a;
+        char path[1024];
+        rb_arena_init(&a, 256 * 1024);
+        (void)snprintf(path, sizeof path, "%s/googlechat/%s.json", RB_CASES_ROOT, rows[i].file);
+        RB_CLEANUP(rb_json_decrefp) json_t *c = json_load_file(path, 0, NULL);
+        assert_non_null(c);
+        where = path;
+        struct rb_source_setting s = {.type = "googlechat", .audience = text(c, "audience")};
+        const struct rb_request req = {.header = header,
+                                       .arg = json_object_get(c, "headers"),
+                                       .now_ms = json_integer_value(json_object_get(c, "now")) *
+                                                 INT64_C(1000)};
+        const char *url = type->certificate_url(&s, &req, &a);
+        assert_true((url == NULL) == (rows[i].url == NULL));
+        if (url != NULL) {
+            RB_CLEANUP(rb_json_decrefp)
+            json_t *set = json_pack("{s:s, s:s}", "other", "-", "0123456789abcdef", "it");
+            RB_CLEANUP(rb_freep) char *document = json_dumps(set, 0);
+            same("url", url, rows[i].url);
+            same("certificate", type->certificate_pem(document, strlen(document), url, &a), "it");
+            assert_null(type->certificate_pem("{}", 2, url, &a));
+            assert_null(type->certificate_pem("<html>", 6, url, &a));
+        }
+        s.certificate_file = "pinned.pem"; /* then nothing is ever asked for */
+        assert_null(type->certificate_url(&s, &req, &a));
+    }
+}
+
+/* answer_to - what the sender of a message is told, parsed. */
+static json_t *answer_to(const char *space_type, bool in_public, const char *message)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf out = RB_BUF_INIT(65536);
+    char body[256];
+    (void)snprintf(body, sizeof body,
+                   "{\"user\":{\"name\":\"users/42\"},\"space\":{\"type\":\"%s\"}}", space_type);
+    const struct rb_source_setting s = {.type = "googlechat"};
+    const struct rb_request req = {.body = rb_slice_str(body)};
+    const struct rb_outcome o = {.message = message, .in_public = in_public};
+    const char *media = NULL;
+    unsigned status = 0;
+    json_t *j = NULL;
+    assert_int_equal(rb_source_type_find("googlechat")->answer(&s, &req, &o, &out, &status, &media),
+                     RB_OK);
+    assert_int_equal(rb_json_load(rb_buf_str(&out), out.len, &j, NULL), RB_OK);
+    return j;
+}
+
+static void a_refusal_in_google_chat_is_shown_to_who_asked_alone_and_mentions_nobody(void **state)
+{
+    (void)state;
+    RB_CLEANUP(rb_json_decrefp) json_t *room = answer_to("ROOM", false, "no <users/all>");
+    RB_CLEANUP(rb_json_decrefp) json_t *everybody = answer_to("ROOM", true, "done");
+    RB_CLEANUP(rb_json_decrefp) json_t *direct = answer_to("DM", false, "no");
+    const json_t *viewer = json_object_get(room, "privateMessageViewer");
+    same("viewer", json_string_value(json_object_get(viewer, "name")), "users/42");
+    assert_null(strstr(json_string_value(json_object_get(room, "text")), "<users/"));
+    assert_null(json_object_get(everybody, "privateMessageViewer"));
+    assert_null(json_object_get(direct, "privateMessageViewer"));
+}
+
+/* What `retrybuild send` signs with a key is what a token of Google's says. */
+static void a_signed_token_for_google_chat_says_its_audience(void **state)
+{
+    (void)state;
+    RB_CLEANUP(rb_json_decrefp)
+    json_t *v = json_load_file(RB_CASES_ROOT "/../jwt/app.json", 0, NULL);
+    const char *pem = json_string_value(json_object_get(v, "private_key_pem"));
+    RB_CLEANUP(rb_secret_freep) struct rb_secret *key = rb_secret_new(pem, strlen(pem));
+    const struct rb_source_type *type = rb_source_type_find("googlechat");
+    static const char *const audiences[] = {"77", "https://rb.example/v1/hooks/g"};
+    for (size_t i = 0; i < RB_ARRAY_LEN(audiences); i++) {
+        RB_CLEANUP(rb_arena_release) struct rb_arena a;
+        const char *lines[4] = {NULL};
+        struct rb_jwt t;
+        struct rb_err err;
+        rb_arena_init(&a, 65536);
+        assert_int_equal(
+            type->sign(key, audiences[i], RB_SLICE_LIT("{}"), 1768490455000, &a, lines, &err),
+            RB_OK);
+        assert_true(rb_str_starts(lines[0], "Authorization: Bearer "));
+        assert_int_equal(rb_jwt_read(strrchr(lines[0], ' ') + 1, &a, &t, &err), RB_OK);
+        same("audience", t.audience, audiences[i]);
+        assert_int_equal(t.issued_s, 1768490455);
+        assert_int_equal(type->sign(key, NULL, RB_SLICE_LIT("{}"), 0, &a, lines, &err),
+                         RB_E_INVALID);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_case_of_every_chat_is_as_it_says),
         cmocka_unit_test(what_is_signed_is_verified),
+        cmocka_unit_test(
+            the_certificate_of_a_token_is_asked_for_by_its_key_alone_and_found_in_the_document),
+        cmocka_unit_test(a_refusal_in_google_chat_is_shown_to_who_asked_alone_and_mentions_nobody),
+        cmocka_unit_test(a_signed_token_for_google_chat_says_its_audience),
         cmocka_unit_test(a_secret_past_its_last_day_proves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
