@@ -3,13 +3,11 @@
 each configuration in them is read by `retrybuild check-config`, each port, probe, file and user is one that the program or the image has."""
 import copy
 import json
-import os
 import pathlib
 import re
 import shlex
 import subprocess
 import sys
-import tempfile
 
 import yaml
 
@@ -17,41 +15,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
 import service  # noqa: E402
 from cases import case  # noqa: E402
+from deploying import DEPLOY, World, output  # noqa: E402
 from serving import NOWHERE  # noqa: E402
 from sim_harness import equal  # noqa: E402
 
-DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "deploy"
 KUBERNETES, CHART, DOCKER = DEPLOY / "kubernetes", DEPLOY / "kubernetes/chart", DEPLOY / "docker"
 SECRETS = {"ops.token", "redis.password", "eventbridge.key"}
 API = {"ConfigMap": "v1", "Namespace": "v1", "Service": "v1", "ServiceAccount": "v1", "Deployment": "apps/v1", "StatefulSet": "apps/v1",
        "PodDisruptionBudget": "policy/v1", "NetworkPolicy": "networking.k8s.io/v1", "HorizontalPodAutoscaler": "autoscaling/v2"}
-
-
-class World:
-    def __init__(self, build):
-        self.binary = str(build.resolve() / "cmd/retrybuild/retrybuild")
-        self.folder = tempfile.TemporaryDirectory(prefix="rb-deploy-")
-
-    def path(self, name, text):
-        path = pathlib.Path(self.folder.name, name)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def check(self, text, folder):
-        """check-config on it, with files of our own where @folder, a place of the container, has its secrets."""
-        named = set(re.findall(re.escape(folder) + r"/([\w.-]+)", text))
-        for name in named:
-            self.path(name, "made-for-this-check-0123456789\n")
-        config = self.path("checked.yaml", text.replace(folder, self.folder.name))
-        r = subprocess.run([self.binary, "check-config", "--config", str(config)], capture_output=True, text=True, check=False)
-        equal(r.returncode, 0, r.stdout + r.stderr)
-        return yaml.safe_load(text), named
-
-
-def output(*words):
-    r = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False, env={**os.environ, "HOME": "/nonexistent"})
-    equal((r.returncode, r.stderr), (0, ""))
-    return r.stdout
 
 
 def kustomized(name):
@@ -199,6 +170,15 @@ def the_chart_takes_what_its_values_offer(world):
     equal({d["kind"] for d in off}, {"ConfigMap", "ServiceAccount", "Service", "Deployment"})
 
 
+@case
+def every_document_fits_the_schema_of_kubernetes(world):
+    documents = kustomized("trial") + kustomized("production") + helmed(world, {"autoscaling": {"enabled": True}, "environment": {"A": "b"}})
+    equal(len(documents) > 20, True)
+    equal(world.judged("kubernetes", world.path("documents.json", json.dumps(documents))), [])
+    documents[-1]["spec"]["podSelector"] = "all"
+    equal(len(world.judged("kubernetes", world.path("documents.json", json.dumps(documents)))), 1)
+
+
 def instructions(path):
     """[(instruction, argument)] of a Dockerfile, continued lines joined."""
     text = re.sub(r"(?m)^\s*#.*\n", "", path.read_text(encoding="utf-8"))
@@ -217,6 +197,7 @@ def stages(path):
 
 @case
 def the_image_is_built_in_two_stages_and_runs_as_nobody_special(world):
+    equal(world.judged("dockerfile", DOCKER / "Dockerfile"), [])
     build, final = stages(DOCKER / "Dockerfile")
     known = {"FROM", "WORKDIR", "COPY", "RUN", "LABEL", "USER", "ENV", "VOLUME", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
     equal({word for word, _ in build + final} - known, set())
@@ -289,4 +270,4 @@ def every_yaml_of_the_folder_can_be_read(_world):
 
 
 if __name__ == "__main__":
-    cases.main(__doc__, World, lambda world: world.folder.cleanup())
+    cases.main(__doc__, World, World.stop)
