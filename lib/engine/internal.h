@@ -100,6 +100,7 @@ struct rb_engine {
     int64_t paused_read_ms; /* boot clock; 0 = never */
 
     struct rb_tally *tally;
+    struct rb_uses *uses;
     uint64_t *flaky; /* lock; what the ledger calls flaky, as the keeper saw it last */
     unsigned n_flaky;
     struct rb_worker *workers;
@@ -226,6 +227,11 @@ void rb_tally_failure(struct rb_engine *e, const struct rb_retry *r);
 /* rb_tally_shadow - @rule: shadow mode would have retried the failure @b by it; NULL: @b succeeded,
  * which may be the retry that somebody made. */
 void rb_tally_shadow(struct rb_engine *e, const struct rb_build *b, const char *rule);
+/* ---- uses.c ---- */
+struct rb_uses *rb_uses_new(void);
+void rb_uses_free(struct rb_uses *u); /* NULL accepted */
+enum rb_code rb_uses_flush(struct rb_worker *w, struct rb_err *err);
+
 /* rb_tally_flush - write the counts into the ledger; without @all only the failures. */
 enum rb_code rb_tally_flush(struct rb_worker *w, bool all, struct rb_err *err);
 
