@@ -209,15 +209,12 @@ enum rb_code rb_engine_test_send(struct rb_engine *e, const char *name, struct r
                                         .stage = RB_STAGE_FINISHED,
                                         .message_id = test->id,
                                         .now_ms = now_ms,
-                                        .forge_tokens = e->forge_tokens,
-                                        .tokens = e->forge_tokens};
-    struct rb_worker w = {.e = e, .codebuild = codebuild, .http = http, .rt = rt};
-    const struct rb_task task = {.first_due_ms = now_ms};
+                                        .forge_tokens = e->forge_tokens};
     const struct rb_destination_type *type = rb_destination_type_find(d->type);
     if (type != NULL && type->by_aws && codebuild == NULL) {
         return rb_err_set(err, RB_E_UNAVAIL, "no client for AWS; ask again");
     }
-    if (!rb_report_by_aws(&w, d, &view, &task, ret)) {
+    if (!rb_report_by_aws(codebuild, rt->settings, d, &view, now_ms, ret)) {
         rb_destination_post(d, &view, now_ms, rt->settings, http, e->random, ret);
     }
     rb_engine_used(e, RB_USE_DESTINATION, name,

@@ -3,7 +3,7 @@
 
 #include "visit.h"
 
-#define AT_ONCE 12 /* five sheets each */
+#define AT_ONCE 10 /* six sheets each */
 #define RECENT_MS (7 * RB_DAY_MS)
 
 static enum rb_code visit_some(struct rb_visit *v, struct rb_store_session *ses,
@@ -24,6 +24,8 @@ static enum rb_code visit_some(struct rb_visit *v, struct rb_store_session *ses,
         (void)rb_set_add(&set, RB_SHEET_SCOPE, &all[i].project, "p:" RB_SHEET_OF_PROJECT, account,
                          region, seen[i].project);
         (void)rb_set_add(&set, RB_SHEET_COUNT, &all[i].builds, "b:" RB_SHEET_OF_PROJECT, account,
+                         region, seen[i].project);
+        (void)rb_set_add(&set, RB_SHEET_CENSUS, &all[i].census, "v:" RB_SHEET_OF_PROJECT, account,
                          region, seen[i].project);
         (void)rb_set_add(&set, RB_SHEET_FLAKES, &all[i].flakes, "l:" RB_SHEET_OF_PROJECT, account,
                          region, seen[i].project);
@@ -61,8 +63,12 @@ struct rb_budget rb_visit_budget(const struct rb_visit *v, const struct rb_stand
     struct rb_scope_sheet account = x->account;
     struct rb_count_sheet builds = x->builds;
     struct rb_count_sheet minutes = v->minutes;
-    const struct rb_budget_sheets sheets = {
-        .project = &project, .account = &account, .builds = &builds, .minutes = &minutes};
+    struct rb_census_sheet census = x->census;
+    const struct rb_budget_sheets sheets = {.project = &project,
+                                            .account = &account,
+                                            .builds = &builds,
+                                            .minutes = &minutes,
+                                            .census = &census};
     struct rb_budgets b;
     rb_budgets_of(v->settings, &sheets, v->now_ms, &b);
     return b.project;

@@ -12,6 +12,7 @@ struct rb_standing {
     const struct rb_project_seen *seen;
     struct rb_scope_sheet project, account;
     struct rb_count_sheet builds;
+    struct rb_census_sheet census;
     struct rb_flake_sheet flakes;
     struct rb_trend_sheet trend; /* with_trend */
 };
@@ -20,13 +21,13 @@ struct rb_visit {
     struct rb_engine *e;
     const struct rb_settings *settings;
     int64_t now_ms;
-    struct rb_count_sheet minutes;
+    struct rb_count_sheet minutes, swept;
     bool with_trend;
     void (*see)(struct rb_visit *v, const struct rb_standing *x);
     const char *accounts[RB_VISIT_PROJECTS_MAX]; /* seen so far */
     unsigned n_accounts;
     /* of the visitors */
-    struct rb_buf *budgets, *breakers, *projects;
+    struct rb_buf *budgets, *breakers, *projects, *of_accounts;
     uint64_t *flaky;
     unsigned n_flaky, max_flaky;
 };
