@@ -259,6 +259,7 @@ function onState(state) {
   $('feed').hidden = state === 'off';
   $('feed').setAttribute('data-state', state);
   $('feed').textContent = words[state];
+  if (state === 'waiting' && $('away').hidden) later(); // is the server there at all?
 }
 
 const feed = new Feed(onEvent, onState);
