@@ -1,26 +1,17 @@
 /* projects.c - GET /v1/projects: how each project went, with its budget and breaker. */
 #include "internal.h"
 
-#include <retrybuild/timefmt.h>
-
 #include "visit.h"
 
 #define ARENA_BYTES ((size_t)64 * 1024 * 1024)
 #define FEW_DAYS 2 /* as long as there are no more, hours say more */
-
-static void add_time(struct rb_buf *out, const char *key, int64_t ms)
-{
-    char text[RB_TIME_ISO_BYTES];
-    rb_time_iso(ms, text);
-    rb_buf_add_json_member(out, key, ms == 0 ? NULL : text);
-}
 
 static void add_steps(struct rb_buf *out, const struct rb_trend_step *steps, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         const struct rb_trend_step *s = &steps[i];
         rb_buf_adds(out, i == 0 ? "{" : ",{");
-        add_time(out, "at", s->at_ms);
+        rb_add_json_time(out, "at", s->at_ms);
         rb_buf_addf(out,
                     ",\"builds\":%lld,\"failed\":%lld,\"recovered\":%lld,\"failed_again\":%lld,"
                     "\"minutes_saved\":%.1f,\"minutes_lost\":%.1f}",
@@ -58,7 +49,8 @@ static void add_breaker(struct rb_visit *v, struct rb_buf *out, const struct rb_
     rb_buf_adds(out, ",\"breaker\":{");
     rb_buf_add_json_member(out, "state", rb_breaker_state_name(st));
     rb_buf_addc(out, ',');
-    add_time(out, "until", st == RB_BREAKER_OPEN ? x->opened_ms + v->settings->breaker.open_ms : 0);
+    rb_add_json_time(out, "until",
+                     st == RB_BREAKER_OPEN ? x->opened_ms + v->settings->breaker.open_ms : 0);
     rb_buf_addc(out, '}');
 }
 
@@ -73,7 +65,7 @@ static void see(struct rb_visit *v, const struct rb_standing *x)
     rb_buf_addc(out, ',');
     rb_buf_add_json_member(out, "region", x->seen->region);
     rb_buf_addc(out, ',');
-    add_time(out, "last_at", x->seen->last_ms);
+    rb_add_json_time(out, "last_at", x->seen->last_ms);
     rb_buf_adds(out, ",\"budget\":");
     rb_budget_write_json(&b, out);
     add_breaker(v, out, &x->project);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include <retrybuild/counters.h>
-#include <retrybuild/timefmt.h>
 
 #include "off.h"
 #include "visit.h"
@@ -15,13 +14,6 @@
 #define ARENA_BYTES ((size_t)64 * 1024 * 1024)
 
 /* ---- JSON ---- */
-
-static void add_time(struct rb_buf *out, const char *key, int64_t ms)
-{
-    char text[RB_TIME_ISO_BYTES];
-    rb_time_iso(ms, text);
-    rb_buf_add_json_member(out, key, ms == 0 ? NULL : text);
-}
 
 void rb_budget_write_json(const struct rb_budget *b, struct rb_buf *out)
 {
@@ -52,8 +44,8 @@ static void add_breaker(struct rb_visit *v, const struct rb_scope_sheet *x, cons
     rb_buf_add_json_member(v->breakers, "state", rb_breaker_state_name(st));
     rb_buf_addf(v->breakers, ",\"failed\":%lld,\"recovered\":%lld,", (long long)failed,
                 (long long)recovered);
-    add_time(v->breakers, "until",
-             st == RB_BREAKER_OPEN ? x->opened_ms + v->settings->breaker.open_ms : 0);
+    rb_add_json_time(v->breakers, "until",
+                     st == RB_BREAKER_OPEN ? x->opened_ms + v->settings->breaker.open_ms : 0);
     rb_buf_addc(v->breakers, '}');
 }
 
@@ -82,7 +74,7 @@ static void add_flakes(struct rb_visit *v, const struct rb_standing *x)
         rb_buf_add_json_member(out, "class", row->class);
         rb_buf_addf(out, ",\"count\":%.3f,\"failures\":%.3f,\"rate\":%.3f,", flakes, failures,
                     failures > 0 ? flakes / failures : 0.0);
-        add_time(out, "last_seen", row->last_ms);
+        rb_add_json_time(out, "last_seen", row->last_ms);
         rb_buf_addf(out, ",\"minutes_lost\":%.1f,\"minutes_saved\":%.1f}",
                     (double)row->lost_s / 60.0, (double)row->saved_s / 60.0);
     }
@@ -127,9 +119,9 @@ static void add_incident(struct rb_buf *out, const struct rb_visit *v,
     rb_buf_addc(out, '{');
     rb_buf_add_json_member(out, "phase", row->phase);
     rb_buf_addc(out, ',');
-    add_time(out, "since", row->since_ms);
+    rb_add_json_time(out, "since", row->since_ms);
     rb_buf_addc(out, ',');
-    add_time(out, "until", row->until_ms);
+    rb_add_json_time(out, "until", row->until_ms);
     rb_buf_addf(out, ",\"projects\":%u,", row->n);
     rb_buf_add_json_member(out, "probe", row->probe.id[0] == '\0' ? NULL : row->probe.id);
     rb_buf_addc(out, '}');
@@ -170,7 +162,7 @@ static void add_rules(struct rb_buf *out, const struct rb_rules_sheet *r)
                     "\"shadow_recovered\":%lld,",
                     (long long)row->tried, (long long)row->recovered, (long long)row->shadowed,
                     (long long)row->shadow_recovered);
-        add_time(out, "last_at", row->last_ms);
+        rb_add_json_time(out, "last_at", row->last_ms);
         rb_buf_addc(out, '}');
     }
     rb_buf_addc(out, ']');

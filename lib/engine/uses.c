@@ -9,9 +9,8 @@
 #include <string.h>
 
 #include <retrybuild/destination.h>
-#include <retrybuild/timefmt.h>
 
-#include "sheets.h"
+#include "visit.h"
 
 #define TRIES 20
 #define ARENA_BYTES ((size_t)1024 * 1024)
@@ -153,13 +152,6 @@ const char *rb_engine_uses_name(const struct rb_uses_sheet *set, unsigned i)
     return i < set->n ? set->rows[i].name : NULL;
 }
 
-static void add_time(struct rb_buf *out, const char *key, int64_t ms)
-{
-    char text[RB_TIME_ISO_BYTES];
-    rb_time_iso(ms, text);
-    rb_buf_add_json_member(out, key, ms == 0 ? NULL : text);
-}
-
 void rb_engine_uses_json(const struct rb_uses_sheet *set, const char *name, struct rb_buf *out)
 {
     static const struct rb_use_row never = {.name = ""};
@@ -168,9 +160,9 @@ void rb_engine_uses_json(const struct rb_uses_sheet *set, const char *name, stru
         row = strcmp(set->rows[i].name, name) == 0 ? &set->rows[i] : row;
     }
     rb_buf_addf(out, ",\"used\":%lld,\"failed\":%lld,", (long long)row->good, (long long)row->bad);
-    add_time(out, "last_at", row->last_ms);
+    rb_add_json_time(out, "last_at", row->last_ms);
     rb_buf_addc(out, ',');
-    add_time(out, "last_failed_at", row->last_bad_ms);
+    rb_add_json_time(out, "last_failed_at", row->last_bad_ms);
     rb_buf_addc(out, ',');
     rb_buf_add_json_member(out, "last_error", row->error[0] == '\0' ? NULL : row->error);
 }

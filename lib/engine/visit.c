@@ -1,6 +1,8 @@
 /* visit.c - see visit.h. */
 #include "internal.h"
 
+#include <retrybuild/timefmt.h>
+
 #include "visit.h"
 
 #define AT_ONCE 10 /* six sheets each */
@@ -85,4 +87,11 @@ bool rb_visit_new_account(struct rb_visit *v, const char *account)
         v->accounts[v->n_accounts++] = account;
     }
     return true;
+}
+
+void rb_add_json_time(struct rb_buf *out, const char *key, int64_t ms)
+{
+    char text[RB_TIME_ISO_BYTES];
+    rb_time_iso(ms, text);
+    rb_buf_add_json_member(out, key, ms == 0 ? NULL : text);
 }

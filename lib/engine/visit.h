@@ -38,5 +38,7 @@ enum rb_code rb_visit_all(struct rb_visit *v, struct rb_store_session *ses, stru
 struct rb_budget rb_visit_budget(const struct rb_visit *v, const struct rb_standing *x);
 /* rb_visit_new_account - no project of it was seen before. */
 bool rb_visit_new_account(struct rb_visit *v, const char *account);
+/* rb_add_json_time - a member; 0 = null. */
+void rb_add_json_time(struct rb_buf *out, const char *key, int64_t ms);
 
 #endif
