@@ -12,50 +12,11 @@
 #include "client.h"
 #include "doctor.h"
 
-#define TEST_BUILD                                    \
-    "arn:aws:codebuild:us-east-1:123456789012:build/" \
-    "retrybuild-test:00000000-0000-0000-0000-000000000000"
-#define TEST_SAYS "This is a test by `retrybuild doctor --send`: no build has failed"
 #define TEST_REPOSITORY "https://github.com/example/retrybuild-test"
-
-static bool fill(struct rb_retry *r, int64_t now_ms)
-{
-    struct rb_err ignored;
-
-    if (rb_build_parse_ref(TEST_BUILD, &r->arena, &r->build, &ignored) != RB_OK ||
-        !rb_build_copy(&r->child, &r->build, &r->arena)) {
-        return false;
-    }
-    rb_id_make(rb_random_system(), "rty_", now_ms, 0, r->id);
-    rb_id_make(rb_random_system(), "chn_", now_ms, 0, r->chain);
-    r->build.number = 1;
-    r->build.status = "FAILED";
-    r->build.message = TEST_SAYS;
-    r->build.repository = TEST_REPOSITORY;
-    r->build.branch = "retrybuild-test";
-    r->build.resolved_version = "0000000000000000000000000000000000000000";
-    r->has_child = true;
-    r->child.number = 2;
-    r->child.status = "SUCCEEDED";
-    r->attempt = 1;
-    r->limit = 1;
-    r->source =
-        (struct rb_delivery){.source = "doctor", .type = "test", .key = r->id, .at_ms = now_ms};
-    r->decision =
-        (struct rb_decision){.action = RB_ACTION_RETRY, .rule = "test", .reason = TEST_SAYS};
-    r->requested_by = "doctor";
-    r->request_reason = TEST_SAYS;
-    r->created_ms = r->due_ms = r->submitted_ms = now_ms;
-    r->state = RB_STATE_RUNNING;
-    rb_retry_enter(r, RB_STATE_RECOVERED, now_ms, TEST_SAYS);
-    return true;
-}
 
 struct rb_retry *rb_doctor_test_retry(int64_t now_ms)
 {
-    RB_CLEANUP(rb_retry_freep) struct rb_retry *r = rb_retry_new();
-
-    return r != NULL && fill(r, now_ms) ? RB_TAKE(r) : NULL;
+    return rb_destination_test_retry("`retrybuild doctor --send`", now_ms);
 }
 
 static void say(const char *name, const struct rb_post_result *said, bool as_json)

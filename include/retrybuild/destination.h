@@ -74,6 +74,10 @@ const char *const *rb_destination_type_names(void);
 bool rb_destination_wants(const struct rb_destination_setting *d, const struct rb_retry *r,
                           enum rb_stage stage);
 
+/* rb_destination_test_retry - a made-up retry that says of itself that it is a test by @by; NULL
+ * without memory. */
+struct rb_retry *rb_destination_test_retry(const char *by, int64_t now_ms);
+
 struct rb_post_result {
     enum rb_report_verdict { RB_POST_DELIVERED, RB_POST_AGAIN, RB_POST_DEAD } verdict;
     int64_t again_in_ms; /* AGAIN: schedule or full jitter, at least Retry-After (capped at 1 h) */

@@ -96,6 +96,42 @@ enum rb_code rb_engine_explain(struct rb_engine *e, struct rb_store_session *ses
 enum rb_code rb_engine_stats(struct rb_engine *e, struct rb_store_session *ses, struct rb_buf *out,
                              struct rb_err *err);
 
+/* rb_engine_projects - the JSON of GET /v1/projects: up to 500 of the last seven days. */
+enum rb_code rb_engine_projects(struct rb_engine *e, struct rb_store_session *ses,
+                                struct rb_buf *out, struct rb_err *err);
+
+/* rb_engine_rules - the JSON of GET /v1/rules. */
+enum rb_code rb_engine_rules(struct rb_engine *e, struct rb_store_session *ses, struct rb_buf *out,
+                             struct rb_err *err);
+/* rb_engine_destination_standing - "ok", "failing" (its breaker is open) or "off" (it said that it
+ * is gone), as this process sees it. */
+const char *rb_engine_destination_standing(struct rb_engine *e, const char *name);
+
+/* ---- how rules, sources and destinations are used: over all replicas, kept by the store ---- */
+enum rb_use { RB_USE_RULE, RB_USE_SOURCE, RB_USE_DESTINATION, RB_USE_COUNT };
+/* rb_engine_used - counted in memory for some hundred nanoseconds under a lock, written within
+ * seconds. @error: why it was in vain, cut at 159 bytes; NULL = it was not. */
+void rb_engine_used(struct rb_engine *e, enum rb_use use, const char *name, const char *error);
+/* rb_engine_uses - the JSON members of the row @name in @set, which rb_engine_uses_read has filled:
+ * ,"used":…,"failed":…,"last_at":…,"last_failed_at":…,"last_error":… */
+struct rb_uses_sheet;
+enum rb_code rb_engine_uses_read(struct rb_engine *e, struct rb_store_session *ses, enum rb_use use,
+                                 struct rb_uses_sheet **ret_set, struct rb_err *err);
+void rb_engine_uses_free(struct rb_uses_sheet *set); /* NULL accepted */
+void rb_engine_uses_json(const struct rb_uses_sheet *set, const char *name, struct rb_buf *out);
+/* rb_engine_uses_name - the i-th name of it, NULL = there are no more. */
+const char *rb_engine_uses_name(const struct rb_uses_sheet *set, unsigned i);
+
+/* rb_engine_test_send - a message that says of itself that it is a test to the destination @name,
+ * by the way that reports take; for a thread that may wait for HTTP. RB_E_NOT_FOUND: no such
+ * destination. */
+struct rb_post_result;
+struct rb_codebuild;
+struct rb_httpc;
+enum rb_code rb_engine_test_send(struct rb_engine *e, const char *name, struct rb_httpc *http,
+                                 struct rb_codebuild *codebuild, struct rb_post_result *ret,
+                                 struct rb_err *err);
+
 /* rb_engine_release_incident - every incident hold ends now; *ret_n says how many there were. */
 enum rb_code rb_engine_release_incident(struct rb_engine *e, struct rb_store_session *ses,
                                         unsigned *ret_n, struct rb_err *err);

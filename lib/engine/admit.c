@@ -34,13 +34,16 @@ static struct admission_box *box_new(struct rb_engine *e)
 
 /* Decisions and final outcomes count when they were stored, not when a duplicate was thought
  * about. */
-static void count_stored(const struct rb_admission *a, const struct rb_retry *r)
+static void count_stored(const struct admission_box *box)
 {
+    const struct rb_admission *a = &box->a;
+    const struct rb_retry *r = box->retry;
     if (a->rc != RB_OK || a->result != RB_ADMIT_NEW || r == NULL) {
         return;
     }
     if (r->decision.rule != NULL) {
         rb_count(RB_M_DECISIONS, rb_action_name(r->decision.action), r->decision.rule);
+        rb_engine_used(box->e, RB_USE_RULE, r->decision.rule, NULL);
     }
     if (rb_state_terminal(r->state)) {
         rb_count(RB_M_RETRIES_TOTAL, rb_state_name(r->state), NULL);
@@ -73,7 +76,7 @@ void rb_engine_admission_free(struct rb_admission *a)
         return;
     }
     struct admission_box *box = (struct admission_box *)a;
-    count_stored(a, box->retry);
+    count_stored(box);
     tally_stored(box);
     rb_retry_free(box->retry);
     rb_arena_release(&box->arena);

@@ -49,9 +49,11 @@ enum rb_code rb_engine_new(const struct rb_engine_deps *deps, struct rb_engine *
     }
     e->forge_tokens = rb_forge_tokens_new();
     e->tally = rb_tally_new();
-    if (e->forge_tokens == NULL || e->tally == NULL) {
+    e->uses = rb_uses_new();
+    if (e->forge_tokens == NULL || e->tally == NULL || e->uses == NULL) {
         rb_forge_tokens_free(e->forge_tokens);
         rb_tally_free(e->tally);
+        rb_uses_free(e->uses);
         rb_runtime_unref(e->runtime);
         free(e);
         return rb_err_set(err, RB_E_NOMEM, "no memory for the engine");
@@ -98,6 +100,7 @@ void rb_engine_free(struct rb_engine *e)
     rb_forge_tokens_free(e->forge_tokens);
     rb_arena_release(&e->paused_arena);
     rb_tally_free(e->tally);
+    rb_uses_free(e->uses);
     free(e->flaky);
     rb_pace_release(&e->pace);
     for (int i = 0; i < RB_TASK_KIND_COUNT; i++) {

@@ -57,6 +57,9 @@ static void gate_init(struct gate *g, const char *retry_id, const struct rb_buil
             rb_set_add(s, RB_SHEET_FLAKES, &d->flakes, "l:" RB_SHEET_OF_PROJECT, account, region,
                        project));
         put(g, RB_DESK_RULES, rb_set_add(s, RB_SHEET_RULES, &d->rules, "r"));
+        put(g, RB_DESK_TREND,
+            rb_set_add(s, RB_SHEET_TREND, &d->trend, "t:" RB_SHEET_OF_PROJECT, account, region,
+                       project));
         return;
     }
     put(g, RB_DESK_BUILDS,

@@ -90,6 +90,7 @@ static enum rb_code decide(struct rb_work *k, struct rb_err *err)
         rb_tally_failure(k->e, r);
         rb_tally_left(k->e, r);
         rb_count(RB_M_DECISIONS, rb_action_name(r->decision.action), r->decision.rule);
+        rb_engine_used(k->e, RB_USE_RULE, r->decision.rule, NULL);
     }
     return rc;
 }

@@ -106,6 +106,7 @@ struct rb_engine {
     int64_t paused_read_ms; /* boot clock; 0 = never */
 
     struct rb_tally *tally;
+    struct rb_uses *uses;
     uint64_t *flaky; /* lock; what the ledger calls flaky, as the keeper saw it last */
     unsigned n_flaky;
     struct rb_worker *workers;
@@ -266,6 +267,11 @@ void rb_tally_success(struct rb_engine *e, const struct rb_build *b);
 void rb_tally_left(struct rb_engine *e, const struct rb_retry *r);
 /* rb_tally_flush - write the counts into the ledger; without @all only the failures. */
 enum rb_code rb_tally_flush(struct rb_worker *w, bool all, struct rb_err *err);
+
+/* ---- uses.c ---- */
+struct rb_uses *rb_uses_new(void);
+void rb_uses_free(struct rb_uses *u); /* NULL accepted */
+enum rb_code rb_uses_flush(struct rb_worker *w, struct rb_err *err);
 
 /* ---- stats.c ---- */
 /* rb_stats_show - the gauges of budgets and breakers, and what is flaky. */

@@ -157,6 +157,9 @@ static enum rb_code keep_round(struct rb_worker *w, struct rb_round *ret, struct
         rc = rb_tally_flush(w, true, err);
     }
     if (rc == RB_OK) {
+        rc = rb_uses_flush(w, err);
+    }
+    if (rc == RB_OK) {
         rc = now_and_then(w, now_ms, err);
     }
     rb_gauge(RB_M_STORE_UP, NULL, rb_store_up(w->e->store) ? 1.0 : 0.0);

@@ -185,3 +185,16 @@ enum rb_pace_change rb_pace_leave(struct rb_pace *p, const struct rb_pace_rule *
     }
     return was_open ? RB_PACE_CLOSED : RB_PACE_SAME;
 }
+
+enum rb_pace_change rb_pace_standing(const struct rb_pace *p, const char *destination)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct rb_pace_row *r = &p->rows[i];
+        if (strcmp(r->destination, destination) == 0) {
+            return r->off                                  ? RB_PACE_OFF
+                   : r->failures >= RB_PACE_BREAKER_FAILED ? RB_PACE_OPENED
+                                                           : RB_PACE_CLOSED;
+        }
+    }
+    return RB_PACE_CLOSED;
+}

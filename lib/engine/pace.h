@@ -21,6 +21,10 @@ void rb_pace_release(struct rb_pace *p);
 /* rb_pace_set_off - gone, or to get another chance (off.h); true when that is news. */
 bool rb_pace_set_off(struct rb_pace *p, const char *destination, bool off);
 
+enum rb_pace_change { RB_PACE_SAME, RB_PACE_OPENED, RB_PACE_CLOSED, RB_PACE_OFF };
+/* rb_pace_standing - CLOSED, OPENED or OFF. */
+enum rb_pace_change rb_pace_standing(const struct rb_pace *p, const char *destination);
+
 struct rb_pace_rule {
     const char *destination;
     int64_t most_in_flight; /* <= 0: any number */
@@ -47,7 +51,6 @@ struct rb_pace_outcome {
     int64_t pause_ms;    /* > 0: it asks for that much quiet */
     int64_t again_in_ms; /* FAILED: when this report will be tried again */
 };
-enum rb_pace_change { RB_PACE_SAME, RB_PACE_OPENED, RB_PACE_CLOSED, RB_PACE_OFF };
 /* rb_pace_leave - the seat is free again. After RB_PACE_BREAKER_FAILED failures in a row the
  * breaker is open: the destination as a whole waits as long as the last failed report does (a
  * minute at most), then one report at a time is tried until one succeeds. */

@@ -123,6 +123,8 @@ static enum rb_code post(struct rb_worker *w, struct rb_task *t,
     }
     RB_FAULT_POINT("report.after_post");
     rb_count(RB_M_REPORTS, t->destination, verdict_name(result.verdict));
+    rb_engine_used(w->e, RB_USE_DESTINATION, t->destination,
+                   result.verdict == RB_POST_DELIVERED ? NULL : result.error);
     if (result.verdict != RB_POST_DELIVERED) {
         rb_log(result.verdict == RB_POST_DEAD ? RB_LOG_ERROR : RB_LOG_WARN, "report.failed",
                RB_F("retry", t->retry->id), RB_F("destination", t->destination),

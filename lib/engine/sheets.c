@@ -9,6 +9,12 @@
 #define SHEET_TTL_MS (8 * RB_DAY_MS)
 #define LONG_TTL_MS (60 * RB_DAY_MS)
 
+static bool kept_long(enum rb_sheet_of of)
+{
+    return of == RB_SHEET_FLAKES || of == RB_SHEET_RULES || of == RB_SHEET_TREND ||
+           of == RB_SHEET_USES;
+}
+
 void rb_set_init(struct rb_set *s, struct rb_arena *a)
 {
     s->a = a;
@@ -31,7 +37,7 @@ unsigned rb_set_add(struct rb_set *s, enum rb_sheet_of of, void *at, const char 
     s->slots[i].of = of;
     s->slots[i].at = at;
     s->slots[i].changed = false;
-    s->slots[i].ttl_ms = of == RB_SHEET_FLAKES || of == RB_SHEET_RULES ? LONG_TTL_MS : SHEET_TTL_MS;
+    s->slots[i].ttl_ms = kept_long(of) ? LONG_TTL_MS : SHEET_TTL_MS;
     s->slots[i].sheet = (struct rb_sheet){.name = rb_arena_strdup(s->a, name)};
     s->full = s->full || s->slots[i].sheet.name == NULL;
     return i;

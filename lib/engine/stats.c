@@ -7,125 +7,13 @@
 #include <string.h>
 
 #include <retrybuild/counters.h>
-#include <retrybuild/timefmt.h>
 
 #include "off.h"
-#include "sheets.h"
+#include "visit.h"
 
-#define AT_ONCE 12 /* of five sheets each */
-#define PROJECTS_MAX 500
-#define RECENT_MS (7 * RB_DAY_MS)
 #define ARENA_BYTES ((size_t)64 * 1024 * 1024)
 
-/* ---- project by project ---- */
-
-struct standing {
-    const struct rb_project_seen *seen;
-    struct rb_scope_sheet project, account;
-    struct rb_count_sheet builds;
-    struct rb_census_sheet census;
-    struct rb_flake_sheet flakes;
-};
-
-struct visit {
-    struct rb_engine *e;
-    const struct rb_settings *settings;
-    int64_t now_ms;
-    struct rb_count_sheet minutes, swept;
-    void (*see)(struct visit *v, const struct standing *x);
-    /* of the visitors */
-    struct rb_buf *budgets, *breakers, *projects, *of_accounts;
-    const char *accounts[PROJECTS_MAX]; /* seen so far */
-    unsigned n_accounts;
-    uint64_t *flaky;
-    unsigned n_flaky, max_flaky;
-};
-
-static enum rb_code visit_some(struct visit *v, struct rb_store_session *ses,
-                               const struct rb_project_seen *seen, unsigned n, struct rb_arena *a,
-                               struct rb_err *err)
-{
-    struct standing *all = rb_arena_alloc(a, n * sizeof(*all));
-    struct rb_set set;
-
-    if (all == NULL) {
-        return rb_err_set(err, RB_E_NOMEM, "no memory for the ledger");
-    }
-    rb_set_init(&set, a);
-    for (unsigned i = 0; i < n; i++) {
-        const char *account = rb_name_or_dash(seen[i].account);
-        const char *region = rb_name_or_dash(seen[i].region);
-        all[i].seen = &seen[i];
-        (void)rb_set_add(&set, RB_SHEET_SCOPE, &all[i].project, "p:" RB_SHEET_OF_PROJECT, account,
-                         region, seen[i].project);
-        (void)rb_set_add(&set, RB_SHEET_COUNT, &all[i].builds, "b:" RB_SHEET_OF_PROJECT, account,
-                         region, seen[i].project);
-        (void)rb_set_add(&set, RB_SHEET_CENSUS, &all[i].census, "v:" RB_SHEET_OF_PROJECT, account,
-                         region, seen[i].project);
-        (void)rb_set_add(&set, RB_SHEET_FLAKES, &all[i].flakes, "l:" RB_SHEET_OF_PROJECT, account,
-                         region, seen[i].project);
-        (void)rb_set_add(&set, RB_SHEET_SCOPE, &all[i].account, "a:%s", account);
-    }
-    enum rb_code rc = rb_set_read(&set, ses, v->now_ms, err);
-    for (unsigned i = 0; i < n && rc == RB_OK; i++) {
-        v->see(v, &all[i]);
-    }
-    return rc;
-}
-
-static enum rb_code visit_all(struct visit *v, struct rb_store_session *ses, struct rb_arena *a,
-                              struct rb_err *err)
-{
-    struct rb_project_seen *seen = NULL;
-    unsigned n = 0;
-
-    enum rb_code rc =
-        rb_store_projects(ses, v->now_ms - RECENT_MS, a, PROJECTS_MAX, &seen, &n, err);
-    for (unsigned at = 0; at < n && rc == RB_OK; at += AT_ONCE) {
-        rc = visit_some(v, ses, seen + at, n - at < AT_ONCE ? n - at : AT_ONCE, a, err);
-    }
-    return rc;
-}
-
-static struct rb_budget project_budget(const struct visit *v, const struct standing *x)
-{
-    /* Read only: the sheets are not changed by asking. */
-    struct rb_scope_sheet project = x->project;
-    struct rb_scope_sheet account = x->account;
-    struct rb_count_sheet builds = x->builds;
-    struct rb_count_sheet minutes = v->minutes;
-    struct rb_census_sheet census = x->census;
-    const struct rb_budget_sheets sheets = {.project = &project,
-                                            .account = &account,
-                                            .builds = &builds,
-                                            .minutes = &minutes,
-                                            .census = &census};
-    struct rb_budgets b;
-    rb_budgets_of(v->settings, &sheets, v->now_ms, &b);
-    return b.project;
-}
-
-static bool first_of_account(struct visit *v, const char *account)
-{
-    for (unsigned i = 0; i < v->n_accounts; i++) {
-        if (rb_str_eq(v->accounts[i], account)) {
-            return false;
-        }
-    }
-    if (v->n_accounts < PROJECTS_MAX) {
-        v->accounts[v->n_accounts++] = account;
-    }
-    return true;
-}
-
 /* ---- JSON ---- */
-
-static void add_time(struct rb_buf *out, const char *key, int64_t ms)
-{
-    char text[RB_TIME_ISO_BYTES];
-    rb_time_iso(ms, text);
-    rb_buf_add_json_member(out, key, ms == 0 ? NULL : text);
-}
 
 void rb_budget_write_json(const struct rb_budget *b, struct rb_buf *out)
 {
@@ -138,7 +26,7 @@ void rb_budget_write_json(const struct rb_budget *b, struct rb_buf *out)
     }
 }
 
-static void add_breaker(struct visit *v, const struct rb_scope_sheet *x, const char *kind,
+static void add_breaker(struct rb_visit *v, const struct rb_scope_sheet *x, const char *kind,
                         const char *name)
 {
     enum rb_breaker_state st = rb_breaker_state(v->settings, x, v->now_ms);
@@ -156,8 +44,8 @@ static void add_breaker(struct visit *v, const struct rb_scope_sheet *x, const c
     rb_buf_add_json_member(v->breakers, "state", rb_breaker_state_name(st));
     rb_buf_addf(v->breakers, ",\"failed\":%lld,\"recovered\":%lld,", (long long)failed,
                 (long long)recovered);
-    add_time(v->breakers, "until",
-             st == RB_BREAKER_OPEN ? x->opened_ms + v->settings->breaker.open_ms : 0);
+    rb_add_json_time(v->breakers, "until",
+                     st == RB_BREAKER_OPEN ? x->opened_ms + v->settings->breaker.open_ms : 0);
     rb_buf_addc(v->breakers, '}');
 }
 
@@ -170,7 +58,7 @@ static void add_place(struct rb_buf *out, const struct rb_project_seen *p)
     rb_buf_add_json_member(out, "region", p->region);
 }
 
-static void add_flakes(struct visit *v, const struct standing *x)
+static void add_flakes(struct rb_visit *v, const struct rb_standing *x)
 {
     struct rb_buf *out = v->projects;
     rb_buf_adds(out, out->len == 0 ? "{" : ",{");
@@ -186,14 +74,14 @@ static void add_flakes(struct visit *v, const struct standing *x)
         rb_buf_add_json_member(out, "class", row->class);
         rb_buf_addf(out, ",\"count\":%.3f,\"failures\":%.3f,\"rate\":%.3f,", flakes, failures,
                     failures > 0 ? flakes / failures : 0.0);
-        add_time(out, "last_seen", row->last_ms);
+        rb_add_json_time(out, "last_seen", row->last_ms);
         rb_buf_addf(out, ",\"minutes_lost\":%.1f,\"minutes_saved\":%.1f}",
                     (double)row->lost_s / 60.0, (double)row->saved_s / 60.0);
     }
     rb_buf_adds(out, "]}");
 }
 
-static void add_account(struct visit *v, const struct standing *x)
+static void add_account(struct rb_visit *v, const struct rb_standing *x)
 {
     struct rb_budget b = {.limit = v->settings->budgets.per_account};
     rb_series_sum(&x->account.takes, RB_HOUR_MS, v->now_ms, &b.used, NULL);
@@ -204,23 +92,23 @@ static void add_account(struct visit *v, const struct standing *x)
     rb_buf_addc(v->of_accounts, '}');
 }
 
-static void see_for_json(struct visit *v, const struct standing *x)
+static void see_for_json(struct rb_visit *v, const struct rb_standing *x)
 {
-    struct rb_budget b = project_budget(v, x);
+    struct rb_budget b = rb_visit_budget(v, x);
     rb_buf_adds(v->budgets, v->budgets->len == 0 ? "{" : ",{");
     add_place(v->budgets, x->seen);
     rb_buf_adds(v->budgets, ",\"hour\":");
     rb_budget_write_json(&b, v->budgets);
     rb_buf_addc(v->budgets, '}');
     add_breaker(v, &x->project, "project", x->seen->project);
-    if (first_of_account(v, x->seen->account)) {
+    if (rb_visit_new_account(v, x->seen->account)) {
         add_breaker(v, &x->account, "account", x->seen->account);
         add_account(v, x);
     }
     add_flakes(v, x);
 }
 
-static void add_incident(struct rb_buf *out, const struct visit *v,
+static void add_incident(struct rb_buf *out, const struct rb_visit *v,
                          const struct rb_incident_sheet *sheet)
 {
     const struct rb_incident_row *row = rb_incident_active(v->settings, sheet, v->now_ms);
@@ -231,15 +119,15 @@ static void add_incident(struct rb_buf *out, const struct visit *v,
     rb_buf_addc(out, '{');
     rb_buf_add_json_member(out, "phase", row->phase);
     rb_buf_addc(out, ',');
-    add_time(out, "since", row->since_ms);
+    rb_add_json_time(out, "since", row->since_ms);
     rb_buf_addc(out, ',');
-    add_time(out, "until", row->until_ms);
+    rb_add_json_time(out, "until", row->until_ms);
     rb_buf_addf(out, ",\"projects\":%u,", row->n);
     rb_buf_add_json_member(out, "probe", row->probe.id[0] == '\0' ? NULL : row->probe.id);
     rb_buf_addc(out, '}');
 }
 
-static void add_totals(struct rb_buf *out, const struct visit *v, const struct rb_counts *c,
+static void add_totals(struct rb_buf *out, const struct rb_visit *v, const struct rb_counts *c,
                        const struct rb_rules_sheet *r)
 {
     int64_t swept = 0;
@@ -274,13 +162,13 @@ static void add_rules(struct rb_buf *out, const struct rb_rules_sheet *r)
                     "\"shadow_recovered\":%lld,",
                     (long long)row->tried, (long long)row->recovered, (long long)row->shadowed,
                     (long long)row->shadow_recovered);
-        add_time(out, "last_at", row->last_ms);
+        rb_add_json_time(out, "last_at", row->last_ms);
         rb_buf_addc(out, '}');
     }
     rb_buf_addc(out, ']');
 }
 
-static void write_all(struct rb_buf *out, struct visit *v, const struct rb_counts *c,
+static void write_all(struct rb_buf *out, struct rb_visit *v, const struct rb_counts *c,
                       const struct rb_rules_sheet *rules, const struct rb_incident_sheet *incident)
 {
     static const char *const modes[] = {"auto", "ask", "shadow"};
@@ -310,14 +198,14 @@ enum rb_code rb_engine_stats(struct rb_engine *e, struct rb_store_session *ses, 
     RB_CLEANUP(rb_buf_release) struct rb_buf breakers = RB_BUF_INIT(4 << 20);
     RB_CLEANUP(rb_buf_release) struct rb_buf projects = RB_BUF_INIT(4 << 20);
     RB_CLEANUP(rb_buf_release) struct rb_buf accounts = RB_BUF_INIT(4 << 20);
-    struct visit v = {.e = e,
-                      .settings = rt->settings,
-                      .now_ms = rb_engine_now_ms(e),
-                      .see = see_for_json,
-                      .of_accounts = &accounts,
-                      .budgets = &budgets,
-                      .breakers = &breakers,
-                      .projects = &projects};
+    struct rb_visit v = {.e = e,
+                         .settings = rt->settings,
+                         .now_ms = rb_engine_now_ms(e),
+                         .see = see_for_json,
+                         .of_accounts = &accounts,
+                         .budgets = &budgets,
+                         .breakers = &breakers,
+                         .projects = &projects};
     struct rb_incident_sheet incident;
     struct rb_rules_sheet rules;
     struct rb_counts counts;
@@ -335,7 +223,7 @@ enum rb_code rb_engine_stats(struct rb_engine *e, struct rb_store_session *ses, 
         rc = rb_store_counts(ses, &counts, err);
     }
     if (rc == RB_OK) {
-        rc = visit_all(&v, ses, &a, err);
+        rc = rb_visit_all(&v, ses, &a, err);
     }
     if (rc == RB_OK) {
         rc = rb_off_show(ses, rt->settings, v.now_ms, v.breakers, err);
@@ -362,7 +250,7 @@ static uint64_t flaky_number(const char *project, const char *phase, const char 
     return h;
 }
 
-static void keep_flaky(struct visit *v, const struct standing *x)
+static void keep_flaky(struct rb_visit *v, const struct rb_standing *x)
 {
     for (unsigned i = 0; i < x->flakes.n && v->n_flaky < v->max_flaky; i++) {
         const struct rb_flake_row *row = &x->flakes.rows[i];
@@ -372,9 +260,9 @@ static void keep_flaky(struct visit *v, const struct standing *x)
     }
 }
 
-static void see_for_gauges(struct visit *v, const struct standing *x)
+static void see_for_gauges(struct rb_visit *v, const struct rb_standing *x)
 {
-    struct rb_budget b = project_budget(v, x);
+    struct rb_budget b = rb_visit_budget(v, x);
     char scope[300];
     if (b.limit > 0) {
         rb_gauge(RB_M_BUDGET_REMAINING, x->seen->project,
@@ -386,7 +274,7 @@ static void see_for_gauges(struct visit *v, const struct standing *x)
                  rb_breaker_state(v->settings, &x->project, v->now_ms) == RB_BREAKER_CLOSED ? 0.0
                                                                                             : 1.0);
     }
-    if (x->account.outcomes.n > 0 && first_of_account(v, x->seen->account)) {
+    if (x->account.outcomes.n > 0 && rb_visit_new_account(v, x->seen->account)) {
         (void)snprintf(scope, sizeof(scope), "account:%s", rb_name_or_dash(x->seen->account));
         rb_gauge(RB_M_BREAKER_OPEN, scope,
                  rb_breaker_state(v->settings, &x->account, v->now_ms) == RB_BREAKER_CLOSED ? 0.0
@@ -398,11 +286,11 @@ static void see_for_gauges(struct visit *v, const struct standing *x)
 enum rb_code rb_stats_show(struct rb_worker *w, struct rb_err *err)
 {
     struct rb_engine *e = w->e;
-    struct visit v = {.e = e,
-                      .settings = w->rt->settings,
-                      .now_ms = rb_engine_now_ms(e),
-                      .see = see_for_gauges,
-                      .max_flaky = PROJECTS_MAX * RB_FLAKE_ROWS};
+    struct rb_visit v = {.e = e,
+                         .settings = w->rt->settings,
+                         .now_ms = rb_engine_now_ms(e),
+                         .see = see_for_gauges,
+                         .max_flaky = RB_VISIT_PROJECTS_MAX * RB_FLAKE_ROWS};
     struct rb_arena a;
 
     v.flaky = calloc(v.max_flaky, sizeof(*v.flaky));
@@ -410,7 +298,7 @@ enum rb_code rb_stats_show(struct rb_worker *w, struct rb_err *err)
         return rb_err_set(err, RB_E_NOMEM, "no memory for the ledger");
     }
     rb_arena_init(&a, ARENA_BYTES);
-    enum rb_code rc = visit_all(&v, w->ses, &a, err);
+    enum rb_code rc = rb_visit_all(&v, w->ses, &a, err);
     if (rc == RB_OK) {
         pthread_mutex_lock(&e->lock);
         uint64_t *old = e->flaky;

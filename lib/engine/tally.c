@@ -10,7 +10,7 @@
 #include "sheets.h"
 
 #define FLUSH_TRIES 20
-#define FLUSH_AT_ONCE 48
+#define FLUSH_AT_ONCE 32 /* two sheets each */
 #define FLUSH_ARENA_BYTES ((size_t)32 * 1024 * 1024)
 
 static uint64_t hash_text(uint64_t h, const char *s)
@@ -51,9 +51,11 @@ static void add_build(struct rb_tally_counts *c, const struct rb_build *b, uint6
                        rb_name_or_dash(b->project));
         c->projects[i].hash = hash;
         c->projects[i].builds = 0;
+        c->projects[i].failed = 0;
         c->n_projects++;
     }
     c->projects[i].builds++;
+    c->projects[i].failed += rb_build_failed(b) ? 1 : 0;
 }
 
 void rb_tally_ended(struct rb_engine *e, const struct rb_build *b)
@@ -195,6 +197,7 @@ static void give_back(struct rb_engine *e, const struct rb_tally_counts *c)
             now->projects[now->n_projects++] = c->projects[i];
         } else if (k < now->n_projects) {
             now->projects[k].builds += c->projects[i].builds;
+            now->projects[k].failed += c->projects[i].failed;
         }
     }
     pthread_mutex_unlock(&e->tally->lock);
@@ -242,10 +245,11 @@ static enum rb_code flush_builds(struct rb_worker *w, struct rb_tally_counts *c,
                                  struct rb_err *err)
 {
     struct rb_count_sheet *sheets = rb_arena_alloc(a, FLUSH_AT_ONCE * sizeof(*sheets));
+    struct rb_trend_sheet *trends = rb_arena_alloc(a, FLUSH_AT_ONCE * sizeof(*trends));
     struct rb_set set;
     enum rb_code rc = RB_OK;
 
-    if (sheets == NULL) {
+    if (sheets == NULL || trends == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the counts of builds");
     }
     for (unsigned tries = 0; tries < FLUSH_TRIES && c->n_projects > 0; tries++) {
@@ -255,11 +259,15 @@ static enum rb_code flush_builds(struct rb_worker *w, struct rb_tally_counts *c,
         rb_set_init(&set, a);
         for (unsigned i = 0; i < n; i++) {
             (void)rb_set_add(&set, RB_SHEET_COUNT, &sheets[i], "b:%s", c->projects[from + i].name);
+            (void)rb_set_add(&set, RB_SHEET_TREND, &trends[i], "t:%s", c->projects[from + i].name);
         }
         rc = rb_set_read(&set, w->ses, now_ms, err);
         for (unsigned i = 0; i < n && rc == RB_OK; i++) {
-            rb_series_add(&sheets[i].counted, RB_HOUR_MS, now_ms, c->projects[from + i].builds, 0);
-            set.slots[i].changed = true;
+            const struct rb_trend_step step = {.builds = c->projects[from + i].builds,
+                                               .failed = c->projects[from + i].failed};
+            rb_series_add(&sheets[i].counted, RB_HOUR_MS, now_ms, step.builds, 0);
+            rb_trend_add(&trends[i], &step, now_ms);
+            set.slots[2 * i].changed = set.slots[2 * i + 1].changed = true;
         }
         if (rc == RB_OK) {
             rc = rb_set_write(&set, w->ses, w->e->random, now_ms, err);

@@ -30,7 +30,7 @@ struct rb_tally_counts {
     struct {
         char name[RB_TALLY_NAME_BYTES]; /* account/region/project */
         uint64_t hash;
-        int64_t builds;
+        int64_t builds, failed;
     } projects[RB_TALLY_PROJECTS];
     unsigned n_projects;
     struct {

@@ -182,7 +182,7 @@ void rb_handle_front_door(struct rb_exchange *ex)
     }
     if (ex->status != 0) {
         rb_metric_add(ex->source->bad_proof, 1);
-        rb_metric_add(ex->source->results[RB_RESULT_UNAUTHORIZED], 1);
+        rb_source_result(ex, RB_RESULT_UNAUTHORIZED);
         return;
     }
     const struct operation *o = find_operation(ex);

@@ -41,7 +41,7 @@ static bool admitted(struct rb_exchange *ex, const struct rb_admission *a)
         result = a->result == RB_ADMIT_NEW ? RB_RESULT_ACCEPTED : RB_RESULT_DUPLICATE;
         (void)memcpy(ex->retry_id, a->retry_id, sizeof ex->retry_id);
     }
-    rb_metric_add(ex->source->results[result], 1);
+    rb_source_result(ex, result);
     return ok;
 }
 
@@ -252,11 +252,11 @@ void rb_door_retry(struct rb_exchange *ex)
     struct rb_build build = RB_BUILD_INIT;
     struct ask ask = {.id = NULL};
     if (!read_ask(ex, &ask) || !read_build(ex, ask.id, &build)) {
-        rb_metric_add(ex->source->results[RB_RESULT_INVALID], 1);
+        rb_source_result(ex, RB_RESULT_INVALID);
         return;
     }
     if (!rb_door_enter(ex)) {
-        rb_metric_add(ex->source->results[RB_RESULT_OVERLOADED], 1);
+        rb_source_result(ex, RB_RESULT_OVERLOADED);
         return;
     }
     d->build_id = build.id;

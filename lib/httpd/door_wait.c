@@ -135,16 +135,23 @@ static void run_ask(struct rb_exchange *ex, struct clients *c)
     ex->ask(ex, c->http);
 }
 
-static void run_codebuild(struct rb_httpd *h, struct rb_exchange *ex, struct rb_codebuild **client)
+static enum rb_code need_codebuild(struct rb_httpd *h, const struct rb_exchange *ex,
+                                   struct rb_codebuild **client, struct rb_err *err)
 {
-    struct rb_err err = {.code = RB_OK};
     enum rb_code rc = RB_OK;
     if (*client == NULL) {
-        rc = rb_codebuild_new(h->deps.aws, ex->view->settings, client, &err);
+        rc = rb_codebuild_new(h->deps.aws, ex->view->settings, client, err);
         if (rc == RB_OK) {
             rb_codebuild_cancel_on(*client, &h->calls_cancel);
         }
     }
+    return rc;
+}
+
+static void run_codebuild(struct rb_httpd *h, struct rb_exchange *ex, struct rb_codebuild **client)
+{
+    struct rb_err err = {.code = RB_OK};
+    enum rb_code rc = need_codebuild(h, ex, client, &err);
     if (rc != RB_OK && ex->resolve != NULL) {
         rb_answer_problem(ex, 503, "CodeBuild cannot be asked; send it again");
     } else if (rc != RB_OK && ex->door != NULL) {
@@ -156,7 +163,11 @@ static void run_codebuild(struct rb_httpd *h, struct rb_exchange *ex, struct rb_
 
 static void run_call(struct rb_httpd *h, struct rb_exchange *ex, struct clients *c)
 {
+    struct rb_err err = {.code = RB_OK};
     if (ex->ask != NULL) {
+        if (ex->testing && need_codebuild(h, ex, &c->codebuild, &err) == RB_OK) {
+            ex->codebuild = c->codebuild;
+        }
         run_ask(ex, c);
     } else {
         run_codebuild(h, ex, &c->codebuild);

@@ -67,6 +67,7 @@ void rb_exchange_free(struct rb_exchange *ex)
     rb_door_end(ex);
     rb_hook_resolve_end(ex);
     rb_hook_end(ex);
+    rb_test_end(ex);
     rb_events_end(ex);
     rb_view_unref(ex->view);
     h->n_exchanges--;
@@ -85,6 +86,7 @@ void rb_exchange_free(struct rb_exchange *ex)
     memset(ex->few_reasons, 0, sizeof ex->few_reasons);
     ex->bad = NULL;
     ex->ask = NULL;
+    ex->codebuild = NULL;
     ex->route = NULL;
     ex->actor = NULL;
     ex->role = RB_ROLE_NONE;

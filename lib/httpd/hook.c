@@ -46,7 +46,7 @@ static const char *header_of(const void *arg, const char *name, unsigned *ret_n)
 
 static void count(struct rb_exchange *ex, enum rb_delivery_result result)
 {
-    rb_metric_add(ex->source->results[result], 1);
+    rb_source_result(ex, result);
 }
 
 /* media_type_fits - JSON under any of its names, or text/plain (SNS), or not said, or what the

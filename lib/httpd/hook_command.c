@@ -189,16 +189,14 @@ static void write_answer(struct rb_exchange *ex, const struct rb_outcome *o)
 static void finish(struct rb_exchange *ex)
 {
     if (ex->status != 0) { /* trouble was answered by the job */
-        rb_metric_add(
-            ex->source->results[ex->status == 429 ? RB_RESULT_OVERLOADED : RB_RESULT_UNAVAILABLE],
-            1);
+        rb_source_result(ex, ex->status == 429 ? RB_RESULT_OVERLOADED : RB_RESULT_UNAVAILABLE);
         return;
     }
     struct rb_buf text = RB_BUF_INIT(RB_TEXTS_MAX_BYTES);
     struct rb_outcome o;
     enum rb_delivery_result result = RB_RESULT_IGNORED;
     sum_up(ex, &text, &o, &result);
-    rb_metric_add(ex->source->results[result], 1);
+    rb_source_result(ex, result);
     write_answer(ex, &o);
     rb_buf_release(&text);
 }
@@ -309,7 +307,7 @@ void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *even
 {
     struct rb_hook_commands *h = rb_arena_alloc(&ex->arena, sizeof *h);
     if (h == NULL) {
-        rb_metric_add(ex->source->results[RB_RESULT_UNAVAILABLE], 1);
+        rb_source_result(ex, RB_RESULT_UNAVAILABLE);
         rb_answer_problem(ex, 503, "out of memory; send it again");
         return;
     }

@@ -142,7 +142,7 @@ static void ask_confirmation(struct rb_exchange *ex, struct rb_httpc *c)
 
 static void unavailable(struct rb_exchange *ex, const char *what)
 {
-    rb_metric_add(ex->source->results[RB_RESULT_UNAVAILABLE], 1);
+    rb_source_result(ex, RB_RESULT_UNAVAILABLE);
     rb_answer_problem(ex, 503, "%s; nothing was accepted, send it again", what);
 }
 
@@ -188,7 +188,7 @@ void rb_hook_fetch(struct rb_exchange *ex, const char *url)
     f->reach = RB_REACH_GUARDED;
     f->counted = rb_exchange_ask(ex, ask_certificate, certificate_came);
     if (!f->counted) {
-        rb_metric_add(ex->source->results[RB_RESULT_UNAVAILABLE], 1);
+        rb_source_result(ex, RB_RESULT_UNAVAILABLE);
     }
 }
 
@@ -209,7 +209,7 @@ static void confirmed(struct rb_exchange *ex)
     bool good = f->rc == RB_OK && f->status >= 200 && f->status < 300;
     rb_log(good ? RB_LOG_INFO : RB_LOG_WARN, good ? "source.confirmed" : "source.not_confirmed",
            RB_F("source", name), RB_F("region", f->region), RB_FI("status", f->status));
-    rb_metric_add(ex->source->results[RB_RESULT_IGNORED], 1);
+    rb_source_result(ex, RB_RESULT_IGNORED);
     rb_buf_addf(&ex->answer, "{\"status\":\"ignored\",\"reason\":\"%s\"}\n",
                 good ? "the subscription is confirmed" : "the subscription was not confirmed");
     rb_answer_json(ex, 200);
@@ -246,6 +246,6 @@ void rb_hook_confirm(struct rb_exchange *ex, const struct rb_events *events)
     }
     f->counted = rb_exchange_ask(ex, ask_confirmation, confirmed);
     if (!f->counted) {
-        rb_metric_add(ex->source->results[RB_RESULT_UNAVAILABLE], 1);
+        rb_source_result(ex, RB_RESULT_UNAVAILABLE);
     }
 }

@@ -158,7 +158,7 @@ static void resolve(struct rb_exchange *ex, struct rb_codebuild *c)
 
 static void unavailable(struct rb_exchange *ex, const char *why)
 {
-    rb_metric_add(ex->source->results[RB_RESULT_UNAVAILABLE], 1);
+    rb_source_result(ex, RB_RESULT_UNAVAILABLE);
     rb_answer_problem(ex, 503, "%s; nothing was accepted, send it again", why);
 }
 
@@ -194,7 +194,7 @@ bool rb_finder_enter(struct rb_exchange *ex, int64_t *ret_until_boot_ms)
         return false;
     }
     if (h->n_resolving >= RB_RESOLVING_MAX) {
-        rb_metric_add(ex->source->results[RB_RESULT_OVERLOADED], 1);
+        rb_source_result(ex, RB_RESULT_OVERLOADED);
         rb_answer_problem(ex, 429, "too many deliveries wait for an answer; send it again later");
         return false;
     }

@@ -150,6 +150,7 @@ struct rb_exchange {
     unsigned n_events, n_admitted, n_waiting;
     struct rb_resolve *resolve; /* hook_resolve.c; in the arena */
     bool asking;                /* counted in n_resolving */
+    bool testing;               /* a destination; counted in n_fetches */
     struct rb_admission *few[RB_FEW_EVENTS];
     const char *few_reasons[RB_FEW_EVENTS];
     uint8_t *bad;           /* a batch's: whether an event is none at all */
@@ -176,6 +177,7 @@ struct rb_exchange {
     enum rb_next_step next_step;
     void (*call)(struct rb_exchange *ex, struct rb_codebuild *c); /* for a front-door thread */
     void (*ask)(struct rb_exchange *ex, struct rb_httpc *c);      /* the same, of a hook */
+    struct rb_codebuild *codebuild; /* of the thread that runs `ask`; NULL = none */
 };
 
 struct rb_httpd {
@@ -345,6 +347,12 @@ enum rb_code rb_search(struct rb_exchange *ex, struct rb_store_session *ses,
                        const struct rb_filter *f, const char *words, struct rb_retry **ret_items,
                        unsigned *ret_n, char ret_next[RB_CURSOR_BYTES], struct rb_err *err);
 
+/* ---- ways.c ---- */
+/* rb_source_result - one delivery of ex->source ended so: counted for metrics and for people. */
+void rb_source_result(struct rb_exchange *ex, enum rb_delivery_result result);
+
+void rb_test_end(struct rb_exchange *ex); /* nothing when it is no test of a destination */
+
 /* ---- api_thread.c ---- */
 enum rb_code rb_api_start(struct rb_httpd *h, struct rb_err *err);
 void rb_api_stop(struct rb_httpd *h); /* runs what is queued, then joins */
@@ -398,6 +406,11 @@ void rb_handle_stats(struct rb_exchange *ex);
 void rb_handle_front_door(struct rb_exchange *ex);
 void rb_handle_page(struct rb_exchange *ex);
 void rb_handle_asset(struct rb_exchange *ex);
+void rb_handle_projects(struct rb_exchange *ex);
+void rb_handle_rules(struct rb_exchange *ex);
+void rb_handle_sources(struct rb_exchange *ex);
+void rb_handle_destinations(struct rb_exchange *ex);
+void rb_handle_destination_test(struct rb_exchange *ex);
 void rb_handle_session(struct rb_exchange *ex);
 void rb_handle_overview(struct rb_exchange *ex);
 void rb_handle_livez(struct rb_exchange *ex);

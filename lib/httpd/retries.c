@@ -168,7 +168,7 @@ static bool outcome(struct rb_exchange *ex, const struct rb_admission *a)
         }
         (void)memcpy(ex->retry_id, a->retry_id, sizeof ex->retry_id);
     }
-    rb_metric_add(ex->source->results[result], 1);
+    rb_source_result(ex, result);
     return result == RB_RESULT_ACCEPTED || result == RB_RESULT_DUPLICATE;
 }
 
@@ -265,7 +265,7 @@ static void after_callback(struct rb_exchange *ex)
     if (ex->status == 0 && read_body(ex, &body, &ask)) {
         admit(ex, &ask);
     } else {
-        rb_metric_add(ex->source->results[RB_RESULT_INVALID], 1);
+        rb_source_result(ex, RB_RESULT_INVALID);
     }
 }
 
@@ -281,6 +281,6 @@ void rb_handle_retries_post(struct rb_exchange *ex)
         admit(ex, &ask);
     }
     if (ex->phase != RB_EX_WAITING && ex->status == 400) { /* waiting: no longer ours to read */
-        rb_metric_add(ex->source->results[RB_RESULT_INVALID], 1);
+        rb_source_result(ex, RB_RESULT_INVALID);
     }
 }

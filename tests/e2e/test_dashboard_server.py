@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """What the dashboard is served and asks for: its files and their policy, who a token is, the overview, a chain, the search."""
 import hashlib
+import json
 import pathlib
 import re
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
@@ -13,6 +15,7 @@ from cases import both, case  # noqa: E402
 from sim_harness import equal  # noqa: E402
 
 ASSETS = pathlib.Path(__file__).resolve().parents[2] / "lib/httpd/assets"
+UNSWEPT = service.FAST.replace("sweep_every: 3s", "sweep_every: 1h")  # what other cases left behind stays out of the counts
 RULES = f"rules: [{life.FAST_RULE}]\n"
 
 
@@ -119,6 +122,81 @@ def the_overview_counts_and_names_what_is_paused(world, kind):
         equal(sorted(t["kind"] for t in o["tasks"]), ["follow", "inspect", "report", "submit"])
         equal({t["oldest_due_at"] for t in o["tasks"]}, {None})
         equal(set(o["states"]) >= {"held", "dead", "recovered"}, True)
+
+
+@both
+def projects_and_rules_tell_how_they_went(world, kind):
+    with world.serving(kind, RULES, UNSWEPT) as s:
+        good = life.deliver(s, life.event_of(world.failed_build("flaky")))[1]["retry"]
+        bad = life.deliver(s, life.event_of(world.failed_build("stubborn")))[1]["retry"]
+        life.reach(s, good, "recovered")
+        life.reach(s, bad, "failed_again")
+        service.wait_until("the second attempt", lambda: two_ended(s, bad))
+
+        def projects():
+            found = {p["project"]: p for p in s.api("GET", "/v1/projects")[1]["projects"]}
+            return found if found.get("flaky", {}).get("failed") and found["flaky"]["recovered"] and found.get("stubborn", {}).get("failed_again") == 2 else None
+        found = service.wait_until("the counts to be written", projects)
+        p = found["flaky"]
+        equal((p["failed"], p["recovered"], p["failed_again"], p["step"], p["breaker"]["state"]), (1, 1, 0, "hour", "closed"))
+        equal(sum(x["failed"] for x in p["trend"]), 1)
+        equal(set(p["budget"]), {"used", "limit", "left"})
+        rules = s.api("GET", "/v1/rules")[1]["rules"]
+        equal((rules[0]["rule"], rules[0]["origin"], rules[0]["used"]), ("infrastructure", "configured", 3))
+        equal((rules[0]["retries"], rules[0]["recovered"], rules[0]["wasted"]), (3, 1, 2))
+        equal({r["origin"] for r in rules[1:]}, {"built-in"})
+
+
+@case
+def sources_and_destinations_tell_their_last_use_and_survive_a_restart(world):
+    sink = life.Sink()
+    extra = (f"{RULES}destinations: [{{name: ci, type: webhook, url: \"{sink.url}\", secrets: [{{value: {life.SIGNING}}}], stages: [finished]}}]\n"
+             "network: {allow: [127.0.0.1/32]}\n")
+    try:
+        with world.serving("sqlite", extra) as s:
+            event = life.event_of(world.failed_build("flaky"))
+            retry = life.deliver(s, event)[1]["retry"]
+            equal(s.deliver(event, key="not-the-secret-of-anybody")[0], 401)
+            life.reach(s, retry, "recovered")
+            source = s.api("GET", "/v1/sources")[1]["sources"][0]
+            equal((source["name"], source["path"], source["used"], source["failed"]), ("eventbridge", "/v1/hooks/eventbridge", 1, 1))
+            equal(("401" in source["last_error"], source["last_at"] < source["last_failed_at"]), (True, True))
+            service.wait_until("the report", lambda: told(s)["used"] == 1)
+            d = told(s)
+            equal((d["standing"], d["stages"], d["failed"], d["last_error"]), ("ok", ["finished"], 0, None))
+            time.sleep(6)  # the keeper writes every five seconds
+            s.stop()
+            s.start()
+            equal((told(s)["used"], s.api("GET", "/v1/sources")[1]["sources"][0]["failed"]), (1, 1))
+    finally:
+        sink.stop()
+
+
+def told(s):
+    return s.api("GET", "/v1/destinations")[1]["destinations"][0]
+
+
+@case
+def a_test_message_goes_the_way_of_reports(world):
+    sink = life.Sink()
+    extra = (f"destinations: [{{name: ci, type: webhook, url: \"{sink.url}\", secrets: [{{value: {life.SIGNING}}}]}},"
+             f" {{name: inside, type: webhook, url: \"http://127.0.0.2:9/secret-path\"}}]\nnetwork: {{allow: [127.0.0.1/32]}}\n")
+    try:
+        with world.serving("sqlite", extra) as s:
+            equal(s.api("POST", "/v1/destinations/ci/test", {}, token=f"viewer-{service.TOKEN}")[0], 403)
+            equal(s.api("POST", "/v1/destinations/nobody/test", {})[0], 404)
+            equal(s.api("POST", "/v1/destinations/ci/test", {}), (200, {"destination": "ci", "delivered": True, "verdict": "delivered", "error": None}))
+            body = json.loads(sink.got[-1][2])
+            equal(("This is a test" in body["data"]["build"]["message"], body["data"]["project"]), (True, "retrybuild-test"))
+            sink.answers.append((500, {}))
+            status, said = s.api("POST", "/v1/destinations/ci/test", {})
+            equal((status, said["delivered"], said["verdict"], "500" in said["error"]), (200, False, "again", True))
+            status, said = s.api("POST", "/v1/destinations/inside/test", {})
+            equal((status, said["verdict"], "secret-path" in said["error"]), (200, "dead", False))
+            equal(told(s)["failed"], 1)
+            equal(s.retries(), [], "a test is no retry")
+    finally:
+        sink.stop()
 
 
 if __name__ == "__main__":

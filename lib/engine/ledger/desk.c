@@ -130,6 +130,12 @@ static void settle_flakes(struct rb_desk *d, const struct rb_retry *r, bool reco
     d->rules.saved_s += recovered ? spent_s : 0;
     d->changed[RB_DESK_FLAKES] = true;
     d->changed[RB_DESK_RULES] = true;
+    const struct rb_trend_step step = {.recovered = recovered ? 1 : 0,
+                                       .failed_again = recovered ? 0 : 1,
+                                       .saved_s = recovered ? spent_s : 0,
+                                       .lost_s = cost_s};
+    rb_trend_add(&d->trend, &step, now_ms);
+    d->changed[RB_DESK_TREND] = true;
 }
 
 void rb_desk_settle(const struct rb_settings *s, struct rb_desk *d, const struct rb_retry *r,

@@ -18,6 +18,7 @@ enum rb_desk_sheet {
     RB_DESK_COMMIT,
     RB_DESK_FLAKES,
     RB_DESK_RULES,
+    RB_DESK_TREND,
     RB_DESK_COUNT
 };
 struct rb_desk {
@@ -29,6 +30,7 @@ struct rb_desk {
     struct rb_commit_sheet commit;
     struct rb_flake_sheet flakes; /* of outcomes */
     struct rb_rules_sheet rules;
+    struct rb_trend_sheet trend; /* of outcomes */
     bool has_commit;
     bool changed[RB_DESK_COUNT];
     bool opened_project, opened_account, ended_probe; /* by the outcome */

@@ -116,6 +116,30 @@ struct rb_shadow_sheet { /* a failure that was left as it is: who says that it w
     int64_t lost_s;
 };
 
+struct rb_trend_step {
+    int64_t at_ms;                                    /* when it begins */
+    int64_t builds, failed;                           /* ended builds that were told of */
+    int64_t recovered, failed_again, saved_s, lost_s; /* retries of ours that ended */
+};
+#define RB_TREND_HOURS 48
+#define RB_TREND_DAYS 35
+struct rb_trend_sheet { /* of a project; oldest first */
+    unsigned n_hours, n_days;
+    struct rb_trend_step hours[RB_TREND_HOURS], days[RB_TREND_DAYS];
+};
+#define RB_USE_ROWS 128
+#define RB_USE_ERROR_BYTES 160
+struct rb_use_row { /* of a rule, a source, a destination */
+    char name[64];
+    int64_t good, bad;              /* how often it was used, and in vain */
+    int64_t last_ms, last_bad_ms;   /* 0 = never */
+    char error[RB_USE_ERROR_BYTES]; /* of the last in vain; "" = not known */
+};
+struct rb_uses_sheet {
+    unsigned n;
+    struct rb_use_row rows[RB_USE_ROWS];
+};
+
 enum rb_sheet_of {
     RB_SHEET_SCOPE,
     RB_SHEET_COUNT,
@@ -128,6 +152,8 @@ enum rb_sheet_of {
     RB_SHEET_LINK,
     RB_SHEET_CENSUS,
     RB_SHEET_NOTICE,
+    RB_SHEET_TREND,
+    RB_SHEET_USES,
 };
 /* rb_sheet_read - bytes of the store into the struct of that kind; what is not there, or does not
  * read, is empty. */
@@ -215,5 +241,12 @@ bool rb_flake_lately(const struct rb_flake_row *row, int64_t now_ms);
 /* rb_flake_known - has a failure like @b recovered on the same commit lately? */
 bool rb_flake_known(const struct rb_flake_sheet *x, const struct rb_build *b, int64_t now_ms);
 struct rb_rule_row *rb_rule_row(struct rb_rules_sheet *x, const char *rule, int64_t now_ms);
+
+/* ---- over time, and uses ---- */
+/* rb_trend_add - @what's counts into the hour and the day (UTC) of now. */
+void rb_trend_add(struct rb_trend_sheet *x, const struct rb_trend_step *what, int64_t now_ms);
+/* rb_use_add - @what's counts and times to the row of its name; where there is no room, the one
+ * that was not used longest is given up. */
+void rb_use_add(struct rb_uses_sheet *x, const struct rb_use_row *what);
 
 #endif

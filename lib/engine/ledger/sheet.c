@@ -197,6 +197,46 @@ static void io_shadow(struct io *io, void *sheet)
     io_number(io, &x->lost_s);
 }
 
+static void io_steps(struct io *io, struct rb_trend_step *steps, unsigned *n, unsigned max)
+{
+    int64_t before_ms = 0;
+    io_count(io, n, max);
+    for (unsigned i = 0; i < *n; i++) {
+        int64_t step_ms = steps[i].at_ms - before_ms;
+        io_number(io, &step_ms);
+        steps[i].at_ms = before_ms + step_ms;
+        before_ms = steps[i].at_ms;
+        io_number(io, &steps[i].builds);
+        io_number(io, &steps[i].failed);
+        io_number(io, &steps[i].recovered);
+        io_number(io, &steps[i].failed_again);
+        io_number(io, &steps[i].saved_s);
+        io_number(io, &steps[i].lost_s);
+    }
+}
+
+static void io_trend(struct io *io, void *sheet)
+{
+    struct rb_trend_sheet *x = sheet;
+    io_steps(io, x->hours, &x->n_hours, RB_TREND_HOURS);
+    io_steps(io, x->days, &x->n_days, RB_TREND_DAYS);
+}
+
+static void io_uses(struct io *io, void *sheet)
+{
+    struct rb_uses_sheet *x = sheet;
+    io_count(io, &x->n, RB_USE_ROWS);
+    for (unsigned i = 0; i < x->n; i++) {
+        struct rb_use_row *row = &x->rows[i];
+        io_text(io, row->name, sizeof(row->name));
+        io_number(io, &row->good);
+        io_number(io, &row->bad);
+        io_number(io, &row->last_ms);
+        io_number(io, &row->last_bad_ms);
+        io_text(io, row->error, sizeof(row->error));
+    }
+}
+
 static void io_link(struct io *io, void *sheet)
 {
     struct rb_link_sheet *x = sheet;
@@ -233,6 +273,8 @@ static const struct {
     [RB_SHEET_FLAKES] = {io_flakes, sizeof(struct rb_flake_sheet)},
     [RB_SHEET_RULES] = {io_rules, sizeof(struct rb_rules_sheet)},
     [RB_SHEET_SHADOW] = {io_shadow, sizeof(struct rb_shadow_sheet)},
+    [RB_SHEET_TREND] = {io_trend, sizeof(struct rb_trend_sheet)},
+    [RB_SHEET_USES] = {io_uses, sizeof(struct rb_uses_sheet)},
     [RB_SHEET_LINK] = {io_link, sizeof(struct rb_link_sheet)},
     [RB_SHEET_NOTICE] = {io_notice, sizeof(struct rb_notice_sheet)},
     [RB_SHEET_CENSUS] = {io_census, sizeof(struct rb_census_sheet)},

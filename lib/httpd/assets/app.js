@@ -5,13 +5,18 @@ import { h, patch } from './dom.js';
 import { Feed } from './feed.js';
 import { clockTime, tick } from './format.js';
 import { STATES } from './parts.js';
+import * as dead from './dead.js';
+import * as destinations from './destinations.js';
 import * as now from './now.js';
+import * as projects from './projects.js';
 import * as retries from './retries.js';
 import * as retry from './retry.js';
+import * as rules from './rules.js';
+import * as sources from './sources.js';
 
 const REFRESH_MS = 20000;
 const AFTER_EVENT_MS = 400;
-const views = { now, retries };
+const views = { now, retries, projects, rules, sources, destinations, dead };
 const $ = (id) => document.getElementById(id);
 
 let session = null;
@@ -254,6 +259,7 @@ function onState(state) {
   $('feed').hidden = state === 'off';
   $('feed').setAttribute('data-state', state);
   $('feed').textContent = words[state];
+  if (state === 'waiting' && $('away').hidden) later(); // is the server there at all?
 }
 
 const feed = new Feed(onEvent, onState);

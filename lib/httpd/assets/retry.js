@@ -37,7 +37,7 @@ function historyEntries(r) {
       what: same ? [e.note ?? STATES[e.state]]
         : e.state === 'running' && r.child ? [badge(e.state), ' ', CALLED.running, buildLabel(r.child)]
           : [badge(e.state), ' ', CALLED[e.state] ?? ''],
-      more: same ? null : e.note,
+      more: same || e.note === r.decision?.reason ? null : e.note,
     };
   });
 }
