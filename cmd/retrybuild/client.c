@@ -266,20 +266,3 @@ int rb_client_verb(struct rb_client *c, const char *id, const char *verb)
     }
     return RB_EXIT_OK;
 }
-
-int rb_client_one_verb(const struct rb_command *command, int argc, char **argv)
-{
-    struct rb_client c = {.command = command};
-    const struct rb_option options[] = {RB_CLIENT_OPTIONS(&c)};
-    struct rb_words words = {NULL, 0};
-    int status = RB_EXIT_OK;
-    if (!rb_cli_parse(command, argc, argv, options, RB_ARRAY_LEN(options), 1, 1, &words, &status)) {
-        return status;
-    }
-    status = rb_client_open(&c, command);
-    if (status == RB_EXIT_OK) {
-        status = rb_client_verb(&c, words.items[0], command->name);
-    }
-    rb_client_close(&c);
-    return status;
-}

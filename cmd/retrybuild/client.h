@@ -55,8 +55,6 @@ int rb_client_stream(struct rb_client *c, const char *path, const char *last_id,
 void rb_client_print_json(const json_t *j);
 /* rb_client_verb - POST /v1/retries/{id}/{verb}, print the outcome. */
 int rb_client_verb(struct rb_client *c, const char *id, const char *verb);
-/* rb_client_one_verb - the whole subcommand "VERB ID". */
-int rb_client_one_verb(const struct rb_command *command, int argc, char **argv);
 /* rb_query_add - "?key=value" or "&key=value", encoded; nothing for NULL. */
 void rb_query_add(struct rb_buf *path, const char *key, const char *value);
 /* rb_member - a string member or NULL; rb_member_path follows one level ("build.project" as two

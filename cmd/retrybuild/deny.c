@@ -1,14 +1,15 @@
-/* deny.c - retrybuild deny ID. */
-#include "client.h"
+/* deny.c - retrybuild deny: held retries end. */
+#include "bulk.h"
 
 static int run(int argc, char **argv)
 {
-    return rb_client_one_verb(&rb_command_deny, argc, argv);
+    static const struct rb_bulk bulk = {"denied", {"held"}, 1};
+    return rb_client_bulk(&rb_command_deny, &bulk, argc, argv);
 }
 
 const struct rb_command rb_command_deny = {
     .name = "deny",
-    .usage = "ID",
+    .usage = "ID… | [--project P] [--all] [--dry-run]",
     .summary = "refuse a held retry",
     .run = run,
 };

@@ -138,7 +138,9 @@ static void log_diff(const char *diff)
         size_t len = strcspn(diff, "\n");
         struct rb_buf line = RB_BUF_INIT(2048);
         rb_buf_add(&line, diff, len);
-        rb_log(RB_LOG_INFO, "config.changed", RB_F("what", rb_buf_str(&line)));
+        bool later = strstr(rb_buf_str(&line), "(needs a restart)") != NULL;
+        rb_log(later ? RB_LOG_WARN : RB_LOG_INFO, "config.changed",
+               RB_F("what", rb_buf_str(&line)));
         rb_buf_release(&line);
         diff += len + (diff[len] == '\n' ? 1 : 0);
     }

@@ -1,6 +1,7 @@
 /* table.c - retries as a table that fits a terminal. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <retrybuild/cleanup.h>
@@ -60,13 +61,42 @@ const char *rb_state_colour(const char *state)
     return state == NULL ? "\033[0m" : colour_of(state);
 }
 
+/* What the columns of fixed width take with the blanks between; project and rule share the rest. */
+#define FIXED_COLUMNS 66
+#define PROJECT_COLUMNS 24
+#define RULE_COLUMNS 18
+#define NARROW 8 /* a column below this says nothing */
+
+/* fit - widths of project and rule for the terminal; a rule of 0 is left out. */
+static void fit(int *ret_project, int *ret_rule)
+{
+    struct winsize size = {.ws_col = 0};
+    *ret_project = PROJECT_COLUMNS;
+    *ret_rule = RULE_COLUMNS;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
+        return; /* a pipe: nothing is cut more than elsewhere */
+    }
+    int room = (int)size.ws_col - FIXED_COLUMNS;
+    if (room >= PROJECT_COLUMNS + RULE_COLUMNS) {
+        return;
+    }
+    *ret_rule = room >= 3 * NARROW ? room * 2 / 5 : 0;
+    room = *ret_rule == 0 ? room + 2 : room - *ret_rule;
+    *ret_project = room < NARROW ? NARROW : room > PROJECT_COLUMNS ? PROJECT_COLUMNS : room;
+}
+
 void rb_print_retry_table(const json_t *retries)
 {
+    int project_len = 0;
+    int rule_len = 0;
+    fit(&project_len, &rule_len);
+    int rule_gap = rule_len == 0 ? 0 : 2;
     bool colour = rb_cli_colour(STDOUT_FILENO);
     size_t i = 0;
     json_t *r = NULL;
-    (void)printf("%-30s  %-12s  %-24s %6s  %3s  %-18s  %s\n", "ID", "STATE", "PROJECT", "BUILD",
-                 "TRY", "RULE", "AGE");
+    (void)printf("%-30s  %-12s  %-*.*s %6s  %3s  %-*.*s%*s%s\n", "ID", "STATE", project_len,
+                 project_len, "PROJECT", "BUILD", "TRY", rule_len, rule_len, "RULE", rule_gap, "",
+                 "AGE");
     json_array_foreach(retries, i, r)
     {
         char age[32];
@@ -82,9 +112,10 @@ void rb_print_retry_table(const json_t *retries)
         RB_CLEANUP(rb_freep) char *project = rb_cli_printable(or_dash(rb_member(r, "project")));
         RB_CLEANUP(rb_freep)
         char *rule = rb_cli_printable(or_dash(rb_member2(r, "decision", "rule")));
-        (void)printf("%-30s  %s%-12s%s  %-24.24s %6s  %3lld  %-18.18s  %s\n", id,
-                     colour ? colour_of(state) : "", shown_state, colour ? "\033[0m" : "", project,
-                     number, (long long)json_integer_value(json_object_get(r, "attempt")), rule,
-                     age);
+        (void)printf("%-30s  %s%-12s%s  %-*.*s %6s  %3lld  %-*.*s%*s%s\n", id,
+                     colour ? colour_of(state) : "", shown_state, colour ? "\033[0m" : "",
+                     project_len, project_len, project, number,
+                     (long long)json_integer_value(json_object_get(r, "attempt")), rule_len,
+                     rule_len, rule, rule_gap, "", age);
     }
 }

@@ -1,6 +1,5 @@
 #!/usr/bin/python3
 """`check-config --schema` and the manual pages: what loads fits the schema, what the schema refuses is refused, every key has its entry."""
-import gzip
 import json
 import pathlib
 import re
@@ -110,13 +109,9 @@ def keys_of(properties, path=""):
 
 
 def page(build, name):
-    found = list((build / "deploy/man").glob(f"{name}*"))
-    found = [f for f in found if f.suffix != ".scd" and f.is_file()]
-    if not found:
-        subprocess.run(["ninja", "-C", str(build), f"deploy/man/{name}"], capture_output=True, timeout=120, check=True)
-        found = [build / "deploy/man" / name]
-    data = found[0].read_bytes()
-    text = (gzip.decompress(data) if found[0].suffix == ".gz" else data).decode()
+    subprocess.run(["ninja", "-C", str(build), f"deploy/man/{name}"], capture_output=True, timeout=120, check=True)  # of this very source
+    data = (build / "deploy/man" / name).read_bytes()
+    text = data.decode()
     return text.replace("\\&", "").replace("\\", "")
 
 

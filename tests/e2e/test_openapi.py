@@ -127,6 +127,9 @@ def retries_answer_as_described(w):
     w.call(200, "GET", f"/v1/retries/{r['id']}", None, VIEWER)
     w.call(404, "GET", "/v1/retries/rty_nothing", None, VIEWER)
     w.call(401, "GET", f"/v1/retries/{r['id']}")
+    w.call(200, "GET", f"/v1/retries/{r['id']}/chain", None, VIEWER)
+    w.call(404, "GET", "/v1/retries/rty_nothing/chain", None, VIEWER)
+    w.call(200, "GET", "/v1/retries?q=held-b", None, VIEWER)
     recovered = w.life.failed_build("flaky")
     asked = w.call(202, "POST", "/v1/retries", {"id": recovered["arn"]}, OPERATOR)
     wait_until("it recovered", lambda: w.call(200, "GET", f"/v1/retries/{asked['id']}", None, VIEWER)["state"] == "recovered")
@@ -193,6 +196,12 @@ def the_front_door_answers_as_described(w):
 
 @case
 def operation_answers_as_described(w):
+    for path in ("/v1/session", "/v1/overview"):
+        w.call(200, "GET", path, None, VIEWER)
+        w.call(401, "GET", path)
+    w.call(200, "GET", "/")
+    w.call(200, "GET", "/assets/app.js")
+    w.call(404, "GET", "/assets/nothing.js")
     for path in ("/livez", "/readyz", "/metrics", "/openapi.json"):
         w.call(200, "GET", path)
         got, _, text = w.s.request("HEAD", path)

@@ -182,6 +182,9 @@ def a_good_file_is_taken_over_by_sighup(binary):
     changes = [json.loads(line)["what"] for line in logged(s, "config.changed")]
     equal("mode: auto -> shadow" in changes and "sources[0].secrets: changed" in changes, True, changes)
     equal(metric(s, "config_last_reload_successful"), 1.0)
+    s.config.write_text(s.config.read_text().replace("workers: {submit: 0,", "workers: {submit: 1,"))
+    s.proc.send_signal(signal.SIGHUP)
+    wait_until("the warning", lambda: any('"warn"' in line and "workers.submit: 0 -> 1 (needs a restart)" in line for line in logged(s, "config.changed")), 10)
     equal(s.stop(), 0)
 
 
