@@ -27,7 +27,7 @@
     "PRAGMA journal_mode = WAL;"            \
     "PRAGMA synchronous = FULL;"            \
     "PRAGMA temp_store = MEMORY;"           \
-    "PRAGMA cache_size = -8192;"            \
+    "PRAGMA cache_size = -2048;"            \
     "PRAGMA wal_autocheckpoint = 0;"        \
     "PRAGMA journal_size_limit = 33554432;" \
     "PRAGMA busy_timeout = 0;"
