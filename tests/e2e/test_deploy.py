@@ -262,6 +262,28 @@ def compose_starts_replicas_on_a_durable_redis(world):
 
 
 @case
+def what_is_configured_for_hosts_and_chats_is_what_was_clicked_there(world):
+    key = output("openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
+    for host in ("github", "gitlab", "slack"):
+        text = (DEPLOY / host / "retrybuild.yaml").read_text()
+        guide = (DEPLOY / host / "README.md").read_text()
+        for name in re.findall(r"_?file: ([\w.-]+)", text):
+            world.path(name, key if name.endswith(".pem") else "made-for-this-check-0123456789\n")
+            equal(f"`{name}`" in guide, True, name)
+        settings, _ = world.check(text)
+        equal(settings["sources"][0]["type"], host)
+    hook = "https://HOST/v1/hooks/"
+    slack = yaml.safe_load((DEPLOY / "slack/manifest.yaml").read_text())
+    equal([slack["settings"]["interactivity"]["request_url"], slack["features"]["slash_commands"][0]["url"]], [hook + "slack"] * 2)
+    equal(set(slack["oauth_config"]["scopes"]["bot"]), {"commands", "chat:write"})
+    app = json.loads((DEPLOY / "github/app-manifest.json").read_text())
+    equal(app["hook_attributes"]["url"], hook + "github")
+    # The events that our own reader has in its table.
+    read = set(re.findall(r'\{"(\w+)", read_\w+\}', (DEPLOY.parent / "lib/source/github.c").read_text()))
+    equal((len(app["default_events"]), set(app["default_events"]) - read), (5, set()))
+
+
+@case
 def every_yaml_of_the_folder_can_be_read(_world):
     found = [p for p in DEPLOY.rglob("*.yaml") if "templates" not in p.parts and "aws" not in p.parts]
     equal(len(found) >= 10, True)
