@@ -44,6 +44,7 @@ const struct record_field rb_record_build_fields[] = {
     B(26, TEXT, 0, next_auto_retry),
     B(50, TEXT, 0, author),
     B(41, INT64, 0, run_ms),
+    B(51, TEXT, 0, compute_type),
 };
 
 #define R(tag, type, absent, member)                         \

@@ -29,6 +29,7 @@ struct payload {
     const char *project, *git_http_url, *project_id;
     const char *user_id, *user_name;
     const char *iid, *merge_state, *last_commit;
+    const char *pipeline_author, *job_author;
     const char *build_name, *build_status, *sha, *ref, *build_finished_at;
 };
 
@@ -65,6 +66,8 @@ static const struct rb_pick rows[] = {
     P("merge_request.iid", iid, TEXT_MAX),
     P("merge_request.state", merge_state, TEXT_MAX),
     P("merge_request.last_commit.id", last_commit, TEXT_MAX),
+    P("commit.author.name", pipeline_author, TEXT_MAX),
+    P("commit.author_name", job_author, TEXT_MAX),
     P("build_name", build_name, TEXT_MAX),
     P("build_status", build_status, TEXT_MAX),
     P("sha", sha, TEXT_MAX),
@@ -133,6 +136,7 @@ static enum rb_code read_pipeline(const struct rb_source_setting *s, const struc
                             .find_in = p->project};
     ev->build.resolved_version = p->attributes.sha;
     ev->build.repository = p->git_http_url;
+    ev->build.author = p->pipeline_author;
     rb_build_derive(&ev->build, a);
     *ret = (struct rb_events){.items = ev, .n = 1, .delivery_id = ret->delivery_id};
     return RB_OK;
@@ -148,6 +152,7 @@ static enum rb_code read_job(const struct rb_source_setting *s, const struct pay
         .sha = p->sha,
         .repository = p->git_http_url,
         .branch = p->ref,
+        .author = p->job_author,
         .time = p->build_finished_at,
     };
     return rb_host_status_event(s, &st, a, ret, err);

@@ -35,6 +35,7 @@ static void same_build(const struct rb_build *a, const struct rb_build *b)
     same_text(a->pull_request, b->pull_request);
     same_text(a->batch_arn, b->batch_arn);
     same_text(a->next_auto_retry, b->next_auto_retry);
+    same_text(a->compute_type, b->compute_type);
     assert_true(a->number == b->number && a->exit_code == b->exit_code);
     assert_true(a->started_ms == b->started_ms && a->ended_ms == b->ended_ms);
     assert_true(a->auto_retry_limit == b->auto_retry_limit);
