@@ -21,7 +21,7 @@ static int run(int argc, char **argv)
         return status;
     }
     RB_CLEANUP(rb_settings_unrefp) struct rb_settings *s = NULL;
-    status = rb_load_settings(&rb_command_check_config, path, &s);
+    status = rb_check_settings(&rb_command_check_config, path, &s);
     if (status == RB_EXIT_OK) {
         (void)printf("%s: good (%u sources, %u rules, %u destinations)\n",
                      path == NULL ? "defaults" : path, s->n_sources, s->n_rules, s->n_destinations);

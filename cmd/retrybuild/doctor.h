@@ -51,7 +51,7 @@ bool rb_doctor_permissions(struct rb_doctor *d, const struct rb_settings *s, str
  */
 struct rb_retry *rb_doctor_test_retry(int64_t now_ms);
 /* rb_doctor_send - post it to the destination, tell what the receiver said. */
-int rb_doctor_send(const struct rb_command *command, const struct rb_settings *s, const char *name,
+int rb_doctor_send(const struct rb_command *command, struct rb_settings *s, const char *name,
                    bool as_json);
 
 #endif

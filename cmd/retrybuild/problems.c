@@ -173,6 +173,39 @@ static void check_addresses(struct findings *f)
     }
 }
 
+/* check_reach - a URL that the guard will refuse whatever its name is. Of the address alone: the
+ * rest of it may be a secret, and other faults of it are told elsewhere. */
+static void check_reach(struct findings *f, const char *list, unsigned i, const char *name,
+                        const char *url)
+{
+    struct rb_err err = {.code = RB_OK};
+    if (url != NULL && rb_httpc_foresee(f->settings, url, &err) == RB_E_BLOCKED) {
+        char key[KEY_PATH_BYTES];
+        (void)snprintf(key, sizeof key, "%s[%u].%s", list, i, name);
+        wrong(f, key, "%s", err.msg);
+    }
+}
+
+static void check_reaches(struct findings *f)
+{
+    const struct rb_settings *s = f->settings;
+    for (unsigned i = 0; i < s->n_sources; i++) {
+        check_reach(f, "sources", i, "api.url", s->sources[i].api.url);
+    }
+    for (unsigned i = 0; i < s->n_destinations; i++) {
+        const struct rb_destination_setting *d = &s->destinations[i];
+        check_reach(f, "destinations", i, "url", d->url == NULL ? NULL : rb_secret_data(d->url));
+        check_reach(f, "destinations", i, "api.url", d->api.url);
+    }
+}
+
+void rb_find_unreachable(const char *path, const struct rb_settings *s,
+                         const struct rb_problem_ear *ear)
+{
+    struct findings f = {.ear = ear, .file = path, .settings = s};
+    check_reaches(&f);
+}
+
 /* check_pattern - rule @i with no other condition than one expression, so that every bad one is
  * found and its key is known. */
 static void check_pattern(struct findings *f, unsigned i, const char *condition,
@@ -226,6 +259,9 @@ enum rb_code rb_find_problems(const char *path, const struct rb_problem_ear *ear
     check_destinations(&findings);
     check_addresses(&findings);
     check_rules(&findings);
+    if (ear->strict) {
+        check_reaches(&findings);
+    }
     if (findings.n > 0) {
         return RB_E_INVALID;
     }
@@ -233,9 +269,10 @@ enum rb_code rb_find_problems(const char *path, const struct rb_problem_ear *ear
     return RB_OK;
 }
 
-int rb_load_settings(const struct rb_command *c, const char *path, struct rb_settings **ret_s)
+static int load(const struct rb_command *c, const char *path, bool strict,
+                struct rb_settings **ret_s)
 {
-    static const struct rb_problem_ear ear = {.told = print_problem};
+    const struct rb_problem_ear ear = {.told = print_problem, .strict = strict};
     struct rb_err err = {.code = RB_OK};
 
     enum rb_code rc = rb_find_problems(path, &ear, ret_s, &err);
@@ -243,4 +280,14 @@ int rb_load_settings(const struct rb_command *c, const char *path, struct rb_set
         rb_cli_error(c, "%s", err.msg);
     }
     return rc == RB_OK ? RB_EXIT_OK : RB_EXIT_CONFIG;
+}
+
+int rb_load_settings(const struct rb_command *c, const char *path, struct rb_settings **ret_s)
+{
+    return load(c, path, false, ret_s);
+}
+
+int rb_check_settings(const struct rb_command *c, const char *path, struct rb_settings **ret_s)
+{
+    return load(c, path, true, ret_s);
 }

@@ -144,6 +144,23 @@ static void log_diff(const char *diff)
     }
 }
 
+static void log_unreachable(void *arg, const char *file, unsigned line, unsigned column,
+                            const char *text)
+{
+    (void)arg;
+    (void)column;
+    rb_log(RB_LOG_WARN, "config.unreachable", RB_F("file", file), RB_FI("line", line),
+           RB_F("what", text));
+}
+
+/* Said once each time: what goes there will be refused by the address guard. */
+static void warn_of_unreachable(const char *path, const struct rb_settings *s)
+{
+    const struct rb_problem_ear ear = {.told = log_unreachable};
+
+    rb_find_unreachable(path, s, &ear);
+}
+
 static void reload(struct service *s)
 {
     struct rb_err err = {.code = RB_OK};
@@ -160,6 +177,7 @@ static void reload(struct service *s)
         rb_gauge(RB_M_CONFIG_RELOAD_OK, NULL, 0.0);
     } else {
         rb_httpd_reload(s->httpd, fresh);
+        warn_of_unreachable(s->config_path, fresh);
         RB_CLEANUP(rb_buf_release) struct rb_buf diff = RB_BUF_INIT(256 * 1024);
         rb_config_diff(s->settings, fresh, &diff);
         log_diff(rb_buf_str(&diff));
@@ -246,6 +264,7 @@ static int run(int argc, char **argv)
     status = rb_load_settings(&rb_command_serve, s.config_path, &s.settings);
     if (status == RB_EXIT_OK) {
         rb_aws_settle_region(s.settings, rb_clock_system());
+        warn_of_unreachable(s.config_path, s.settings);
         status = serve(&s, &signals);
     }
     rb_settings_unref(s.settings);

@@ -8,6 +8,8 @@
 #include "client.h"
 
 #define BAR_CELLS 20
+#define MANY_RETRIES 20
+#define HARDLY_EVER 0.1
 
 static double number(const json_t *o, const char *name)
 {
@@ -41,6 +43,10 @@ static void print_totals(const json_t *x)
     }
     (void)printf("  %-14s %8.1f\n  %-14s %8.1f\n", "minutes lost", number(totals, "minutes_lost"),
                  "minutes saved", number(totals, "minutes_saved"));
+    if (number(totals, "swept") > 0) {
+        (void)printf("  %.0f failures of the last 7 days were brought by no delivery, but found\n",
+                     number(totals, "swept"));
+    }
     if (number(totals, "shadowed") > 0) {
         (void)printf("  of %.0f failures that shadow mode would have retried, %.0f recovered when "
                      "somebody did\n",
@@ -92,6 +98,12 @@ static void print_trouble(const json_t *x)
         }
         RB_CLEANUP(rb_freep) char *scope = rb_cli_printable(rb_member(row, "scope"));
         RB_CLEANUP(rb_freep) char *how = rb_cli_printable(state);
+        if (strcmp(state, "off") == 0) {
+            (void)printf("%s is switched off: it answered 410; load the configuration again or "
+                         "requeue a report of it\n",
+                         scope);
+            continue;
+        }
         (void)printf("breaker %s is %s: %.0f of %.0f retries failed again\n", scope, how,
                      number(row, "failed"), number(row, "failed") + number(row, "recovered"));
     }
@@ -107,7 +119,9 @@ static void print_rules(const json_t *x)
         RB_CLEANUP(rb_freep) char *rule = rb_cli_printable(rb_member(row, "rule"));
         (void)printf("%s  %-32.32s ", i == 0 ? "rules: recovered of retries\n" : "", rule);
         print_bar(tried > 0 ? number(row, "recovered") / tried : 0);
-        (void)printf(" %.0f of %.0f\n", number(row, "recovered"), tried);
+        bool idle = tried >= MANY_RETRIES && number(row, "recovered") < tried * HARDLY_EVER;
+        (void)printf(" %.0f of %.0f%s\n", number(row, "recovered"), tried,
+                     idle ? ": hardly ever helps, delete it" : "");
     }
 }
 

@@ -35,7 +35,8 @@ struct rb_command_host {
                  const char *text);
     void *arg;
 };
-/* rb_command_asks_host - do permissions or targets of @c need the host's facts? */
+/* rb_command_asks_host - do permissions or targets of @c need the host's facts? Permissions also
+ * where nothing is done by them: strangers are not answered. */
 bool rb_command_asks_host(const struct rb_source_setting *s, const struct rb_command *c);
 
 enum rb_command_outcome {
@@ -62,6 +63,7 @@ struct rb_command_answer {
     enum rb_command_outcome outcome;
     const char *text;        /* in the arena */
     bool in_public;          /* the text is for everybody in that place, else for the actor alone */
+    bool stranger;           /* said at a git host by somebody who may give no command there */
     char retry[RB_ID_BYTES]; /* the first one it was about; "" = none */
 };
 

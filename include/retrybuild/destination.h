@@ -26,9 +26,8 @@ struct rb_report_view {
     const char *message_id; /* same on every attempt */
     int64_t attempts;       /* made before */
     int64_t now_ms;
-    struct rb_forge_tokens *forge_tokens; /* of apps; NULL = an app cannot be used */
+    struct rb_forge_tokens *forge_tokens; /* of apps (forge.h); NULL: an app cannot be used */
     const char *receipt; /* of the chain's last report here (store.h); NULL or "" = none */
-    struct rb_forge_tokens *tokens; /* of GitHub Apps (forge.h); NULL: an app cannot be used */
 };
 
 struct rb_rendered {
@@ -61,6 +60,7 @@ struct rb_destination_type {
      * every one. */
     bool (*applies)(const struct rb_destination_setting *d, const struct rb_retry *r,
                     enum rb_stage stage);
+    bool chat;       /* people read it: what concerns many retries is told them once */
     int64_t pace_ms; /* least time between two reports to one destination; 0 = none */
 };
 const struct rb_destination_type *rb_destination_type_find(const char *type);
@@ -77,6 +77,7 @@ bool rb_destination_wants(const struct rb_destination_setting *d, const struct r
 struct rb_post_result {
     enum rb_report_verdict { RB_POST_DELIVERED, RB_POST_AGAIN, RB_POST_DEAD } verdict;
     int64_t again_in_ms; /* AGAIN: schedule or full jitter, at least Retry-After (capped at 1 h) */
+    long status;         /* of the receiver's last answer; 0 = there was none */
     char error[256];     /* safe to show: no URL path, no body */
     int64_t pause_ms;    /* > 0: a rate limit; nothing to this destination before that */
     bool gone;           /* answered 410: this destination is to be switched off */

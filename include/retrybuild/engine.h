@@ -48,6 +48,17 @@ struct rb_settings *rb_engine_settings(struct rb_engine *e);
  */
 struct rb_forge_tokens *rb_engine_forge_tokens(struct rb_engine *e);
 
+/* ---- reports ---- */
+struct rb_codebuild;
+struct rb_destination_setting;
+struct rb_post_result;
+struct rb_report_view;
+/* rb_report_by_aws - post and judge a report that is a call of AWS (sns, eventbridge), by the
+ * credentials of @c; false: @d is of another type, nothing was done. Blocks: as publish.h. */
+bool rb_report_by_aws(struct rb_codebuild *c, const struct rb_settings *s,
+                      const struct rb_destination_setting *d, const struct rb_report_view *v,
+                      int64_t first_due_ms, struct rb_post_result *ret);
+
 /* ---- admission, for the listener ---- */
 /* rb_engine_admission_new - an event of a verified delivery becomes an admission: decision, record,
  * first task, reports, keys. Pure but for clock and random of the deps; never blocks. *ret_a is

@@ -71,6 +71,9 @@ enum rb_code rb_httpc_call(struct rb_httpc *c, const struct rb_http_request *req
  * unless INVALID. Blocks: name resolution. */
 enum rb_code rb_httpc_judge(const struct rb_settings *s, const char *url, struct rb_arena *a,
                             const char **ret_host, struct rb_err *err);
+/* rb_httpc_foresee - as rb_httpc_judge for a configuration that is read: no name is resolved.
+ * RB_E_BLOCKED: no call to @url could ever get through. Blocks: never. */
+enum rb_code rb_httpc_foresee(const struct rb_settings *s, const char *url, struct rb_err *err);
 
 /* ---- the guard by itself (pure) ---- */
 struct rb_netlist;

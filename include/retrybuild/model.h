@@ -95,6 +95,7 @@ struct rb_build {
     int64_t started_ms, ended_ms;
     int64_t auto_retry_limit, auto_retry_number; /* -1 = not told (events do not carry them) */
     const char *next_auto_retry;                 /* build ARN */
+    const char *compute_type;                    /* BUILD_GENERAL1_SMALL, ...; open set */
     int64_t run_ms; /* of a batch, or of the batch it is part of: when the run began that is meant
                        (a batch keeps its id when it is run again); 0 = not known */
 };
@@ -273,6 +274,10 @@ struct rb_retry {
          * session that is named after the retry; NULL: by the account's usual credentials */
         const char *initiator;
     } intent;
+
+    /* fields of the record that a newer release wrote and this one does not know; written back as
+     * they came, so that replicas of two releases can share a store while one replaces the other */
+    struct rb_slice foreign;
 
     /* kept by the store beside the record, filled by get, list and claim; not part of the record */
     uint64_t version;

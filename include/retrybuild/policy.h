@@ -30,6 +30,8 @@ struct rb_policy_input {
     bool flaky;      /* what the ledger knows of failures like this one */
     const char *log; /* end of the build's log; NULL with @log_known: it has none */
     bool log_known;
+    bool
+        auto_retry_overdue; /* CodeBuild's own auto-retry was to run the build again, and did not */
     /* a person asked: rules are not consulted, deny lists and CodePipeline are */
     bool person;
     bool force;
@@ -44,6 +46,13 @@ void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *i
 
 /* rb_policy_asks_flaky - does any rule in force have the condition? */
 bool rb_policy_asks_flaky(const struct rb_policy *p);
+
+/* rb_policy_shadows - may a decision be in shadow mode, by whatever key? */
+bool rb_policy_shadows(const struct rb_policy *p);
+
+/* rb_policy_made - retries made in the chain, for its budget: those that CodeBuild's own auto-retry
+ * made count too, as far as the build tells. */
+int64_t rb_policy_made(const struct rb_policy_input *in);
 
 /* rb_policy_delay_ms - when to submit, from now: full jitter uniform in [0, min(cap, base *
  * 2^(attempt-1))], fixed, or list. @random64 is passed in. */

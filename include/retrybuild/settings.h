@@ -114,6 +114,12 @@ struct rb_rule_setting {
     int64_t limit;
     struct rb_delay delay;
     enum rb_how how;
+    enum rb_rule_mode {
+        RB_RULE_MODE_ANY, /* that of the project, else the global one */
+        RB_RULE_MODE_AUTO,
+        RB_RULE_MODE_ASK,
+        RB_RULE_MODE_SHADOW
+    } mode;
     unsigned line;
 };
 
@@ -148,6 +154,12 @@ struct rb_account_setting { /* builds of another account, by a role there */
     const char *external_id;   /* NULL = none */
     struct rb_strings regions; /* n == 0 = all */
     bool exact; /* the call that starts a build is signed by a session named after the retry */
+    unsigned line;
+};
+
+struct rb_price_setting {     /* what a minute of a build counts */
+    const char *compute_type; /* glob */
+    double per_minute;
     unsigned line;
 };
 
@@ -204,7 +216,8 @@ struct rb_settings {
     int64_t submit_workers, report_workers;
     struct rb_source_setting *sources;
     unsigned n_sources;
-    struct rb_strings projects_allow, projects_deny, projects_ask;
+    struct rb_strings projects_allow, projects_deny;
+    struct rb_strings projects_auto, projects_ask, projects_shadow; /* their own mode */
     enum rb_stale stale;
     struct rb_rule_setting *rules;
     unsigned n_rules;
@@ -215,6 +228,8 @@ struct rb_settings {
         int64_t floor_per_hour; /* ... on top of these */
         int64_t per_account;
         int64_t minutes_per_day;
+        struct rb_price_setting *prices; /* the first that fits; none: 1 a minute */
+        unsigned n_prices;
     } budgets;
     struct {
         double failed;

@@ -254,6 +254,7 @@ struct rb_filter {
     enum rb_state state;
     const char *project, *source; /* exact; NULL = any */
     int64_t since_ms;             /* created at or after; 0 = any */
+    int64_t before_ms;            /* created before; 0 = any; only without a cursor */
     unsigned limit;               /* 1..200 */
     const char *cursor; /* ret_next of the page before; NULL = first page (newest first) */
 };
@@ -263,6 +264,9 @@ struct rb_filter {
 enum rb_code rb_store_list(struct rb_store_session *ses, const struct rb_filter *f,
                            struct rb_retry **ret_items, unsigned *ret_n,
                            char ret_next[RB_CURSOR_BYTES], struct rb_err *err);
+
+/* rb_store_cursor - where a list goes on behind @r. */
+void rb_store_cursor(const struct rb_retry *r, char ret_next[RB_CURSOR_BYTES]);
 
 struct rb_counts {
     int64_t by_state[RB_STATE_COUNT];

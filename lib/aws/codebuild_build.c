@@ -124,6 +124,7 @@ static void read_rest(struct copier *c, const json_t *j, struct rb_build *b)
     b->source_version = copied(c, j, "sourceVersion");
     b->resolved_version = copied(c, j, "resolvedSourceVersion");
     b->batch_arn = copied(c, j, "buildBatchArn");
+    b->compute_type = copied(c, json_object_get(j, "environment"), "computeType");
     b->started_ms = time_ms(j, "startTime");
     b->ended_ms = time_ms(j, "endTime");
     b->auto_retry_limit = number(again, "autoRetryLimit", -1);

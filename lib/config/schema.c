@@ -7,6 +7,7 @@
 
 static const char *const role_words[] = {"", "viewer", "operator", NULL};
 static const char *const mode_words[] = {"auto", "ask", "shadow", NULL};
+static const char *const rule_mode_words[] = {"", "auto", "ask", "shadow", NULL};
 static const char *const how_words[] = {"retry", "start", "pipeline", NULL};
 static const char *const stale_words[] = {"skip", "retry", NULL};
 static const char *const flaky_words[] = {"", "true", "false", NULL};
@@ -152,6 +153,11 @@ static const struct rb_key projects_keys[] = {
     {"ask", RB_KEY_TEXTS, NULL, true,
      "globs of projects, such as deployments, where a person is asked whatever a rule says",
      AT(projects_ask)},
+    {"shadow", RB_KEY_TEXTS, NULL, true,
+     "globs of projects where it is only recorded what would be done, whatever a rule says",
+     AT(projects_shadow)},
+    {"auto", RB_KEY_TEXTS, NULL, true,
+     "globs of projects that are retried although mode is ask or shadow", AT(projects_auto)},
 };
 
 static const struct rb_key when_keys[] = {
@@ -209,6 +215,9 @@ static const struct rb_key rule_keys[] = {
      "retry = RetryBuild, start = StartBuild with the original's settings, pipeline = retry the "
      "failed stage of CodePipeline",
      IN(rb_rule_setting, how), .words = how_words},
+    {"mode", RB_KEY_WORD, NULL, true,
+     "auto, ask or shadow for what this rule decides; absent = that of the project, else mode",
+     IN(rb_rule_setting, mode), .words = rule_mode_words},
 };
 
 static const struct rb_key project_budget_keys[] = {
@@ -216,6 +225,13 @@ static const struct rb_key project_budget_keys[] = {
      AT(budgets.ratio), .min = 0, .max = 100},
     {"floor_per_hour", RB_KEY_INT, "5", true, "and so many on top", AT(budgets.floor_per_hour),
      .min = 0, .max = 100000},
+};
+
+static const struct rb_key price_keys[] = {
+    {"compute_type", RB_KEY_TEXT, NULL, true, "glob, such as BUILD_GENERAL1_LARGE",
+     IN(rb_price_setting, compute_type)},
+    {"per_minute", RB_KEY_NUMBER, "1", true, "what a minute of it counts",
+     IN(rb_price_setting, per_minute), .min = 0, .max = 100000},
 };
 
 static const struct rb_key budget_keys[] = {
@@ -231,6 +247,12 @@ static const struct rb_key budget_keys[] = {
     {"minutes_per_day", RB_KEY_INT, "0", true,
      "build minutes of all retries in a day; 0 = no limit", AT(budgets.minutes_per_day), .min = 0,
      .max = 100000000},
+    {"prices", RB_KEY_LIST, NULL, true,
+     "what a minute of each compute type counts, the first that fits; absent = 1. With money for a "
+     "minute minutes_per_day is money for a day",
+     AT(budgets.prices),
+     LIST_OF(rb_price_setting, price_keys, offsetof(struct rb_settings, budgets.n_prices),
+             offsetof(struct rb_price_setting, line))},
 };
 
 static const struct rb_key breaker_keys[] = {

@@ -394,6 +394,17 @@ static void fill_aws(struct rb_conversion *c)
     }
 }
 
+static void check_prices(struct rb_conversion *c)
+{
+    const struct rb_settings *s = c->settings;
+    for (unsigned i = 0; i < s->budgets.n_prices; i++) {
+        if (rb_str_empty(s->budgets.prices[i].compute_type)) {
+            rb_wrong(c, rb_path(c, "budgets.prices[%u].compute_type", i),
+                     "is missing: a glob such as BUILD_GENERAL1_LARGE or \"*\"");
+        }
+    }
+}
+
 static void check_listen(struct rb_conversion *c)
 {
     const struct rb_settings *s = c->settings;
@@ -425,6 +436,7 @@ void rb_validate(struct rb_conversion *c)
     fill_aws(c);
     check_sources(c);
     check_rules(c);
+    check_prices(c);
     check_destinations(c);
     check_timing(c);
 }

@@ -1,12 +1,13 @@
 /* github-comment, gitlab-comment - one comment of a pull or merge request a chain, edited in place,
  * with its attempts folded into a table.
  *
- * The receipt is "ID ROWS": the comment, and of each attempt "n,limit,state,build,child;". The
- * comment carries the same rows in a mark that nobody sees, so that one whose receipt was lost
- * between the post and its settle is found again rather than written twice. Source: facts on
- * integrations, 2.1, 2.2.
+ * The receipt is "NUMBER/ID ROWS": the pull request, the comment, and of each attempt
+ * "n,limit,state,build,child;". The comment carries the same rows in a mark that nobody sees, so
+ * that one whose receipt was lost between the post and its settle is found again rather than
+ * written twice. Source: facts on integrations, 2.1, 2.2.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include <retrybuild/cleanup.h>
 #include <retrybuild/timefmt.h>
@@ -116,21 +117,23 @@ static json_t *body_of(struct rb_poster *p, const char *mark, const char *rows)
 }
 
 struct place { /* of comments: where they are listed and made, and where one of them is */
+    const char *number;
     const char *all, *one; /* one: without its id */
 };
 
-static bool find_place(struct rb_poster *p, struct place *ret_l)
+static bool find_place(struct rb_poster *p, const char *number, struct place *ret_l)
 {
     enum rb_githost host = host_of(p);
-    const struct rb_retry *r = p->v->retry;
-    const char *repository = rb_githost_repository(host, p->d, r, p->a);
-    const char *number = r->build.pull_request;
+    const char *repository = rb_githost_repository(host, p->d, p->v->retry, p->a);
 
-    if (repository == NULL || rb_str_empty(number) ||
-        strspn(number, "0123456789") != strlen(number)) {
+    if (repository == NULL || !rb_githost_has_pull(p->v->retry)) {
         rb_poster_fail(p, "the build has no pull request in a repository of this host");
         return false;
     }
+    if (number == NULL && !rb_githost_pull(p, host, repository, &number)) {
+        return false;
+    }
+    ret_l->number = number;
     if (host == RB_HOST_GITLAB) {
         ret_l->all = rb_githost_url(host, p->d, p->a, "projects/%s/merge_requests/%s/notes",
                                     repository, number);
@@ -194,9 +197,9 @@ static bool look_for(struct rb_poster *p, const struct place *l, const char *mar
     return true;
 }
 
-static void keep(struct rb_poster *p, const char *id, const char *rows)
+static void keep(struct rb_poster *p, const struct place *l, const char *id, const char *rows)
 {
-    const char *receipt = rb_arena_printf(p->a, "%s %s", id, rows);
+    const char *receipt = rb_arena_printf(p->a, "%s/%s %s", l->number, id, rows);
 
     (void)(receipt != NULL && rb_poster_keep(p, receipt));
 }
@@ -212,28 +215,42 @@ static void make(struct rb_poster *p, const struct place *l, const char *mark, c
     const json_t *number = json_object_get(j, "id");
     if (json_is_integer(number)) {
         (void)snprintf(id, sizeof(id), "%lld", (long long)json_integer_value(number));
-        keep(p, id, rows);
+        keep(p, l, id, rows);
     }
+}
+
+/* What the last report kept. False: nothing that can be used. */
+static bool read_receipt(struct rb_poster *p, const char **ret_number, struct known *ret_k)
+{
+    const char *receipt = p->v->receipt == NULL ? "" : p->v->receipt;
+    size_t number_len = strcspn(receipt, "/ ");
+    const char *id = receipt + number_len + (receipt[number_len] == '/' ? 1 : 0);
+    const char *blank = strchr(id, ' ');
+
+    if (receipt[number_len] != '/' || blank == NULL) {
+        return false;
+    }
+    *ret_number = rb_arena_strndup(p->a, receipt, number_len);
+    take_known(p, id, (size_t)(blank - id), blank + 1, ret_k);
+    return *ret_number != NULL && ret_k->id[0] != '\0';
 }
 
 static void post(struct rb_poster *p)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf rows = RB_BUF_INIT(ROWS_MAX_BYTES);
     struct known known = {.id = "", .rows = ""};
-    const char *receipt = p->v->receipt, *mark = mark_of(p);
-    const char *blank = receipt == NULL ? NULL : strchr(receipt, ' ');
+    const char *number = NULL, *mark = mark_of(p);
     struct place l;
 
-    if (!find_place(p, &l)) {
+    bool kept = read_receipt(p, &number, &known);
+    if (!find_place(p, kept ? number : NULL, &l)) {
         return;
     }
     if (mark == NULL) {
         rb_poster_again(p, -1, "no memory for a report");
         return;
     }
-    if (blank != NULL) {
-        take_known(p, receipt, (size_t)(blank - receipt), blank + 1, &known);
-    } else if (!look_for(p, &l, mark, &known)) {
+    if (!kept && !look_for(p, &l, mark, &known)) {
         return;
     }
     join_rows(known.rows, p->v->retry, &rows);
@@ -244,7 +261,7 @@ static void post(struct rb_poster *p)
     const char *method = host_of(p) == RB_HOST_GITLAB ? "PUT" : "PATCH";
     const char *url = rb_arena_printf(p->a, "%s/%s", l.one, known.id);
     if (rb_githost_call(p, host_of(p), method, url, body_of(p, mark, rb_buf_str(&rows)))) {
-        keep(p, known.id, rb_buf_str(&rows));
+        keep(p, &l, known.id, rb_buf_str(&rows));
     } else if (p->answer.status == 404) { /* somebody has deleted it */
         make(p, &l, mark, rb_buf_str(&rows));
     }
@@ -256,11 +273,9 @@ static bool applies_to(enum rb_githost host, const struct rb_destination_setting
                        const struct rb_retry *r)
 {
     RB_CLEANUP(rb_arena_release) struct rb_arena a;
-    const char *number = r->build.pull_request;
 
     rb_arena_init(&a, BODY_MAX_BYTES);
-    return !rb_str_empty(number) && strspn(number, "0123456789") == strlen(number) &&
-           rb_githost_repository(host, d, r, &a) != NULL;
+    return rb_githost_has_pull(r) && rb_githost_repository(host, d, r, &a) != NULL;
 }
 
 static bool applies_github(const struct rb_destination_setting *d, const struct rb_retry *r,

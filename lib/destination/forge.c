@@ -13,6 +13,7 @@
 #define PAGE_SIZE 100
 #define PAGES_MAX 10
 #define STATUSES_MAX 1000
+#define COMMENT_MAX_BYTES ((size_t)262144)
 
 #define GITEA_ROW(name)                                                                       \
     {                                                                                         \
@@ -384,6 +385,16 @@ enum rb_code rb_forge_react(const struct rb_forge *f, const char *repository, co
     return rc == RB_OK ? RB_OK : rb_err_wrap(err, rc, "reaction");
 }
 
+/* calm - @text that calls nobody: a person's words may be in it, and a host tells everybody whose
+ * name stands behind an @. */
+static void calm(const char *text, struct rb_buf *out)
+{
+    for (const char *p = text; *p != '\0'; p++) {
+        rb_buf_addc(out, *p);
+        rb_buf_adds(out, *p == '@' ? "\xe2\x80\x8b" : "");
+    }
+}
+
 enum rb_code rb_forge_comment(const struct rb_forge *f, const char *repository, int64_t number,
                               const char *text, struct rb_err *err)
 {
@@ -395,7 +406,10 @@ enum rb_code rb_forge_comment(const struct rb_forge *f, const char *repository, 
     if (rc != RB_OK) {
         return rc;
     }
-    json_t *said = json_pack("{s:s}", members[row->comment_by], text);
+    RB_CLEANUP(rb_buf_release) struct rb_buf b = RB_BUF_INIT(COMMENT_MAX_BYTES);
+    calm(text, &b);
+    json_t *said =
+        rb_buf_failed(&b) ? NULL : json_pack("{s:s}", members[row->comment_by], rb_buf_str(&b));
     RB_CLEANUP(rb_json_decrefp)
     json_t *body = row->comment_by == COMMENT_RAW ? json_pack("{s:o}", "content", said) : said;
     if (body == NULL) {

@@ -115,6 +115,7 @@ static void judge_discord(struct rb_poster *p)
 
 const struct rb_destination_type rb_destination_discord = {
     .type = "discord",
+    .chat = true,
     .keys = own_keys,
     .check = check_url,
     .render = render_discord,
@@ -135,6 +136,7 @@ static enum rb_code render_mattermost(const struct rb_destination_setting *d,
 
 const struct rb_destination_type rb_destination_mattermost = {
     .type = "mattermost",
+    .chat = true,
     .keys = own_keys,
     .check = check_url,
     .render = render_mattermost,
@@ -153,6 +155,7 @@ static enum rb_code render_rocketchat(const struct rb_destination_setting *d,
 
 const struct rb_destination_type rb_destination_rocketchat = {
     .type = "rocketchat",
+    .chat = true,
     .keys = own_keys,
     .check = check_url,
     .render = render_rocketchat,
@@ -182,6 +185,7 @@ static enum rb_code render_googlechat(const struct rb_destination_setting *d,
 
 const struct rb_destination_type rb_destination_googlechat = {
     .type = "googlechat",
+    .chat = true,
     .keys = own_keys,
     .check = check_url,
     .render = render_googlechat,
@@ -225,6 +229,7 @@ static enum rb_code render_teams(const struct rb_destination_setting *d,
 
 const struct rb_destination_type rb_destination_teams = {
     .type = "teams",
+    .chat = true,
     .keys = own_keys,
     .check = check_url,
     .render = render_teams,

@@ -126,7 +126,7 @@ static struct rb_forge app_of(struct rb_poster *p)
     return (struct rb_forge){.type = "github",
                              .api = &p->d->api,
                              .http = p->http,
-                             .tokens = p->v->tokens,
+                             .tokens = p->v->forge_tokens,
                              .clock = rb_clock_system()};
 }
 
@@ -210,7 +210,7 @@ void rb_githost_judge_github(struct rb_poster *p)
 {
     long status = p->answer.status;
 
-    if (status == 401 && p->d->api.token == NULL && p->v->tokens != NULL) {
+    if (status == 401 && p->d->api.token == NULL && p->v->forge_tokens != NULL) {
         const struct rb_forge forge = app_of(p); /* it ended early: the next one is new */
         rb_forge_distrust(&forge, rb_githost_repository(RB_HOST_GITHUB, p->d, p->v->retry, p->a));
         rb_poster_again(p, -1, "GitHub did not accept the app's token");

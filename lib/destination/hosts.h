@@ -27,6 +27,13 @@ const char *rb_githost_url(enum rb_githost host, const struct rb_destination_set
  */
 bool rb_githost_call(struct rb_poster *p, enum rb_githost host, const char *method, const char *url,
                      json_t *take_body);
+/* rb_githost_pull - which pull or merge request (github, gitlab) a comment belongs into, in @a: the
+ * build's own, else the open one that has its commit or comes from its branch. False: p->ret says
+ * what becomes of the report; where there is none it is done, for nobody is there to be told. */
+bool rb_githost_pull(struct rb_poster *p, enum rb_githost host, const char *repository,
+                     const char **ret_number);
+/* rb_githost_has_pull - can that be found out at all? */
+bool rb_githost_has_pull(const struct rb_retry *r);
 /* rb_githost_check - of the configuration: a credential, and a root where no host is the public
  * one.
  */

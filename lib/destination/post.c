@@ -222,5 +222,6 @@ void rb_destination_post(const struct rb_destination_setting *d, const struct rb
     } else {
         post_once(&p);
     }
+    ret->status = p.answer.status;
     rb_http_answer_release(&p.answer);
 }

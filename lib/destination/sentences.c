@@ -19,6 +19,13 @@ static const struct sentences rows[RB_STATE_COUNT] = {
          "<builds>.",
          "Waiting for a person before retry <attempt> of <limit> (<cause>)",
          "Approve to run it again, deny to leave it failed."},
+    [RB_STATE_SCHEDULED] = /* told only when an incident holds it, the first of many */
+    {"Automatic retries wait: <phase> fails in several projects",
+     "Several projects fail in <phase> within minutes: automatic retries wait, and one at a time "
+     "goes to see. The first to wait is <project>, build <builds>.",
+     "Waiting: <phase> fails in several projects",
+     "They go on by themselves once a build recovers, or by `retrybuild resume`; a retry by force "
+     "goes at once."},
     [RB_STATE_RUNNING] =
         {"<project> is being retried",
          "<project>: retry <attempt> of <limit> is running (<cause>). Build <builds>.",

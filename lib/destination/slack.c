@@ -286,6 +286,7 @@ static const char *const own_keys[] = {"url", "api", "channel", NULL};
 
 const struct rb_destination_type rb_destination_slack = {
     .type = "slack",
+    .chat = true,
     .keys = own_keys,
     .check = check,
     .post = post,

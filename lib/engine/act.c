@@ -1,5 +1,5 @@
 /* act.c - what a person may do with a retry: one table row a verb. */
-#include "internal.h"
+#include "off.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -156,9 +156,10 @@ enum rb_code rb_engine_act(struct rb_engine *e, struct rb_store_session *ses, co
     enum rb_code rc = RB_OK;
 
     if (verb == RB_VERB_REQUEUE) {
-        pthread_mutex_lock(&e->lock);
-        rb_pace_switch_on(&e->pace);
-        pthread_mutex_unlock(&e->lock);
+        rc = rb_off_switch_on(e, ses, rt->settings, err);
+        if (rc != RB_OK) {
+            return rc;
+        }
         rc = rb_store_report_requeue(ses, retry_id, rb_engine_now_ms(e), &requeued, err);
         if (rc != RB_OK) {
             return rc;

@@ -60,9 +60,8 @@ static void tally_stored(const struct admission_box *box)
     rb_tally_ended(box->e, b);
     if (box->shadow && box->retry == NULL && rb_str_eq(b->status, "SUCCEEDED")) {
         rb_tally_shadow(box->e, b, NULL);
-    } else if (box->shadow && box->retry != NULL && box->retry->decision.reason != NULL &&
-               rb_str_starts(box->retry->decision.reason, "shadow: would ")) {
-        rb_tally_shadow(box->e, b, box->retry->decision.rule);
+    } else if (box->retry != NULL) {
+        rb_tally_shadowed(box->e, box->retry);
     }
     if (a->result == RB_ADMIT_NEW && box->retry != NULL) {
         rb_tally_failure(box->e, box->retry);
@@ -180,7 +179,7 @@ static bool decide_or_inspect(struct rb_engine *e, const struct rb_runtime *rt, 
     if (!ev->needs_inspection) {
         rb_policy_decide(rt->policy, &in, &r->arena, &d);
     }
-    if (d.needs_log) {
+    if (d.needs_log || d.state == RB_STATE_DEFERRED) { /* the inspector watches that AWS does it */
         rb_retry_enter(r, RB_STATE_RECEIVED, now_ms, NULL);
         return true;
     }
@@ -292,7 +291,7 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
     }
     RB_CLEANUP(rb_engine_admission_freep) struct rb_admission *a = &box->a;
     a->rc = RB_E_INTERNAL; /* nothing is stored yet */
-    box->shadow = rt->settings->mode == RB_MODE_SHADOW;
+    box->shadow = rb_policy_shadows(rt->policy);
     if (ev->kind == RB_EVENT_ENDED) {
         ok = box_ended(box, ev, delivery);
     } else {
@@ -434,8 +433,13 @@ enum rb_code rb_engine_follow_on(struct rb_engine *e, const struct rb_runtime *r
     a->rc = RB_E_INTERNAL;
     a->mode = RB_ADMIT_EVENT;
     box->retry = rb_engine_retry_new(e, child, &r->source, r->chain, now_ms);
-    if (box->retry == NULL || !inherit(box->retry, r) ||
-        !rb_engine_take_decision(e, box->retry, d, now_ms) || !box_finish(box, rt, now_ms)) {
+    bool ok = box->retry != NULL && inherit(box->retry, r);
+    if (ok && d->state == RB_STATE_DEFERRED) {
+        rb_retry_enter(box->retry, RB_STATE_RECEIVED, now_ms, NULL);
+    } else {
+        ok = ok && rb_engine_take_decision(e, box->retry, d, now_ms);
+    }
+    if (!ok || !box_finish(box, rt, now_ms)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the next attempt");
     }
     *ret_a = RB_TAKE(a);

@@ -13,7 +13,7 @@
 #define RB_CHAIN_NOTE_BYTES 200
 #define RB_PARENT_AGAIN_MS 1000
 
-static bool link_to(struct rb_retry *r, const struct rb_retry *parent)
+bool rb_chain_link(struct rb_retry *r, const struct rb_retry *parent)
 {
     struct rb_rule_use uses[RB_RULE_USES_MAX];
 
@@ -48,7 +48,7 @@ enum rb_code rb_chain_join(struct rb_work *k, const char *owner, bool *ret_joine
     if (rc == RB_OK && r->previous[0] == '\0' && strcmp(owner, r->id) != 0 &&
         (person || parent->state == RB_STATE_FAILED_AGAIN)) {
         *ret_joined = true;
-        return link_to(r, parent)
+        return rb_chain_link(r, parent)
                    ? RB_OK
                    : rb_err_set(err, RB_E_NOMEM, "no memory for the chain of '%s'", r->id);
     }

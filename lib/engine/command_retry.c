@@ -9,12 +9,25 @@
 
 #define RB_ORDER_BUILDS_MAX 16
 
+/* request_key - what the sender repeats. A git host's delivery id stands in a header, which no
+ * signature covers; a comment's own id does not change, however often the comment is sent again. */
+static const char *request_key(const struct rb_order *o)
+{
+    const struct rb_place *p = &o->c->place;
+    if (p->repository != NULL && p->comment != NULL) {
+        return rb_arena_printf(o->a, "%s %s %s %d", p->repository,
+                               p->comment_kind == NULL ? "" : p->comment_kind, p->comment,
+                               o->c->force ? 1 : 0);
+    }
+    return o->q->delivery->key;
+}
+
 static const char *order_token(const struct rb_order *o, const struct rb_build *b)
 {
-    const char *key = o->q->delivery->key == NULL ? "" : o->q->delivery->key;
-    const struct rb_slice parts[] = {rb_slice_str(o->q->source->name), rb_slice_str(key),
-                                     rb_slice_str(rb_arena_printf(o->a, "%u", o->q->index)),
-                                     rb_slice_str(b->id)};
+    const char *key = request_key(o);
+    const struct rb_slice parts[] = {
+        rb_slice_str(o->q->source->name), rb_slice_str(key == NULL ? "" : key),
+        rb_slice_str(rb_arena_printf(o->a, "%u", o->q->index)), rb_slice_str(b->id)};
     uint8_t digest[RB_SHA256_BYTES];
     char hex[RB_SHA256_HEX_BYTES];
     rb_sha256_parts(parts, RB_ARRAY_LEN(parts), digest);

@@ -108,22 +108,34 @@ static enum rb_code run_verb(struct rb_order *o)
     }
 }
 
-/* may_at_all - does any row let the actor use this verb, for whatever project? */
-static bool may_at_all(const struct rb_order *o)
+/* may_at_all - does any row let the actor use @verb, for whatever project? */
+static bool may_at_all(const struct rb_order *o, enum rb_command_verb verb)
 {
-    if (rb_order_may(o, o->c->verb, NULL)) {
+    if (rb_order_may(o, verb, NULL)) {
         return true;
     }
     for (unsigned i = 0; i < o->q->source->n_who; i++) {
         const struct rb_strings *projects = &o->q->source->who[i].projects;
         for (unsigned k = 0; k < projects->n; k++) {
             /* a glob fits itself, but for what it escapes: then the walk decides */
-            if (rb_order_may(o, o->c->verb, projects->items[k])) {
+            if (rb_order_may(o, verb, projects->items[k])) {
                 return true;
             }
         }
     }
     return false;
+}
+
+/* is_stranger - at a git host, where everybody may write and few may command. Help is for all. */
+static bool is_stranger(const struct rb_order *o)
+{
+    for (int v = 0; o->c->place.repository != NULL && v < RB_COMMAND_VERB_COUNT; v++) {
+        if (v != RB_COMMAND_HELP && v != RB_COMMAND_VERSION &&
+            may_at_all(o, (enum rb_command_verb)v)) {
+            return false;
+        }
+    }
+    return o->c->place.repository != NULL;
 }
 
 static enum rb_code carry_out(struct rb_order *o)
@@ -142,7 +154,7 @@ static enum rb_code carry_out(struct rb_order *o)
                     rb_command_verb_name(c->verb), o->q->source->name);
         return end(o, RB_COMMAND_REFUSED);
     }
-    if (!may_at_all(o)) {
+    if (!may_at_all(o, c->verb)) {
         return denied(o, NULL);
     }
     bool closed = c->place.closed || (o->q->facts != NULL && o->q->facts->closed);
@@ -212,6 +224,7 @@ enum rb_code rb_command_run(struct rb_engine *e, struct rb_store_session *ses,
                          .answer = &answer,
                          .text = RB_BUF_INIT(RB_COMMAND_TEXT_MAX),
                          .actor = actor_of(q->command, a)};
+    answer.stranger = is_stranger(&o);
     enum rb_code rc = carry_out(&o);
     audit(&o, rc);
     if (rc == RB_OK) {

@@ -93,15 +93,14 @@ bool rb_order_may(const struct rb_order *o, enum rb_command_verb verb, const cha
 
 bool rb_command_asks_host(const struct rb_source_setting *s, const struct rb_command *c)
 {
-    if (c->place.repository == NULL || c->actor.bot || c->trouble != NULL ||
-        c->verb == RB_COMMAND_HELP || c->verb == RB_COMMAND_VERSION) {
+    if (c->place.repository == NULL || c->actor.bot) {
         return false;
     }
     bool permission = s->n_who == 0;
     for (unsigned i = 0; i < s->n_who; i++) {
         permission = permission || s->who[i].permission != RB_PERMISSION_NONE;
     }
-    return permission || c->verb == RB_COMMAND_RETRY;
+    return permission || (c->verb == RB_COMMAND_RETRY && c->trouble == NULL);
 }
 
 static const char *const permission_names[] = {"none", "read", "write", "admin"};

@@ -29,6 +29,7 @@ enum rb_code rb_decide(struct rb_work *k, struct rb_policy_input *in, bool patie
 {
     struct rb_err why = {.code = RB_OK};
 
+    in->auto_retry_overdue = rb_lineage_overdue(k, in->build);
     in->flaky = rb_engine_flaky(k->e, k->rt->policy, in->build);
     rb_policy_decide(k->rt->policy, in, a, ret_d);
     if (!ret_d->needs_log) {

@@ -19,7 +19,7 @@ enum rb_code rb_explain(const struct rb_policy *p, const struct rb_settings *s,
         return rb_err_set(err, RB_E_NOMEM, "no memory for an explanation");
     }
     *ret_x = (struct rb_explanation){
-        .build = in->build, .made = in->attempt, .most = s->budgets.per_chain, .rules = rows};
+        .build = in->build, .made = rb_policy_made(in), .most = s->budgets.per_chain, .rules = rows};
     ret_x->n_rules = rb_policy_trace(p, in, a, rows, n, &ret_x->decision);
     if (ret_x->decision.needs_log) {
         ret_x->note = "a rule asks for the build's log, which serve would read before it decides";
@@ -173,6 +173,7 @@ enum rb_code rb_explain_retry(const struct rb_policy *p, const struct rb_setting
         .attempt = r->attempt - 1,
         .rule_uses = uses,
         .n_rule_uses = r->n_rule_uses,
+        .auto_retry_overdue = rb_work_count_notes(r, RB_NOTE_NOT_BY_AWS) > 0,
         .person = r->requested_by != NULL,
         .force = r->force,
     };

@@ -31,6 +31,7 @@ bool rb_facts_merge(struct rb_build *b, const struct rb_build *seen, struct rb_a
     KEEP(branch);
     KEEP(pull_request);
     KEEP(batch_arn);
+    KEEP(compute_type);
     b->run_ms = b->run_ms == 0 ? was.run_ms : b->run_ms;
     b->exit_code = b->exit_code < 0 ? was.exit_code : b->exit_code;
     return true;

@@ -124,7 +124,7 @@ static enum rb_code failed_again(struct rb_work *k, struct rb_err *err)
     if (rc != RB_OK) {
         return rc;
     }
-    if (d.state == RB_STATE_SCHEDULED || d.state == RB_STATE_HELD) {
+    if (d.state == RB_STATE_SCHEDULED || d.state == RB_STATE_HELD || d.state == RB_STATE_DEFERRED) {
         rc = rb_engine_follow_on(k->e, k->rt, r, &r->child, &d, in.now_ms, &next, err);
         if (rc != RB_OK) {
             return rc;

@@ -34,7 +34,7 @@ static int64_t waited_ms(const struct rb_work *k)
 }
 
 /* Another retry has the intent for this project and source version: soon, then less often. */
-static enum rb_code busy(struct rb_work *k, struct rb_err *err)
+enum rb_code rb_fresh_busy(struct rb_work *k, struct rb_err *err)
 {
     int64_t most_ms = waited_ms(k) / 2;
     most_ms = most_ms < RB_BUSY_TO_MS ? RB_BUSY_TO_MS : most_ms;
@@ -124,71 +124,6 @@ static bool is_branch_like(const char *v)
     return !rb_str_empty(v) && !(strlen(v) == 40 && strspn(v, "0123456789abcdefABCDEF") == 40);
 }
 
-/* A build that makes ours pointless and is not a child of our own retries. */
-static enum rb_code find_newer(struct rb_work *k, const struct rb_build *own,
-                               const struct rb_look *look, bool strict,
-                               const struct rb_build **ret_b, struct rb_err *err)
-{
-    *ret_b = NULL;
-    for (unsigned i = 0; i < look->n_builds; i++) {
-        const struct rb_build *b = look->builds[i];
-        char key[RB_KEY_BYTES], owner[RB_ID_BYTES];
-        struct rb_build named = *b;
-
-        if (!rb_plan_newer(own, b, strict)) {
-            continue;
-        }
-        named.account = k->r->build.account;
-        named.region = k->r->build.region;
-        rb_build_key(&named, key);
-        enum rb_code rc = rb_store_child_of(k->w->ses, key, owner, err);
-        rb_engine_store_state(k->e, rc, err);
-        if (rc != RB_OK) {
-            return rc;
-        }
-        if (owner[0] == '\0') {
-            *ret_b = b;
-            break;
-        }
-    }
-    return RB_OK;
-}
-
-/* A newer build is there. It may be the child of another retry that has not been written down yet:
- * that one holds the intent, so take it first, then ask again. */
-enum rb_code rb_fresh_check_newer(struct rb_work *k, const struct rb_build *own,
-                                  const struct rb_look *look, bool strict, bool *ret_ended,
-                                  struct rb_err *err)
-{
-    const struct rb_build *newer = NULL;
-    char note[RB_NOTE_BYTES];
-
-    if (k->rt->settings->stale == RB_STALE_RETRY && !strict) {
-        return RB_OK;
-    }
-    enum rb_code rc = find_newer(k, own, look, strict, &newer, err);
-    if (rc != RB_OK || newer == NULL) {
-        return rc;
-    }
-    struct rb_settle lock = {.keep_lease = true, .open_intent = k->intent_key};
-    rc = rb_work_settle(k, &lock, false, err);
-    if (rc == RB_E_CONFLICT && lock.conflict == RB_CONFLICT_INTENT) {
-        *ret_ended = true;
-        return busy(k, err);
-    }
-    if (rc != RB_OK) {
-        return rc;
-    }
-    rc = find_newer(k, own, look, strict, &newer, err);
-    if (rc != RB_OK || newer == NULL) {
-        return rc;
-    }
-    *ret_ended = true;
-    snprintf(note, sizeof(note), "build %lld (%s) of the same source version is newer",
-             (long long)newer->number, newer->id);
-    return rb_work_finish(k, RB_STATE_SUPERSEDED, note, err);
-}
-
 /* Everything that ends a submit before its call; *ret_ended when it did. */
 static enum rb_code judge_build(struct rb_work *k, const struct rb_look *look, bool strict,
                                 bool *ret_ended, struct rb_err *err)
@@ -214,11 +149,20 @@ static enum rb_code judge_build(struct rb_work *k, const struct rb_look *look, b
                  r->build.status);
         return rb_work_finish(k, RB_STATE_REFUSED, note, err);
     }
-    if (rb_plan_auto_retry(&r->build) && !r->force) {
-        return rb_work_finish(k, RB_STATE_DEFERRED,
-                              "the project's own auto-retry takes care of this build", err);
-    }
+    bool joined = false;
+    enum rb_code rc = rb_lineage_join(k, &joined, err);
     *ret_ended = false;
+    if (rc == RB_OK && !r->force) {
+        rc = rb_lineage_left_to_aws(k, ret_ended, err);
+    }
+    if (rc == RB_OK && joined && !*ret_ended) {
+        bool go_on = true;
+        rc = rb_chain_decide_again(k, &go_on, err);
+        *ret_ended = !go_on;
+    }
+    if (rc != RB_OK || *ret_ended) {
+        return rc;
+    }
     if (by_person(r) || r->build.batch_arn != NULL) {
         return RB_OK; /* what is newer than a batch, its own look shows */
     }
@@ -294,7 +238,7 @@ static enum rb_code write_intent(struct rb_work *k, int64_t low_water, struct rb
         r->intent = was;
         r->n_history = n_history < r->n_history ? n_history : r->n_history - 1;
         if (s.conflict == RB_CONFLICT_INTENT) {
-            rc = busy(k, err);
+            rc = rb_fresh_busy(k, err);
             return rc == RB_OK ? RB_E_CONFLICT : rc;
         }
         if (s.conflict != RB_CONFLICT_CHILD) {

@@ -1,9 +1,9 @@
 /* gate.c - may this retry go now? Incident hold, breakers and budgets, looked at right before the
  * intent is written, and what they count.
  *
- * A retry counts once, whatever crashes: its mark is written in the same step as the counts. People
- * are let through, which is noted; their retries count like any other. The outcome is counted
- * before the retry is settled, under the same mark. */
+ * A retry counts once, whatever crashes: its mark is written in the same step as the counts. A
+ * person passes by force, which is noted, and is else told how; their retries count like any other.
+ * The outcome is counted before the retry is settled, under the same mark. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -62,6 +62,9 @@ static void gate_init(struct gate *g, const char *retry_id, const struct rb_buil
     put(g, RB_DESK_BUILDS,
         rb_set_add(s, RB_SHEET_COUNT, &d->builds, "b:" RB_SHEET_OF_PROJECT, account, region,
                    project));
+    put(g, RB_DESK_CENSUS,
+        rb_set_add(s, RB_SHEET_CENSUS, &d->census, "v:" RB_SHEET_OF_PROJECT, account, region,
+                   project));
     if (commit != NULL) {
         put(g, RB_DESK_COMMIT,
             rb_set_add(s, RB_SHEET_COMMIT, &d->commit, "c:%s/%s", account, commit));
@@ -79,16 +82,53 @@ static enum rb_code gate_write(struct gate *g, struct rb_work *k, int64_t now_ms
     return rb_set_write(&g->set, k->w->ses, k->e->random, now_ms, err);
 }
 
-static enum rb_code obey(struct rb_work *k, const struct rb_obstacle *o, struct rb_err *err)
+/* refuse - a spent budget is told a chat once in an hour. A chain that was told of before is told
+ * of to its end, and so is who asked. */
+static enum rb_code refuse(struct rb_work *k, const struct rb_obstacle *o, const char *note,
+                           struct rb_err *err)
 {
-    if (!o->refuses) {
-        int64_t jitter_ms = o->wait_ms / 4 + GATE_PAUSE_MS;
-        return rb_work_later(k, o->wait_ms + rb_engine_jitter_ms(k->e, 0, jitter_ms), o->note, err);
-    }
+    const struct rb_build *b = &k->r->build;
+    const char *commit = rb_build_commit(b);
+    bool of_project = rb_str_eq(o->note, "budget:project");
+    const struct rb_notice spent = {
+        .about = rb_arena_printf(&k->arena, "%s/%s/%s/%s", o->note, rb_name_or_dash(b->account),
+                                 of_project ? rb_name_or_dash(b->region) : "-",
+                                 of_project                            ? rb_name_or_dash(b->project)
+                                 : rb_str_eq(o->note, "budget:commit") ? rb_name_or_dash(commit)
+                                                                       : "-"),
+        .since_ms = rb_engine_now_ms(k->e) - RB_HOUR_MS,
+        .chats = true,
+    };
     k->r->decision.reason = rb_arena_strdup(&k->r->arena, o->note);
+    bool own = k->r->previous[0] != '\0' || k->r->requested_by != NULL || spent.about == NULL;
+    k->spent = own ? NULL : &spent;
     rb_log(RB_LOG_WARN, "budget.spent", RB_F("budget", o->note), RB_F("retry", k->r->id),
            RB_F("project", k->r->build.project));
-    return rb_work_finish(k, RB_STATE_REFUSED, o->note, err);
+    enum rb_code rc = rb_work_finish(k, RB_STATE_REFUSED, note, err);
+    k->spent = NULL;
+    return rc;
+}
+
+static enum rb_code obey(struct rb_work *k, const struct gate *g, const struct rb_obstacle *o,
+                         struct rb_err *err)
+{
+    char note[RB_DESK_NOTE_BYTES + 64];
+
+    (void)snprintf(note, sizeof(note), "%s%s", o->note,
+                   k->r->requested_by == NULL ? "" : ": ask again with force to pass it");
+    if (!o->refuses) {
+        const struct rb_incident_row *row =
+            rb_incident_active(k->rt->settings, &g->desk.incident, rb_engine_now_ms(k->e));
+        bool tells = row != NULL && rb_str_starts(o->note, "incident:") &&
+                     rb_work_count_notes(k->r, o->note) == 0;
+        enum rb_code rc = tells ? rb_notice_of_hold(k, row, err) : RB_OK;
+        if (rc != RB_OK) {
+            return rc;
+        }
+        int64_t jitter_ms = o->wait_ms / 4 + GATE_PAUSE_MS;
+        return rb_work_later(k, o->wait_ms + rb_engine_jitter_ms(k->e, 0, jitter_ms), note, err);
+    }
+    return refuse(k, o, note, err);
 }
 
 static enum rb_code store_said(struct rb_work *k, enum rb_code rc, struct rb_err *err)
@@ -97,30 +137,51 @@ static enum rb_code store_said(struct rb_work *k, enum rb_code rc, struct rb_err
     return rc;
 }
 
+/* gate_see - the sheets, and what stands in the way by them. */
+static enum rb_code gate_see(struct gate *g, struct rb_work *k, int64_t now_ms,
+                             struct rb_obstacle *ret_o, struct rb_err *err)
+{
+    gate_init(g, k->r->id, &k->r->build, false, &k->arena);
+    enum rb_code rc = store_said(k, rb_set_read(&g->set, k->w->ses, now_ms, err), err);
+    if (rc == RB_OK) {
+        rb_desk_obstacle(k->rt->settings, &g->desk, k->r->id, &k->r->build, now_ms, ret_o);
+    }
+    return rc;
+}
+
+/* gate_count - nothing is refused for a part of builds that nobody has counted. */
+static enum rb_code gate_count(struct gate *g, struct rb_work *k, int64_t now_ms, bool *ret_ended,
+                               struct rb_err *err)
+{
+    struct rb_budgets b;
+    rb_desk_budgets(k->rt->settings, &g->desk, now_ms, &b);
+    return rb_census_take(k, rb_budgets_enough(k->rt->settings, &b.project), ret_ended, err);
+}
+
 enum rb_code rb_gate_look(struct rb_work *k, bool *ret_ended, struct rb_err *err)
 {
     int64_t now_ms = rb_engine_now_ms(k->e);
+    struct rb_obstacle o;
     struct gate g;
 
-    if (k->r->requested_by != NULL) {
+    if (rb_desk_passes(k->r)) {
         return RB_OK;
     }
     enum rb_code rc = rb_tally_flush(k->w, false, err);
-    if (rc != RB_OK) {
-        return rc;
+    if (rc == RB_OK) {
+        rc = gate_see(&g, k, now_ms, &o, err);
     }
-    gate_init(&g, k->r->id, &k->r->build, false, &k->arena);
-    rc = store_said(k, rb_set_read(&g.set, k->w->ses, now_ms, err), err);
-    if (rc != RB_OK) {
-        return rc;
+    if (rc == RB_OK && o.uncounted) {
+        rc = gate_count(&g, k, now_ms, ret_ended, err);
+        if (rc == RB_OK && !*ret_ended) {
+            rc = gate_see(&g, k, now_ms, &o, err);
+        }
     }
-    struct rb_obstacle o;
-    rb_desk_obstacle(k->rt->settings, &g.desk, k->r->id, &k->r->build, now_ms, &o);
-    if (o.note[0] == '\0') {
-        return RB_OK;
+    if (rc != RB_OK || *ret_ended || o.note[0] == '\0') {
+        return rc;
     }
     *ret_ended = true;
-    return obey(k, &o, err);
+    return obey(k, &g, &o, err);
 }
 
 /* A person passes; the history says what was passed. */
@@ -142,16 +203,21 @@ enum rb_code rb_gate_take(struct rb_work *k, bool *ret_ended, struct rb_err *err
 
     for (unsigned tries = 0; tries < GATE_TRIES; tries++) {
         int64_t now_ms = rb_engine_now_ms(k->e);
-        gate_init(&g, k->r->id, &k->r->build, false, &k->arena);
-        enum rb_code rc = store_said(k, rb_set_read(&g.set, k->w->ses, now_ms, err), err);
+        struct rb_obstacle o;
+        enum rb_code rc = gate_see(&g, k, now_ms, &o, err);
         if (rc != RB_OK) {
             return rc;
         }
-        struct rb_obstacle o;
-        rb_desk_obstacle(s, &g.desk, k->r->id, &k->r->build, now_ms, &o);
-        if (o.note[0] != '\0' && k->r->requested_by == NULL) {
+        if (o.uncounted && !rb_desk_passes(k->r)) {
+            rc = gate_count(&g, k, now_ms, ret_ended, err);
+            if (rc != RB_OK || *ret_ended) {
+                return rc;
+            }
+            continue;
+        }
+        if (o.note[0] != '\0' && !rb_desk_passes(k->r)) {
             *ret_ended = true;
-            return obey(k, &o, err);
+            return obey(k, &g, &o, err);
         }
         rb_desk_count(s, &g.desk, k->r, now_ms);
         rc = gate_write(&g, k, now_ms, err);

@@ -32,6 +32,25 @@ static enum rb_code again(struct rb_work *k, const char *what, enum rb_state end
     return rb_work_disown(k, end, why, err);
 }
 
+/* The policy leaves it to CodeBuild's own auto-retry, which is waited for: what it does not do is
+ * decided anew. */
+static enum rb_code left_to_aws(struct rb_work *k, const struct rb_decision *d, struct rb_err *err)
+{
+    bool ended = false;
+
+    if (!rb_retry_set_decision(k->r, d)) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for the decision on '%s'", k->r->id);
+    }
+    enum rb_code rc = rb_lineage_left_to_aws(k, &ended, err);
+    if (rc == RB_OK && !ended) { /* the time has run out just now */
+        return rb_work_later(k, 1, NULL, err);
+    }
+    if (rc == RB_OK && k->r->state == RB_STATE_DEFERRED) {
+        rb_count(RB_M_DECISIONS, rb_action_name(d->action), d->rule);
+    }
+    return rc;
+}
+
 static enum rb_code decide(struct rb_work *k, struct rb_err *err)
 {
     struct rb_retry *r = k->r;
@@ -50,6 +69,12 @@ static enum rb_code decide(struct rb_work *k, struct rb_err *err)
     if (rc != RB_OK) {
         return rc;
     }
+    if (d.state == RB_STATE_DEFERRED) {
+        return left_to_aws(k, &d, err);
+    }
+    if (in.auto_retry_overdue) {
+        rb_retry_note(r, now_ms, RB_NOTE_NOT_BY_AWS);
+    }
     if (!rb_engine_take_decision(k->e, r, &d, now_ms)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the decision on '%s'", r->id);
     }
@@ -63,6 +88,7 @@ static enum rb_code decide(struct rb_work *k, struct rb_err *err)
     rc = rb_work_settle(k, &s, true, err);
     if (rc == RB_OK && r->decision.rule != NULL) {
         rb_tally_failure(k->e, r);
+        rb_tally_shadowed(k->e, r);
         rb_count(RB_M_DECISIONS, rb_action_name(r->decision.action), r->decision.rule);
     }
     return rc;
@@ -136,7 +162,9 @@ static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct
         snprintf(note, sizeof(note), "the build ended as %s", r->build.status);
         return rb_work_finish(k, RB_STATE_IGNORED, note, err);
     }
-    return decide(k, err);
+    bool joined = false;
+    rc = rb_lineage_join(k, &joined, err);
+    return rc == RB_OK ? decide(k, err) : rc;
 }
 
 static void inspect_one(struct rb_work *k, const struct rb_fetch *f)

@@ -94,6 +94,12 @@ struct rb_engine {
     } initiators[RB_MAX_INITIATORS];
     unsigned n_initiators;
     struct rb_pace pace; /* turns of the destinations */
+    struct {             /* what is known of those that are gone: off.h */
+        bool known, looking;
+        uint64_t changes;     /* made here, so that an older look is not taken for news */
+        uint64_t generation;  /* of the settings that were looked at last */
+        int64_t next_boot_ms; /* of the next look */
+    } off;
     struct rb_arena paused_arena;
     const char **paused;
     unsigned n_paused;
@@ -163,6 +169,9 @@ struct rb_work {
     enum rb_state state_stored; /* what the store has */
     char intent_key[RB_KEY_BYTES];
     char build_key[RB_KEY_BYTES];
+    const struct rb_notice *spent; /* what ends it ends many: chats are told once; NULL = nothing */
+    const struct rb_report_task *notices; /* to be told with the next note; in the record's arena */
+    unsigned n_notices;
 };
 /* rb_work_begin - @boot_claimed_ms: boot clock before the claim was made. */
 void rb_work_begin(struct rb_work *k, struct rb_worker *w, struct rb_task *task,
@@ -219,6 +228,33 @@ enum rb_code rb_gate_standing(struct rb_engine *e, const struct rb_settings *s,
 /* rb_gate_outcome - what became of the retry, before that is written; counts once. */
 enum rb_code rb_gate_outcome(struct rb_work *k, enum rb_ending outcome, struct rb_err *err);
 
+/* ---- builds of a project, as CodeBuild shows them ---- */
+#define RB_CENSUS_MINUTES 60
+struct rb_census { /* ended builds of the last hour by their age in minutes */
+    int64_t ended[RB_CENSUS_MINUTES], n;
+};
+void rb_census_see(struct rb_census *c, const struct rb_build *b, int64_t aws_now_ms);
+/* rb_census_write - into the ledger, for the project of @of. */
+enum rb_code rb_census_write(struct rb_worker *w, const struct rb_build *of,
+                             const struct rb_census *c, struct rb_arena *a, struct rb_err *err);
+/* rb_census_take - list the builds of the task's project, at most @enough that have ended, and
+ * write the count. *ret_ended: CodeBuild could not be asked, the retry waits (written). */
+enum rb_code rb_census_take(struct rb_work *k, int64_t enough, bool *ret_ended, struct rb_err *err);
+
+/* ---- one message for many retries ---- */
+struct rb_notice {
+    const char *about; /* a budget with its scope, a hold */
+    int64_t since_ms;  /* who was told since then is told no more */
+    bool chats;        /* only chats are spared */
+};
+/* rb_notice_claim - leaves those of @tasks that this retry is the first to tell. */
+enum rb_code rb_notice_claim(struct rb_work *k, const struct rb_notice *what,
+                             const struct rb_report_task **tasks, unsigned *n, struct rb_err *err);
+/* rb_notice_of_hold - this retry waits for an incident: who has not been told of it will be, with
+ * the note of the wait. */
+enum rb_code rb_notice_of_hold(struct rb_work *k, const struct rb_incident_row *row,
+                               struct rb_err *err);
+
 struct rb_tally *rb_tally_new(void);
 void rb_tally_free(struct rb_tally *t); /* NULL accepted */
 void rb_tally_ended(struct rb_engine *e, const struct rb_build *b);
@@ -226,6 +262,8 @@ void rb_tally_failure(struct rb_engine *e, const struct rb_retry *r);
 /* rb_tally_shadow - @rule: shadow mode would have retried the failure @b by it; NULL: @b succeeded,
  * which may be the retry that somebody made. */
 void rb_tally_shadow(struct rb_engine *e, const struct rb_build *b, const char *rule);
+/* rb_tally_shadowed - @r was decided; nothing unless shadow mode would have retried it. */
+void rb_tally_shadowed(struct rb_engine *e, const struct rb_retry *r);
 /* rb_tally_flush - write the counts into the ledger; without @all only the failures. */
 enum rb_code rb_tally_flush(struct rb_worker *w, bool all, struct rb_err *err);
 
@@ -247,6 +285,22 @@ void rb_chain_input(const struct rb_retry *r, const struct rb_build *failed, int
 /* rb_chain_decide_again - the policy's word on a scheduled retry that has joined a chain; without
  * *ret_go_on it has ended or is held (written). */
 enum rb_code rb_chain_decide_again(struct rb_work *k, bool *ret_go_on, struct rb_err *err);
+
+/* rb_chain_link - @r becomes the next attempt of @parent's chain, with what its rules have used.
+ * False without memory. */
+bool rb_chain_link(struct rb_retry *r, const struct rb_retry *parent);
+
+/* ---- builds that somebody else started ---- */
+#define RB_NOTE_NOT_BY_AWS "CodeBuild's own auto-retry did not run this build again"
+/* rb_lineage_left_to_aws - CodeBuild's own auto-retry is to run the build again, or did:
+ * *ret_ended, the retry waits to see it or ends as deferred (written). What it did not do in time
+ * is ours. */
+enum rb_code rb_lineage_left_to_aws(struct rb_work *k, bool *ret_ended, struct rb_err *err);
+/* rb_lineage_overdue - the same of @b without effect: it was to be run again, and was not. */
+bool rb_lineage_overdue(const struct rb_work *k, const struct rb_build *b);
+/* rb_lineage_join - where the build is one that somebody else started to run a failed one again,
+ * its retry becomes the next attempt of that chain (*ret_joined; nothing is written yet). */
+enum rb_code rb_lineage_join(struct rb_work *k, bool *ret_joined, struct rb_err *err);
 
 /* ---- looking at AWS ---- */
 struct rb_look {
@@ -329,19 +383,13 @@ enum rb_code rb_batch_fresh(struct rb_work *k, bool strict, struct rb_err *err);
 enum rb_code rb_batch_followed(struct rb_work *k, const struct rb_batch *seen,
                                const struct rb_build **ret_seen, struct rb_err *err);
 
-/* ---- reports ---- */
-struct rb_post_result;
-struct rb_report_view;
-/* rb_report_by_aws - post a report that is a call of AWS; false: it is none, nothing was done. */
-bool rb_report_by_aws(struct rb_worker *w, const struct rb_destination_setting *d,
-                      const struct rb_report_view *v, const struct rb_task *t,
-                      struct rb_post_result *ret);
-
 /* ---- submit ---- */
 /* rb_fresh_look_failed - AWS could not be asked: later. rb_fresh_not_shown - ask again a few times,
  * then end as refused. rb_fresh_check_newer - something makes a retry of @own pointless: ended. */
 enum rb_code rb_fresh_look_failed(struct rb_work *k, const struct rb_look *look,
                                   const struct rb_err *why, struct rb_err *err);
+/* rb_fresh_busy - another retry has the intent: later. */
+enum rb_code rb_fresh_busy(struct rb_work *k, struct rb_err *err);
 enum rb_code rb_fresh_not_shown(struct rb_work *k, const char *what, const char *end,
                                 struct rb_err *err);
 enum rb_code rb_fresh_check_newer(struct rb_work *k, const struct rb_build *own,

@@ -32,13 +32,6 @@ void rb_pace_release(struct rb_pace *p)
     *p = (struct rb_pace){.rows = NULL};
 }
 
-void rb_pace_switch_on(struct rb_pace *p)
-{
-    for (size_t i = 0; i < p->n; i++) {
-        p->rows[i].off = false;
-    }
-}
-
 static struct rb_pace_row *find(struct rb_pace *p, const char *destination)
 {
     for (size_t i = 0; i < p->n; i++) {
@@ -69,6 +62,17 @@ static struct rb_pace_row *find_or_make(struct rb_pace *p, const char *destinati
     *row = (struct rb_pace_row){.hold_ms = HOLD_FIRST_MS};
     snprintf(row->destination, sizeof(row->destination), "%s", destination);
     return row;
+}
+
+bool rb_pace_set_off(struct rb_pace *p, const char *destination, bool off)
+{
+    struct rb_pace_row *row = off ? find_or_make(p, destination) : find(p, destination);
+
+    if (row == NULL || row->off == off) {
+        return false;
+    }
+    row->off = off;
+    return true;
 }
 
 /* The next free turn, not before @from_ms. */
@@ -124,7 +128,6 @@ enum rb_turn rb_pace_take(struct rb_pace *p, const struct rb_pace_rule *rule, bo
     }
     if (row->generation != rule->generation) {
         row->generation = rule->generation;
-        row->off = false;
         row->not_before_ms = row->next_turn_ms = 0; /* it may be another receiver now */
     }
     if (row->off) {

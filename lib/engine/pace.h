@@ -18,8 +18,8 @@ struct rb_pace {
     size_t n, cap;
 };
 void rb_pace_release(struct rb_pace *p);
-/* rb_pace_switch_on - every destination that is off gets another chance: a person asks for it. */
-void rb_pace_switch_on(struct rb_pace *p);
+/* rb_pace_set_off - gone, or to get another chance (off.h); true when that is news. */
+bool rb_pace_set_off(struct rb_pace *p, const char *destination, bool off);
 
 struct rb_pace_rule {
     const char *destination;
@@ -27,7 +27,7 @@ struct rb_pace_rule {
     int64_t distance_ms;    /* between the starts of two posts; 0 = none */
     bool many_receivers;    /* each report has a receiver of its own: what one of them answers says
                                nothing about the rest */
-    uint64_t generation;    /* of the settings; new ones switch a destination on again */
+    uint64_t generation;    /* of the settings: with new ones it may be another receiver */
 };
 
 enum rb_turn {

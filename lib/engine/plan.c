@@ -300,6 +300,34 @@ bool rb_plan_newer(const struct rb_build *own, const struct rb_build *b, bool st
     return strict && own->ended_ms > 0 && b->started_ms >= own->ended_ms;
 }
 
+static bool same_commit(const struct rb_build *own, const struct rb_build *b)
+{
+    const char *ours = rb_build_commit(own);
+    const char *theirs = rb_build_commit(b);
+    return ours != NULL && theirs != NULL && strcmp(ours, theirs) == 0;
+}
+
+static bool by_a_push(const struct rb_build *b)
+{
+    return b->initiator == NULL || strstr(b->initiator, "Hookshot/") != NULL ||
+           strncmp(b->initiator, "codepipeline/", strlen("codepipeline/")) == 0;
+}
+
+bool rb_plan_runs_again(const struct rb_build *own, const struct rb_build *b)
+{
+    if (own->batch_arn != NULL || b->batch_arn != NULL || same_text(own->id, b->id) ||
+        b->number <= own->number || own->ended_ms <= 0 || b->started_ms < own->ended_ms) {
+        return false;
+    }
+    return same_commit(own, b) && maybe_same_source(own, b) && !by_a_push(b);
+}
+
+bool rb_plan_by_hand(const struct rb_build *own, const struct rb_build *b)
+{
+    return rb_plan_runs_again(own, b) && own->initiator != NULL &&
+           !same_text(own->initiator, b->initiator);
+}
+
 bool rb_plan_auto_retry(const struct rb_build *b)
 {
     if (b->next_auto_retry != NULL && b->next_auto_retry[0] != '\0') {

@@ -119,6 +119,11 @@ enum rb_plan_name rb_plan_named(const struct rb_retry *r, const struct rb_build 
 /* rb_plan_newer - does @b, a newer build of the project, make a retry of @own pointless? @strict:
  * our memory begins after @own ended, so that @b may be the work of a life we do not remember. */
 bool rb_plan_newer(const struct rb_build *own, const struct rb_build *b, bool strict);
+/* rb_plan_runs_again - somebody runs the ended build again: @b was started since of the same
+ * commit, by no push. rb_plan_by_hand - and by somebody else than the one who started the failed
+ * one, so that it is no build of its own. */
+bool rb_plan_runs_again(const struct rb_build *own, const struct rb_build *b);
+bool rb_plan_by_hand(const struct rb_build *own, const struct rb_build *b);
 /* rb_plan_auto_retry - will AWS's own auto-retry do it, or did it already? */
 bool rb_plan_auto_retry(const struct rb_build *b);
 /* rb_plan_quarantine_until - by our own clock: 0 = may be submitted now, else when. @ended_ms: when

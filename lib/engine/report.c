@@ -10,10 +10,12 @@
 #include <retrybuild/log.h>
 
 #include "fault.h"
+#include "off.h"
 
 #define RB_REPORT_MARGIN_MS 5000
 #define RB_BUSY_FROM_MS 100
 #define RB_BUSY_TO_MS 500
+#define RB_FIRST_LOOK_MS 20
 #define RB_CALLBACK_GIVE_UP_MS (24LL * 3600 * 1000)
 #define RB_CALLBACK_IN_FLIGHT 4
 #define RB_REPLY_GIVE_UP_MS (3600 * 1000)
@@ -109,10 +111,9 @@ static enum rb_code post(struct rb_worker *w, struct rb_task *t,
         .now_ms = rb_engine_now_ms(w->e),
         .forge_tokens = w->e->forge_tokens,
         .receipt = t->receipt,
-        .tokens = rb_engine_forge_tokens(w->e),
     };
 
-    if (!rb_report_by_aws(w, d, &view, t, &result)) {
+    if (!rb_report_by_aws(w->codebuild, w->rt->settings, d, &view, t->first_due_ms, &result)) {
         rb_destination_post(d, &view, t->first_due_ms, w->rt->settings, w->http, w->e->random,
                             &result);
     }
@@ -145,6 +146,10 @@ static void tell_change(const char *destination, enum rb_pace_change change, con
 {
     char scope[80];
 
+    if (change == RB_PACE_OFF) {
+        rb_off_tell(destination, true, error);
+        return;
+    }
     if (change == RB_PACE_SAME) {
         return;
     }
@@ -152,14 +157,9 @@ static void tell_change(const char *destination, enum rb_pace_change change, con
     rb_gauge(RB_M_BREAKER_OPEN, scope, change == RB_PACE_CLOSED ? 0 : 1);
     if (change == RB_PACE_CLOSED) {
         rb_log(RB_LOG_INFO, "destination.back", RB_F("destination", destination));
-    } else if (change == RB_PACE_OPENED) {
+    } else {
         rb_log(RB_LOG_WARN, "destination.failing", RB_F("destination", destination),
                RB_F("error", error));
-    } else {
-        rb_log(RB_LOG_ERROR, "destination.off", RB_F("destination", destination),
-               RB_F("error", error),
-               RB_F("next", "switched off until the configuration is loaded again, or a report of "
-                            "it is requeued"));
     }
 }
 
@@ -203,6 +203,9 @@ static enum rb_code post_in_turn(struct rb_worker *w, struct rb_task *t,
         .pause_ms = result.pause_ms,
         .again_in_ms = result.again_in_ms,
     };
+    if (result.gone && !rule.many_receivers) {
+        rb_off_gone(w, d);
+    }
     pthread_mutex_lock(&e->lock);
     enum rb_pace_change change = rb_pace_leave(&e->pace, &rule, &outcome, rb_engine_now_ms(e));
     pthread_mutex_unlock(&e->lock);
@@ -258,9 +261,15 @@ static enum rb_code report_round(struct rb_worker *w, struct rb_round *ret, stru
     int64_t boot_ms = rb_boot_ms(w->e->clock);
     struct rb_err why = {.code = RB_OK};
     unsigned n = 0;
+    bool wait = false;
 
-    enum rb_code rc = rb_store_claim(w->ses, RB_TASK_REPORT, 1, lease_ms, rb_engine_now_ms(w->e),
-                                     &task, &n, &ret->next_ms, err);
+    enum rb_code rc = rb_off_look(w, &wait, err);
+    if (rc != RB_OK || wait) {
+        ret->next_ms = rb_engine_now_ms(w->e) + RB_FIRST_LOOK_MS;
+        return rc;
+    }
+    rc = rb_store_claim(w->ses, RB_TASK_REPORT, 1, lease_ms, rb_engine_now_ms(w->e), &task, &n,
+                        &ret->next_ms, err);
     if (rc != RB_OK || n == 0) {
         return rc;
     }

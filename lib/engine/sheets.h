@@ -34,4 +34,7 @@ enum rb_code rb_set_write(struct rb_set *s, struct rb_store_session *ses,
 
 /* Names of sheets: what belongs to a project stands behind one prefix each. */
 #define RB_SHEET_OF_PROJECT "%s/%s/%s" /* account, region, project */
+#define RB_SHEET_OF_SWEEP "w"          /* failures that no delivery brought */
+#define RB_SWEPT_MS (7 * RB_DAY_MS)    /* in so long */
+#define RB_SHEET_OF_LINK "n:%s"        /* key of the build */
 #endif

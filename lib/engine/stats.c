@@ -9,9 +9,10 @@
 #include <retrybuild/counters.h>
 #include <retrybuild/timefmt.h>
 
+#include "off.h"
 #include "sheets.h"
 
-#define AT_ONCE 16
+#define AT_ONCE 12 /* of five sheets each */
 #define PROJECTS_MAX 500
 #define RECENT_MS (7 * RB_DAY_MS)
 #define ARENA_BYTES ((size_t)64 * 1024 * 1024)
@@ -22,6 +23,7 @@ struct standing {
     const struct rb_project_seen *seen;
     struct rb_scope_sheet project, account;
     struct rb_count_sheet builds;
+    struct rb_census_sheet census;
     struct rb_flake_sheet flakes;
 };
 
@@ -29,10 +31,10 @@ struct visit {
     struct rb_engine *e;
     const struct rb_settings *settings;
     int64_t now_ms;
-    struct rb_count_sheet minutes;
+    struct rb_count_sheet minutes, swept;
     void (*see)(struct visit *v, const struct standing *x);
     /* of the visitors */
-    struct rb_buf *budgets, *breakers, *projects;
+    struct rb_buf *budgets, *breakers, *projects, *of_accounts;
     const char *accounts[PROJECTS_MAX]; /* seen so far */
     unsigned n_accounts;
     uint64_t *flaky;
@@ -57,6 +59,8 @@ static enum rb_code visit_some(struct visit *v, struct rb_store_session *ses,
         (void)rb_set_add(&set, RB_SHEET_SCOPE, &all[i].project, "p:" RB_SHEET_OF_PROJECT, account,
                          region, seen[i].project);
         (void)rb_set_add(&set, RB_SHEET_COUNT, &all[i].builds, "b:" RB_SHEET_OF_PROJECT, account,
+                         region, seen[i].project);
+        (void)rb_set_add(&set, RB_SHEET_CENSUS, &all[i].census, "v:" RB_SHEET_OF_PROJECT, account,
                          region, seen[i].project);
         (void)rb_set_add(&set, RB_SHEET_FLAKES, &all[i].flakes, "l:" RB_SHEET_OF_PROJECT, account,
                          region, seen[i].project);
@@ -90,8 +94,12 @@ static struct rb_budget project_budget(const struct visit *v, const struct stand
     struct rb_scope_sheet account = x->account;
     struct rb_count_sheet builds = x->builds;
     struct rb_count_sheet minutes = v->minutes;
-    const struct rb_budget_sheets sheets = {
-        .project = &project, .account = &account, .builds = &builds, .minutes = &minutes};
+    struct rb_census_sheet census = x->census;
+    const struct rb_budget_sheets sheets = {.project = &project,
+                                            .account = &account,
+                                            .builds = &builds,
+                                            .minutes = &minutes,
+                                            .census = &census};
     struct rb_budgets b;
     rb_budgets_of(v->settings, &sheets, v->now_ms, &b);
     return b.project;
@@ -185,6 +193,17 @@ static void add_flakes(struct visit *v, const struct standing *x)
     rb_buf_adds(out, "]}");
 }
 
+static void add_account(struct visit *v, const struct standing *x)
+{
+    struct rb_budget b = {.limit = v->settings->budgets.per_account};
+    rb_series_sum(&x->account.takes, RB_HOUR_MS, v->now_ms, &b.used, NULL);
+    rb_buf_adds(v->of_accounts, v->of_accounts->len == 0 ? "{" : ",{");
+    rb_buf_add_json_member(v->of_accounts, "account", x->seen->account);
+    rb_buf_adds(v->of_accounts, ",\"hour\":");
+    rb_budget_write_json(&b, v->of_accounts);
+    rb_buf_addc(v->of_accounts, '}');
+}
+
 static void see_for_json(struct visit *v, const struct standing *x)
 {
     struct rb_budget b = project_budget(v, x);
@@ -196,6 +215,7 @@ static void see_for_json(struct visit *v, const struct standing *x)
     add_breaker(v, &x->project, "project", x->seen->project);
     if (first_of_account(v, x->seen->account)) {
         add_breaker(v, &x->account, "account", x->seen->account);
+        add_account(v, x);
     }
     add_flakes(v, x);
 }
@@ -219,9 +239,11 @@ static void add_incident(struct rb_buf *out, const struct visit *v,
     rb_buf_addc(out, '}');
 }
 
-static void add_totals(struct rb_buf *out, const struct rb_counts *c,
+static void add_totals(struct rb_buf *out, const struct visit *v, const struct rb_counts *c,
                        const struct rb_rules_sheet *r)
 {
+    int64_t swept = 0;
+    rb_series_sum(&v->swept.counted, RB_SWEPT_MS, v->now_ms, &swept, NULL);
     int64_t shadowed = 0;
     int64_t shadow_recovered = 0;
     for (unsigned i = 0; i < r->n; i++) {
@@ -235,9 +257,9 @@ static void add_totals(struct rb_buf *out, const struct rb_counts *c,
     }
     rb_buf_addf(out,
                 "\"minutes_lost\":%.1f,\"minutes_saved\":%.1f,\"shadowed\":%lld,"
-                "\"shadow_recovered\":%lld}",
+                "\"shadow_recovered\":%lld,\"swept\":%lld}",
                 (double)r->lost_s / 60.0, (double)r->saved_s / 60.0, (long long)shadowed,
-                (long long)shadow_recovered);
+                (long long)shadow_recovered, (long long)swept);
 }
 
 static void add_rules(struct rb_buf *out, const struct rb_rules_sheet *r)
@@ -267,13 +289,13 @@ static void write_all(struct rb_buf *out, struct visit *v, const struct rb_count
     const struct rb_budget minutes = {.used = seconds / 60,
                                       .limit = v->settings->budgets.minutes_per_day};
     rb_buf_addf(out, "{\"mode\":\"%s\",\"totals\":", modes[v->settings->mode]);
-    add_totals(out, c, rules);
+    add_totals(out, v, c, rules);
     rb_buf_addf(out, ",\"budgets\":{\"per_chain\":%lld,\"per_commit\":%lld,\"minutes\":",
                 (long long)v->settings->budgets.per_chain,
                 (long long)v->settings->budgets.per_commit);
     rb_budget_write_json(&minutes, out);
-    rb_buf_addf(out, ",\"projects\":[%s]},\"breakers\":[%s],\"incident\":", rb_buf_str(v->budgets),
-                rb_buf_str(v->breakers));
+    rb_buf_addf(out, ",\"accounts\":[%s],\"projects\":[%s]},\"breakers\":[%s],\"incident\":",
+                rb_buf_str(v->of_accounts), rb_buf_str(v->budgets), rb_buf_str(v->breakers));
     add_incident(out, v, incident);
     rb_buf_addf(out, ",\"projects\":[%s],\"rules\":", rb_buf_str(v->projects));
     add_rules(out, rules);
@@ -287,10 +309,12 @@ enum rb_code rb_engine_stats(struct rb_engine *e, struct rb_store_session *ses, 
     RB_CLEANUP(rb_buf_release) struct rb_buf budgets = RB_BUF_INIT(4 << 20);
     RB_CLEANUP(rb_buf_release) struct rb_buf breakers = RB_BUF_INIT(4 << 20);
     RB_CLEANUP(rb_buf_release) struct rb_buf projects = RB_BUF_INIT(4 << 20);
+    RB_CLEANUP(rb_buf_release) struct rb_buf accounts = RB_BUF_INIT(4 << 20);
     struct visit v = {.e = e,
                       .settings = rt->settings,
                       .now_ms = rb_engine_now_ms(e),
                       .see = see_for_json,
+                      .of_accounts = &accounts,
                       .budgets = &budgets,
                       .breakers = &breakers,
                       .projects = &projects};
@@ -303,6 +327,7 @@ enum rb_code rb_engine_stats(struct rb_engine *e, struct rb_store_session *ses, 
     rb_arena_init(&a, ARENA_BYTES);
     rb_set_init(&set, &a);
     (void)rb_set_add(&set, RB_SHEET_COUNT, &v.minutes, "m");
+    (void)rb_set_add(&set, RB_SHEET_COUNT, &v.swept, RB_SHEET_OF_SWEEP);
     (void)rb_set_add(&set, RB_SHEET_INCIDENT, &incident, "i");
     (void)rb_set_add(&set, RB_SHEET_RULES, &rules, "r");
     enum rb_code rc = rb_set_read(&set, ses, v.now_ms, err);
@@ -311,6 +336,9 @@ enum rb_code rb_engine_stats(struct rb_engine *e, struct rb_store_session *ses, 
     }
     if (rc == RB_OK) {
         rc = visit_all(&v, ses, &a, err);
+    }
+    if (rc == RB_OK) {
+        rc = rb_off_show(ses, rt->settings, v.now_ms, v.breakers, err);
     }
     if (rc == RB_OK) {
         write_all(out, &v, &counts, &rules, &incident);

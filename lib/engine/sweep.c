@@ -9,12 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <retrybuild/counters.h>
 #include <retrybuild/log.h>
 
 #include "fault.h"
+#include "sheets.h"
 
 #define RB_SWEEP_PAGES 10
 #define RB_SWEEP_IDS 100
+#define RB_SWEEP_TRIES 20
 #define RB_SWEEP_PROJECTS 2000
 #define RB_SWEEP_RECENT_MS (7LL * 24 * 3600 * 1000)
 #define RB_SWEEP_ARENA_BYTES (16u * 1024 * 1024)
@@ -31,9 +34,11 @@ struct seen {
 struct sweep {
     struct rb_worker *w;
     struct seen *seen;
-    struct rb_arena arena; /* of one project */
-    int64_t oldest_ms;     /* started before: too old; AWS's clock */
-    int64_t youngest_ms;   /* ended after: a delivery may still come */
+    struct rb_arena arena;   /* of one project */
+    int64_t now_ms;          /* AWS's clock */
+    int64_t oldest_ms;       /* started before: too old; AWS's clock */
+    int64_t youngest_ms;     /* ended after: a delivery may still come */
+    struct rb_census census; /* of one project */
     unsigned found;
 };
 
@@ -136,6 +141,7 @@ static enum rb_code offer(struct sweep *sw, const struct rb_build *b, struct rb_
     seen_add(sw->seen, number);
     if (a->result == RB_ADMIT_NEW) {
         sw->found++;
+        rb_count(RB_M_DELIVERIES, "sweep", "accepted");
         rb_log(RB_LOG_INFO, "sweep.found", RB_F("retry", a->retry_id), RB_F("build", b->id),
                RB_F("state", rb_state_name(a->retry_state)));
         if (a->task != RB_TASK_NONE) {
@@ -160,6 +166,7 @@ static enum rb_code sweep_page(struct sweep *sw, const struct rb_project_seen *p
         b->account = b->account == NULL ? p->account : b->account;
         b->region = b->region == NULL ? p->region : b->region;
         b->project = b->project == NULL ? p->project : b->project;
+        rb_census_see(&sw->census, b, sw->now_ms);
         if (b->started_ms != 0 && b->started_ms < sw->oldest_ms) {
             *ret_past = true;
         } else if (rb_build_failed(b) && b->ended_ms <= sw->youngest_ms && b->account != NULL) {
@@ -257,6 +264,15 @@ static int64_t fair_chance_ms(const struct rb_timing *t)
     return ms < t->sweep_every_ms ? ms : t->sweep_every_ms;
 }
 
+/* The builds that were seen on the way make the project's budget. */
+static enum rb_code write_census(struct sweep *sw, const struct rb_project_seen *p,
+                                 struct rb_err *err)
+{
+    const struct rb_build of = {.account = p->account, .region = p->region, .project = p->project};
+    bool wanted = sw->w->rt->settings->budgets.ratio > 0 && sw->census.n > 0 && p->account != NULL;
+    return wanted ? rb_census_write(sw->w, &of, &sw->census, &sw->arena, err) : RB_OK;
+}
+
 static enum rb_code sweep_all(struct sweep *sw, const struct rb_project_seen *projects, unsigned n,
                               struct rb_err *err)
 {
@@ -268,7 +284,11 @@ static enum rb_code sweep_all(struct sweep *sw, const struct rb_project_seen *pr
             continue;
         }
         rb_arena_reset(&sw->arena);
+        sw->census = (struct rb_census){.n = 0};
         enum rb_code rc = sweep_project(sw, &projects[i], &why);
+        if (rc == RB_OK) {
+            rc = write_census(sw, &projects[i], &why);
+        }
         if (rc == RB_OK) {
             continue;
         }
@@ -285,6 +305,28 @@ static enum rb_code sweep_all(struct sweep *sw, const struct rb_project_seen *pr
     return RB_OK;
 }
 
+/* How much came by nobody's delivery, for stats; a figure that is lost costs nothing else. */
+static void write_found(struct rb_worker *w, unsigned found, struct rb_arena *a)
+{
+    enum rb_code rc = found == 0 ? RB_OK : RB_E_CONFLICT;
+    struct rb_err ignored = {.code = RB_OK};
+
+    for (unsigned tries = 0; tries < RB_SWEEP_TRIES && rc == RB_E_CONFLICT; tries++) {
+        int64_t now_ms = rb_engine_now_ms(w->e);
+        struct rb_count_sheet sheet;
+        struct rb_set set;
+        rb_set_init(&set, a);
+        unsigned at = rb_set_add(&set, RB_SHEET_COUNT, &sheet, RB_SHEET_OF_SWEEP);
+        rc = rb_set_read(&set, w->ses, now_ms, &ignored);
+        if (rc == RB_OK) {
+            rb_series_add(&sheet.counted, RB_SWEPT_MS, now_ms, found, 0);
+            set.slots[at].changed = true;
+            rc = rb_set_write(&set, w->ses, w->e->random, now_ms, &ignored);
+        }
+    }
+    rb_engine_store_state(w->e, rc, &ignored);
+}
+
 static enum rb_code sweep_round(struct rb_worker *w, struct rb_round *ret, struct rb_err *err)
 {
     const struct rb_timing *t = &w->rt->settings->timing;
@@ -295,6 +337,7 @@ static enum rb_code sweep_round(struct rb_worker *w, struct rb_round *ret, struc
     struct sweep sw = {
         .w = w,
         .seen = seen_of(w),
+        .now_ms = now_ms,
         .oldest_ms = now_ms - t->max_event_age_ms,
         .youngest_ms = now_ms - fair_chance_ms(t),
     };
@@ -311,6 +354,7 @@ static enum rb_code sweep_round(struct rb_worker *w, struct rb_round *ret, struc
     if (rc == RB_OK) {
         rc = sweep_all(&sw, projects, n, err);
     }
+    write_found(w, sw.found, &arena);
     rb_arena_release(&sw.arena);
     rb_arena_release(&arena);
     if (rc == RB_OK) {

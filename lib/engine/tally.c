@@ -119,6 +119,13 @@ void rb_tally_shadow(struct rb_engine *e, const struct rb_build *b, const char *
     pthread_mutex_unlock(&e->tally->lock);
 }
 
+void rb_tally_shadowed(struct rb_engine *e, const struct rb_retry *r)
+{
+    if (r->decision.reason != NULL && rb_str_starts(r->decision.reason, "shadow: would ")) {
+        rb_tally_shadow(e, &r->build, r->decision.rule);
+    }
+}
+
 /* ---- into the ledger ---- */
 
 static struct rb_tally_counts *take_counts(struct rb_engine *e, bool all)

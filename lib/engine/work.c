@@ -91,6 +91,15 @@ enum rb_code rb_work_settle(struct rb_work *k, struct rb_settle *s, bool stubbor
                                       &s->reports, &s->n_reports)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the reports of '%s'", k->r->id);
     }
+    if (changed && k->spent != NULL) {
+        rc = rb_notice_claim(k, k->spent, &s->reports, &s->n_reports, err);
+        if (rc != RB_OK) {
+            return rc;
+        }
+    } else if (!changed && s->n_reports == 0) {
+        s->reports = k->notices;
+        s->n_reports = k->n_notices;
+    }
     for (;;) {
         rc = rb_store_settle(k->w->ses, s, rb_engine_now_ms(k->e), err);
         rb_engine_store_state(k->e, rc, err);

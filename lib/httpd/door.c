@@ -50,8 +50,9 @@ bool rb_door_begin(struct rb_exchange *ex)
     if (strcmp(ex->path, "/") != 0) {
         return false;
     }
+    bool page = strcmp(ex->method, "GET") == 0 || strcmp(ex->method, "HEAD") == 0;
     if (ex->view->settings->front_door.n_access_keys == 0) {
-        return true;
+        return !page;
     }
     ex->aws_form = strcmp(ex->method, "POST") == 0;
     if (ex->aws_form) {

@@ -87,6 +87,7 @@ void rb_exchange_free(struct rb_exchange *ex)
     ex->ask = NULL;
     ex->route = NULL;
     ex->actor = NULL;
+    ex->role = RB_ROLE_NONE;
     ex->param = (struct rb_slice){NULL, 0};
     ex->source = NULL;
     ex->n_events = ex->n_admitted = ex->n_waiting = 0;
@@ -219,6 +220,7 @@ static bool allowed(struct rb_exchange *ex)
         return true;
     }
     enum rb_role role = rb_auth_bearer(ex->view->settings, ex->mhd, &ex->actor);
+    ex->role = role;
     if (role == RB_ROLE_NONE) {
         rb_answer_problem(ex, 401,
                           "a valid bearer token is needed (Authorization: Bearer …; api.tokens in "

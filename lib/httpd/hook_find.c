@@ -104,7 +104,10 @@ static bool take_newest(const struct rb_build *builds, unsigned n, struct rb_bui
             best = &builds[i];
         }
     }
-    return best != NULL && rb_build_copy(b, best, a);
+    const char *author = b->author; /* CodeBuild does not know it */
+    bool found = best != NULL && rb_build_copy(b, best, a);
+    b->author = author;
+    return found;
 }
 
 static enum rb_code search(const struct rb_finder *f, const char *account, struct rb_build *b,

@@ -56,7 +56,9 @@ static enum rb_code ask(const struct rb_finder *f, const struct rb_source_settin
     const char *repository = c->place.repository;
     enum rb_code rc =
         rb_forge_permission(forge, repository, c->actor.id, c->actor.name, &facts.permission, err);
-    if (rc == RB_OK && c->place.pull_request > 0) {
+    bool about_pull =
+        c->trouble == NULL && c->verb != RB_COMMAND_HELP && c->verb != RB_COMMAND_VERSION;
+    if (rc == RB_OK && about_pull && c->place.pull_request > 0) {
         struct rb_forge_pull pull = {.commit = NULL};
         rc = rb_forge_pull(forge, repository, c->place.pull_request, a, &pull, err);
         if (rc == RB_OK) {
@@ -64,7 +66,8 @@ static enum rb_code ask(const struct rb_finder *f, const struct rb_source_settin
             facts.closed = !pull.open;
         }
     }
-    if (rc == RB_OK && c->verb == RB_COMMAND_RETRY && facts.head != NULL && !facts.closed) {
+    if (rc == RB_OK && about_pull && c->verb == RB_COMMAND_RETRY && facts.head != NULL &&
+        !facts.closed) {
         struct rb_build *builds = NULL;
         rc = rb_find_failed(f, s, repository, facts.head, a, &builds, &facts.n_builds, err);
         rc = rc == RB_E_INVALID ? RB_OK : rc; /* this host does not tell */
@@ -102,7 +105,8 @@ void rb_host_show(const struct rb_finder *f, const struct rb_source_setting *s,
 {
     RB_CLEANUP(httpc_freep) struct rb_httpc *http = NULL;
     struct rb_err err = {.code = RB_OK};
-    bool taken = answer->outcome != RB_COMMAND_IGNORED && answer->outcome != RB_COMMAND_DENIED;
+    bool taken = answer->outcome != RB_COMMAND_IGNORED && answer->outcome != RB_COMMAND_DENIED &&
+                 !answer->stranger;
     bool started = answer->outcome == RB_COMMAND_DONE;
     bool known = taken || (facts != NULL && facts->permission >= RB_PERMISSION_READ);
     if (!known || answer->outcome == RB_COMMAND_IGNORED || c->place.comment == NULL ||

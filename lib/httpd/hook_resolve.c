@@ -96,6 +96,7 @@ static enum rb_code spread(struct rb_exchange *ex, const struct rb_finder *f, un
         list[k].find = RB_FIND_NOTHING;
         list[k].find_in = NULL;
         list[k].build = builds[k];
+        list[k].build.author = ev->build.author;
         list[k].needs_inspection = true;
     }
     events->items = list; /* such a delivery has one event */

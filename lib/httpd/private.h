@@ -85,7 +85,7 @@ struct rb_extra_header {
     const char *name;
     const char *value; /* static, or in the exchange's arena */
 };
-#define RB_EXTRA_HEADERS_MAX 6
+#define RB_EXTRA_HEADERS_MAX 10
 
 enum rb_exchange_phase {
     RB_EX_BODY,    /* reading */
@@ -125,6 +125,7 @@ struct rb_exchange {
     const char *path;
     struct rb_slice param; /* the path's variable segment */
     const char *actor;     /* token name */
+    enum rb_role role;     /* of that token */
     enum rb_exchange_phase phase;
     struct rb_buf body;
     size_t discarded; /* bytes of a body past a limit */
@@ -307,6 +308,18 @@ const struct rb_source_view *rb_view_api(const struct rb_view *v);
 const struct rb_source_view *rb_view_front_door(const struct rb_view *v);
 const struct rb_source_view *rb_view_source(const struct rb_view *v, struct rb_slice name);
 
+/* ---- reads.c ---- */
+/* rb_take_retry_id - the path's id into ex->retry_id; false after a 404. */
+bool rb_take_retry_id(struct rb_exchange *ex);
+
+/* ---- search.c ---- */
+struct rb_filter;
+/* rb_search - rb_store_list with words that each retry must hold somewhere. It looks at a bounded
+ * number of retries: ret_next may be set when nothing was found, and the search goes on there. */
+enum rb_code rb_search(struct rb_exchange *ex, struct rb_store_session *ses,
+                       const struct rb_filter *f, const char *words, struct rb_retry **ret_items,
+                       unsigned *ret_n, char ret_next[RB_CURSOR_BYTES], struct rb_err *err);
+
 /* ---- api_thread.c ---- */
 enum rb_code rb_api_start(struct rb_httpd *h, struct rb_err *err);
 void rb_api_stop(struct rb_httpd *h); /* runs what is queued, then joins */
@@ -348,6 +361,7 @@ void rb_handle_greet(struct rb_exchange *ex);
 void rb_handle_retries_post(struct rb_exchange *ex);
 void rb_handle_retries_list(struct rb_exchange *ex);
 void rb_handle_retry_get(struct rb_exchange *ex);
+void rb_handle_chain(struct rb_exchange *ex);
 void rb_handle_cancel(struct rb_exchange *ex);
 void rb_handle_approve(struct rb_exchange *ex);
 void rb_handle_deny(struct rb_exchange *ex);
@@ -357,6 +371,10 @@ void rb_handle_resume(struct rb_exchange *ex);
 void rb_handle_explain(struct rb_exchange *ex);
 void rb_handle_stats(struct rb_exchange *ex);
 void rb_handle_front_door(struct rb_exchange *ex);
+void rb_handle_page(struct rb_exchange *ex);
+void rb_handle_asset(struct rb_exchange *ex);
+void rb_handle_session(struct rb_exchange *ex);
+void rb_handle_overview(struct rb_exchange *ex);
 void rb_handle_livez(struct rb_exchange *ex);
 void rb_handle_readyz(struct rb_exchange *ex);
 void rb_handle_metrics(struct rb_exchange *ex);

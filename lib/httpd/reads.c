@@ -12,7 +12,7 @@
 #define MAX_LIMIT 200
 
 struct query {
-    const char *state, *project, *source, *since, *limit, *cursor;
+    const char *state, *project, *source, *since, *limit, *cursor, *q;
     const char *unknown;
     const char *repeated;
 };
@@ -26,7 +26,8 @@ static enum MHD_Result take_argument(void *cls, enum MHD_ValueKind kind, const c
         const char *name;
         const char **into;
     } known[] = {{"state", &q->state}, {"project", &q->project}, {"source", &q->source},
-                 {"since", &q->since}, {"limit", &q->limit},     {"cursor", &q->cursor}};
+                 {"since", &q->since}, {"limit", &q->limit},     {"cursor", &q->cursor},
+                 {"q", &q->q}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(key, known[i].name) == 0) {
             q->repeated = *known[i].into != NULL ? known[i].name : q->repeated;
@@ -58,7 +59,7 @@ static bool build_filter(struct rb_exchange *ex, const struct query *q, struct r
     if (q->unknown != NULL) {
         rb_answer_problem(
             ex, 400,
-            "unknown filter '%.64s'; known are state, project, source, since, limit, cursor",
+            "unknown filter '%.64s'; known are state, project, source, since, limit, cursor, q",
             q->unknown);
     } else if (q->repeated != NULL) {
         rb_answer_problem(ex, 400, "'%s' may be given once", q->repeated);
@@ -94,7 +95,8 @@ static void list_job(struct rb_exchange *ex, struct rb_store_session *ses)
     unsigned n = 0;
     char next[RB_CURSOR_BYTES] = "";
     struct rb_err err = {.code = RB_OK};
-    enum rb_code rc = rb_store_list(ses, &f, items, &n, next, &err);
+    enum rb_code rc = rb_str_empty(q.q) ? rb_store_list(ses, &f, items, &n, next, &err)
+                                        : rb_search(ex, ses, &f, q.q, items, &n, next, &err);
     if (rc != RB_OK) {
         rb_answer_err(ex, rc, &err);
         return;
@@ -116,8 +118,7 @@ void rb_handle_retries_list(struct rb_exchange *ex)
     rb_exchange_job(ex, list_job);
 }
 
-/* take_id - the path's id into ex->retry_id; false after a 404. */
-static bool take_id(struct rb_exchange *ex)
+bool rb_take_retry_id(struct rb_exchange *ex)
 {
     char id[RB_ID_BYTES] = "";
     if (ex->param.len == RB_ID_BYTES - 1) {
@@ -155,7 +156,7 @@ static void get_job(struct rb_exchange *ex, struct rb_store_session *ses)
 
 void rb_handle_retry_get(struct rb_exchange *ex)
 {
-    if (take_id(ex)) {
+    if (rb_take_retry_id(ex)) {
         rb_exchange_job(ex, get_job);
     }
 }
@@ -194,7 +195,7 @@ static void requeue_job(struct rb_exchange *ex, struct rb_store_session *ses)
 static void start_verb(struct rb_exchange *ex,
                        void (*job)(struct rb_exchange *ex, struct rb_store_session *ses))
 {
-    if (take_id(ex)) {
+    if (rb_take_retry_id(ex)) {
         rb_exchange_job(ex, job);
     }
 }

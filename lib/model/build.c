@@ -234,6 +234,7 @@ bool rb_build_copy(struct rb_build *dst, const struct rb_build *src, struct rb_a
         &copy.author,           &copy.source_type, &copy.source_version,
         &copy.resolved_version, &copy.repository,  &copy.branch,
         &copy.pull_request,     &copy.batch_arn,   &copy.next_auto_retry,
+        &copy.compute_type,
     };
     for (size_t i = 0; i < RB_ARRAY_LEN(strings); i++) {
         if (*strings[i] != NULL) {

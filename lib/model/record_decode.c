@@ -8,6 +8,7 @@
 
 struct reader {
     const char *start, *p, *end;
+    const char *field; /* where the top field that is being read begins */
     struct rb_arena *arena;
     struct rb_buf *scratch;
 };
@@ -182,6 +183,22 @@ static bool read_delay(struct rb_slice value, struct rb_delay *d)
     return d->n_list < RB_DELAY_LIST_MAX && read_int(value, &d->list_ms[d->n_list++]);
 }
 
+/* keep_foreign - a field of a newer release, whole, behind those that came before it. */
+static bool keep_foreign(struct reader *rd, struct rb_retry *r)
+{
+    size_t len = (size_t)(rd->p - rd->field);
+    char *all = rb_arena_alloc(rd->arena, r->foreign.len + len);
+    if (all == NULL) {
+        return false;
+    }
+    if (r->foreign.len > 0) {
+        memcpy(all, r->foreign.ptr, r->foreign.len);
+    }
+    memcpy(all + r->foreign.len, rd->field, len);
+    r->foreign = (struct rb_slice){.ptr = all, .len = r->foreign.len + len};
+    return true;
+}
+
 static bool read_top(struct reader *rd, uint64_t tag, struct rb_slice value, struct rb_retry *r)
 {
     struct pack_words w = rb_record_words(&r->build);
@@ -206,7 +223,7 @@ static bool read_top(struct reader *rd, uint64_t tag, struct rb_slice value, str
     }
     const struct record_field *f =
         find_field(rb_record_retry_fields, rb_record_n_retry_fields, tag);
-    return f == NULL || read_into(rd, f, value, r, &w);
+    return f == NULL ? keep_foreign(rd, r) : read_into(rd, f, value, r, &w);
 }
 
 enum rb_code rb_record_decode(const void *data, size_t len, struct rb_retry **ret_r,
@@ -234,6 +251,7 @@ enum rb_code rb_record_decode(const void *data, size_t len, struct rb_retry **re
         size_t offset = (size_t)(rd.p - rd.start);
         uint64_t tag = 0;
         struct rb_slice value;
+        rd.field = rd.p;
         if (!read_field(&rd, &tag, &value) || !read_top(&rd, tag, value, r)) {
             return rb_err_set(err, RB_E_CORRUPT, "the record is damaged at offset %zu", offset);
         }

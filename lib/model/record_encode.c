@@ -191,6 +191,7 @@ enum rb_code rb_record_encode(const struct rb_retry *r, struct rb_buf *out, stru
                    &packer);
         group_close(out, group);
     }
+    rb_buf_add(out, r->foreign.ptr, r->foreign.len);
     if (rb_buf_failed(out) || out->len - start > RB_RECORD_MAX_BYTES) {
         return rb_err_set(err, RB_E_TOO_LARGE, "the record of retry '%s' is too large", r->id);
     }

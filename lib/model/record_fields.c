@@ -2,8 +2,10 @@
  *
  * Format: byte version, then fields: varint tag, varint length, bytes. Integers are zigzag varints,
  * groups (builds, history entries) are fields again. What a struct holds is one table, read by the
- * encoder and by the decoder, so that the two cannot disagree. Absent values are not written, a tag
- * that nobody knows is skipped. Tags are for ever: a field that goes leaves its tag unused.
+ * encoder and by the decoder, so that the two cannot disagree. Absent values are not written. A
+ * field of the record that a newer release wrote is kept as it is and written back, one inside a
+ * group is skipped; so what must outlive a write by the release before is a field of the record.
+ * Tags are for ever: a field that goes leaves its tag unused.
  */
 #include <retrybuild/cleanup.h>
 
@@ -42,6 +44,7 @@ const struct record_field rb_record_build_fields[] = {
     B(26, TEXT, 0, next_auto_retry),
     B(50, TEXT, 0, author),
     B(41, INT64, 0, run_ms),
+    B(51, TEXT, 0, compute_type),
 };
 
 #define R(tag, type, absent, member)                         \

@@ -113,6 +113,7 @@ enum rb_code sim_knobs_parse(struct sim_script *s, struct rb_err *err)
                                         "retry_batch_member",
                                         "retry_codepipeline",
                                         "retry_keeps_auto_retry",
+                                        "auto_retry",
                                         "retry_succeeded_batch",
                                         "retry_new_batch",
                                         "retry_busy_stage",
@@ -129,6 +130,7 @@ enum rb_code sim_knobs_parse(struct sim_script *s, struct rb_err *err)
     s->retry_batch_member = true;
     s->retry_codepipeline = true;
     s->retry_keeps_auto_retry = true;
+    s->auto_retry = true;
     s->history_ms = 365 * DAY_MS;
     s->concurrent_builds = -1;
     s->queue_limit = -1;
@@ -150,6 +152,7 @@ enum rb_code sim_knobs_parse(struct sim_script *s, struct rb_err *err)
         (rc = sim_in_bool(&in, "retry_batch_member", &s->retry_batch_member)) ||
         (rc = sim_in_bool(&in, "retry_codepipeline", &s->retry_codepipeline)) ||
         (rc = sim_in_bool(&in, "retry_keeps_auto_retry", &s->retry_keeps_auto_retry)) ||
+        (rc = sim_in_bool(&in, "auto_retry", &s->auto_retry)) ||
         (rc = sim_in_bool(&in, "retry_succeeded_batch", &s->retry_succeeded_batch)) ||
         (rc = sim_in_bool(&in, "retry_new_batch", &s->retry_new_batch)) ||
         (rc = sim_in_bool(&in, "retry_busy_stage", &s->retry_busy_stage)) ||

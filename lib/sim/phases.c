@@ -49,7 +49,7 @@ static void open_phase(struct rb_sim *sim, struct sim_build *b, enum sim_phase p
 static void auto_retry(struct rb_sim *sim, struct sim_build *b, int64_t at_ms)
 {
     bool failed = strcmp(b->status, "SUCCEEDED") != 0 && strcmp(b->status, "STOPPED") != 0;
-    if (!failed || b->auto_number >= b->auto_limit || b->project->deleted) {
+    if (!failed || !sim->script->auto_retry || b->auto_number >= b->auto_limit || b->project->deleted) {
         return;
     }
     const struct sim_start start = {.project = b->project,

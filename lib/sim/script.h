@@ -116,7 +116,7 @@ struct sim_script {
     const char *mismatch_error, *mismatch_message;
     enum sim_dates signature_dates;
     bool token_replay, retry_running, retry_succeeded, retry_arn, retry_keeps_source;
-    bool retry_stopped, retry_batch_member, retry_codepipeline, retry_keeps_auto_retry;
+    bool retry_stopped, retry_batch_member, retry_codepipeline, retry_keeps_auto_retry, auto_retry;
     bool retry_succeeded_batch, retry_new_batch, retry_busy_stage;
     struct sim_event_knobs events;
 };

@@ -20,7 +20,7 @@
 
 struct payload {
     struct {
-        const char *state, *key, *name, *url, *refname, *updated_on, *hash, *href;
+        const char *state, *key, *name, *url, *refname, *updated_on, *hash, *href, *author;
     } status;
     struct {
         const char *id, *raw, *text;
@@ -46,6 +46,7 @@ static const struct rb_pick rows[] = {
     P("commit_status.refname", status.refname, TEXT_MAX),
     P("commit_status.updated_on", status.updated_on, TEXT_MAX),
     P("commit_status.commit.hash", status.hash, TEXT_MAX),
+    P("commit_status.commit.author.user.nickname", status.author, TEXT_MAX),
     P("commit_status.links.commit.href", status.href, URL_MAX),
     P("comment.id", comment.id, TEXT_MAX),
     P("comment.content.raw", comment.raw, RB_COMMENT_MAX_BYTES),
@@ -112,6 +113,7 @@ static enum rb_code read_status(const struct reading *r)
                                       : NULL,
         .repository = p->html,
         .branch = p->status.refname,
+        .author = p->status.author,
         .time = p->status.updated_on,
     };
     return rb_host_status_event(r->s, &st, r->a, r->ret, r->err);

@@ -3,7 +3,8 @@
  * The proof is Ed25519 over timestamp and body with the application's public key. Discord tries
  * out with bad signatures whether it is looked at, and pings: an interaction of type 1 wants
  * {"type":1}, an event of type 0 wants an empty 204. What the command did is said at once (type 4);
- * how it ended follows by the interaction's own webhook. Source: facts on integrations, 3.3.
+ * how it ended follows by the interaction's own webhook. The key signs when it was said, so that an
+ * old interaction that comes again does nothing. Source: facts on integrations, 3.3.
  */
 #include <retrybuild/cleanup.h>
 #include <retrybuild/digest.h>
@@ -170,8 +171,8 @@ static const char *reply_of(const struct rb_source_setting *s, const json_t *j, 
 }
 
 static enum rb_code interaction(const struct rb_source_setting *s, const json_t *j, bool button,
-                                int64_t now_ms, struct rb_arena *a, struct rb_events *ret_events,
-                                struct rb_err *err)
+                                const struct rb_request *req, struct rb_arena *a,
+                                struct rb_events *ret_events, struct rb_err *err)
 {
     struct rb_command *c = rb_arena_alloc(a, sizeof *c);
     if (c == NULL) {
@@ -190,7 +191,10 @@ static enum rb_code interaction(const struct rb_source_setting *s, const json_t 
     c->actor.name = member != NULL ? rb_chat_text(j, "member.user.username", a)
                                    : rb_chat_text(j, "user.username", a);
     c->place.channel = rb_chat_text(j, "channel_id", a);
-    c->reply = reply_of(s, j, now_ms, a);
+    c->reply = reply_of(s, j, req->now_ms, a);
+    if (!rb_proof_timely(rb_proof_header(req, "x-signature-timestamp"), req->now_ms)) {
+        c->trouble = "this was said more than five minutes ago by the time it came; say it again";
+    }
     if (c->actor.id == NULL || !groups(j, a, &c->actor)) {
         return rb_err_set(err, RB_E_INVALID, "the interaction does not say who it is of");
     }
@@ -224,8 +228,7 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
         return RB_OK;
     case COMMAND:
     case COMPONENT:
-        return interaction(s, j, json_integer_value(type) == COMPONENT, req->now_ms, a, ret_events,
-                           err);
+        return interaction(s, j, json_integer_value(type) == COMPONENT, req, a, ret_events, err);
     default:
         *ret_events = (struct rb_events){.ignored = "this kind of interaction is not followed"};
         return RB_OK;

@@ -22,9 +22,10 @@
 struct payload {
     const char *action, *state, *context, *target_url, *sha, *updated_at;
     const char *full_name, *clone_url;
+    const char *author_login, *author_name;
     const char *is_pull, *issue, *issue_pull, *issue_state;
     struct {
-        const char *id, *body, *user_id, *user_login;
+        const char *id, *body, *user_id, *user_login, *user_type;
     } comment;
 };
 
@@ -39,6 +40,8 @@ static const struct rb_pick rows[] = {
     P("target_url", target_url, URL_MAX),
     P("sha", sha, TEXT_MAX),
     P("updated_at", updated_at, TEXT_MAX),
+    P("commit.author.username", author_login, TEXT_MAX),
+    P("commit.author.name", author_name, TEXT_MAX),
     P("repository.full_name", full_name, TEXT_MAX),
     P("repository.clone_url", clone_url, URL_MAX),
     P("is_pull", is_pull, TEXT_MAX),
@@ -49,6 +52,7 @@ static const struct rb_pick rows[] = {
     P("comment.body", comment.body, RB_COMMENT_MAX_BYTES),
     P("comment.user.id", comment.user_id, TEXT_MAX),
     P("comment.user.login", comment.user_login, TEXT_MAX),
+    P("comment.user.type", comment.user_type, TEXT_MAX),
 };
 
 /* The headers of one of the two, the first that is there counts. */
@@ -111,6 +115,7 @@ static enum rb_code read_status(const struct rb_source_setting *s, const struct 
         .link = p->target_url,
         .sha = p->sha,
         .repository = p->clone_url,
+        .author = p->author_login != NULL ? p->author_login : p->author_name,
         .time = p->updated_at,
     };
     return rb_host_status_event(s, &st, a, ret, err);
@@ -130,7 +135,9 @@ static enum rb_code read_comment(const struct rb_source_setting *s, const struct
         .text = p->comment.body,
         .id = p->comment.id,
         .kind = "issues/comments",
-        .actor = {.id = p->comment.user_id, .name = p->comment.user_login},
+        .actor = {.id = p->comment.user_id,
+                  .name = p->comment.user_login,
+                  .bot = rb_str_eq(p->comment.user_type, "Bot")}, /* where it is said */
         .repository = p->full_name,
         .repository_url = p->clone_url,
         .pull_request = p->issue,

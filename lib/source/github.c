@@ -20,6 +20,7 @@
 struct payload {
     const char *action, *state, *context, *target_url, *sha, *updated_at;
     const char *branch, *second_branch;
+    const char *author_login, *author_name;
     const char *full_name, *clone_url;
     const char *sender_id, *sender_login, *sender_type;
     struct {
@@ -50,6 +51,8 @@ static const struct rb_pick rows[] = {
     P("updated_at", updated_at, TEXT_MAX),
     P("branches.0.name", branch, TEXT_MAX),
     P("branches.1.name", second_branch, TEXT_MAX),
+    P("commit.author.login", author_login, TEXT_MAX),
+    P("commit.commit.author.name", author_name, TEXT_MAX),
     P("repository.full_name", full_name, TEXT_MAX),
     P("repository.clone_url", clone_url, URL_MAX),
     P("sender.id", sender_id, TEXT_MAX),
@@ -107,6 +110,7 @@ static enum rb_code read_status(const struct reading *r)
         .sha = p->sha,
         .repository = p->clone_url,
         .branch = p->second_branch == NULL ? p->branch : NULL,
+        .author = p->author_login != NULL ? p->author_login : p->author_name,
         .time = p->updated_at,
     };
     return rb_host_status_event(r->s, &st, r->a, r->ret, r->err);

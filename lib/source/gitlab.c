@@ -29,6 +29,7 @@ struct payload {
     const char *project, *git_http_url, *project_id;
     const char *user_id, *user_name;
     const char *iid, *merge_state, *last_commit;
+    const char *pipeline_author, *job_author;
     const char *build_name, *build_status, *sha, *ref, *build_finished_at;
 };
 
@@ -65,6 +66,8 @@ static const struct rb_pick rows[] = {
     P("merge_request.iid", iid, TEXT_MAX),
     P("merge_request.state", merge_state, TEXT_MAX),
     P("merge_request.last_commit.id", last_commit, TEXT_MAX),
+    P("commit.author.name", pipeline_author, TEXT_MAX),
+    P("commit.author_name", job_author, TEXT_MAX),
     P("build_name", build_name, TEXT_MAX),
     P("build_status", build_status, TEXT_MAX),
     P("sha", sha, TEXT_MAX),
@@ -133,6 +136,7 @@ static enum rb_code read_pipeline(const struct rb_source_setting *s, const struc
                             .find_in = p->project};
     ev->build.resolved_version = p->attributes.sha;
     ev->build.repository = p->git_http_url;
+    ev->build.author = p->pipeline_author;
     rb_build_derive(&ev->build, a);
     *ret = (struct rb_events){.items = ev, .n = 1, .delivery_id = ret->delivery_id};
     return RB_OK;
@@ -148,6 +152,7 @@ static enum rb_code read_job(const struct rb_source_setting *s, const struct pay
         .sha = p->sha,
         .repository = p->git_http_url,
         .branch = p->ref,
+        .author = p->job_author,
         .time = p->build_finished_at,
     };
     return rb_host_status_event(s, &st, a, ret, err);
@@ -194,10 +199,10 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
                              struct rb_arena *a, struct rb_events *ret, struct rb_err *err);
     } kinds[] = {{"build", read_job}, {"note", read_note}, {"pipeline", read_pipeline}};
     struct payload p = {.kind = NULL};
-    struct rb_events events = {.delivery_id = rb_host_header(req, "idempotency-key")};
-    if (events.delivery_id == NULL) {
-        events.delivery_id = rb_host_header(req, "webhook-id");
-    }
+    /* what is signed comes first: anybody can send a signed delivery again with another key */
+    bool is_signed = s->signing_secrets.n > 0;
+    struct rb_events events = {
+        .delivery_id = rb_host_header(req, is_signed ? "webhook-id" : "idempotency-key")};
     enum rb_code rc = rb_pick(req->body, rows, RB_ARRAY_LEN(rows), a, &p, err);
     size_t i = 0;
     while (i < RB_ARRAY_LEN(kinds) && !(p.kind != NULL && rb_str_eq(kinds[i].kind, p.kind))) {

@@ -34,6 +34,7 @@ struct rb_host_status {
     const char *other;      /* another text that may name the build; NULL = none */
     const char *repository; /* clone URL */
     const char *branch;
+    const char *author; /* of the commit: a name of the host, else the commit's; never an address */
     const char *time;
 };
 /* rb_host_status_event - the failure that a status asserts, to be verified; or why there is none.

@@ -94,6 +94,7 @@ enum rb_code rb_host_status_event(const struct rb_source_setting *s,
         return why == NULL ? no_memory(err) : rb_host_nothing(ret_events, a, why, NULL);
     }
     ev->build.branch = st->branch;
+    ev->build.author = st->author;
     ev->build.repository = st->repository;
     rb_build_derive(&ev->build, a);
     if (st->time != NULL) {

@@ -7,6 +7,7 @@
 #include "proof.h"
 
 #define CREDENTIALS_MAX_BYTES 8192
+#define WINDOW_S 300
 
 enum rb_code rb_proof_denied(struct rb_err *err)
 {
@@ -76,6 +77,17 @@ enum rb_code rb_proof_shared(const struct rb_source_setting *s, const struct rb_
     fits = (bearer != NULL && rb_secrets_match(&s->secrets, bearer, strlen(bearer), req->now_ms)) ||
            (basic != NULL && basic_fits(s, basic, req->now_ms));
     return fits ? RB_OK : rb_proof_denied(err);
+}
+
+bool rb_proof_timely(const char *timestamp, int64_t now_ms)
+{
+    uint64_t at = 0;
+    if (timestamp == NULL || strlen(timestamp) > 12 ||
+        !rb_parse_u64(rb_slice_str(timestamp), &at)) {
+        return false;
+    }
+    int64_t off = now_ms / 1000 - (int64_t)at;
+    return off >= -WINDOW_S && off <= WINDOW_S;
 }
 
 enum rb_code rb_proof_sign_shared(const struct rb_secret *secret, const char *header,

@@ -17,6 +17,8 @@ bool rb_proof_is_form(const struct rb_request *req); /* a form by its Content-Ty
  * password of HTTP basic authentication, or as a bearer token. Each may come once only. */
 enum rb_code rb_proof_shared(const struct rb_source_setting *s, const struct rb_request *req,
                              struct rb_err *err);
+/* rb_proof_timely - a signed timestamp in seconds, at most five minutes from now on either side. */
+bool rb_proof_timely(const char *timestamp, int64_t now_ms);
 /* rb_proof_sign_shared - a row's `sign` for such a proof. */
 enum rb_code rb_proof_sign_shared(const struct rb_secret *secret, const char *header,
                                   struct rb_slice body, int64_t now_ms, struct rb_arena *a,

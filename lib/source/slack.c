@@ -14,7 +14,6 @@
 #include "proof.h"
 #include "types.h"
 
-#define WINDOW_S 300
 #define SIGNATURE_CHARS (3 + 2 * RB_SHA256_BYTES)
 #define TEXT_CHARS_MAX 2900
 #define BUTTON "button"
@@ -53,17 +52,6 @@ static bool is_probe(const struct rb_request *req)
     return false;
 }
 
-static bool timely(const char *timestamp, int64_t now_ms)
-{
-    uint64_t at = 0;
-    if (timestamp == NULL || strlen(timestamp) > 12 ||
-        !rb_parse_u64(rb_slice_str(timestamp), &at)) {
-        return false;
-    }
-    int64_t off = now_ms / 1000 - (int64_t)at;
-    return off >= -WINDOW_S && off <= WINDOW_S;
-}
-
 static enum rb_code verify(const struct rb_source_setting *s, const struct rb_request *req,
                            struct rb_err *err)
 {
@@ -73,7 +61,7 @@ static enum rb_code verify(const struct rb_source_setting *s, const struct rb_re
     const char *timestamp = rb_proof_header(req, "x-slack-request-timestamp");
     const char *presented = rb_proof_header(req, "x-slack-signature");
     if (presented == NULL || strlen(presented) != SIGNATURE_CHARS ||
-        !timely(timestamp, req->now_ms)) {
+        !rb_proof_timely(timestamp, req->now_ms)) {
         return rb_proof_denied(err);
     }
     unsigned matches = 0;

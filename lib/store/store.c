@@ -11,6 +11,8 @@
 #include "cursor.h"
 #include "ops.h"
 
+#define FIRST_ID "rty_00000000000000000000000000" /* no id is before it */
+
 /* The scheme is what stands before the first ':'. The URL may hold a password: it is never shown.
  */
 static const struct rb_store_backend *find_backend(const struct rb_store_backend *const *backends,
@@ -329,6 +331,11 @@ enum rb_code rb_store_list(struct rb_store_session *ses, const struct rb_filter 
     if (f->cursor != NULL && !rb_cursor_read(f->cursor, &after_ms, after_id)) {
         return rb_err_set(err, RB_E_INVALID, "the cursor is not one of ours");
     }
+    if (f->cursor == NULL &&
+        f->before_ms > 0) { /* behind the first that its millisecond may have */
+        after_ms = f->before_ms;
+        (void)memcpy(after_id, FIRST_ID, sizeof(FIRST_ID));
+    }
     bool more = false;
     unsigned n = 0;
     enum rb_code rc = ses->store->ops->list(ses, f, after_ms, after_id, ret_items, &n, &more, err);
@@ -337,10 +344,15 @@ enum rb_code rb_store_list(struct rb_store_session *ses, const struct rb_filter 
     }
     ret_next[0] = '\0';
     if (more && n > 0) {
-        rb_cursor_write(ret_items[n - 1]->created_ms, ret_items[n - 1]->id, ret_next);
+        rb_store_cursor(ret_items[n - 1], ret_next);
     }
     *ret_n = n;
     return RB_OK;
+}
+
+void rb_store_cursor(const struct rb_retry *r, char ret_next[RB_CURSOR_BYTES])
+{
+    rb_cursor_write(r->created_ms, r->id, ret_next);
 }
 
 enum rb_code rb_store_counts(struct rb_store_session *ses, struct rb_counts *ret_c,

@@ -11,6 +11,7 @@ class Forge:
         self.asked = []  # (method, path, headers, body)
         self.answers = {}  # "METHOD path" (no query) -> (status, document)
         self.away = False
+        self.takes = False  # whatever is posted
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -18,7 +19,8 @@ class Forge:
                 body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 path = urllib.parse.urlsplit(self.path)
                 outer.asked.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body.decode()))
-                status, document = (503, {}) if outer.away else outer.answers.get(f"{self.command} {path.path}", (404, {"message": "Not Found"}))
+                status, document = (503, {}) if outer.away else outer.answers.get(
+                    f"{self.command} {path.path}", (201, {"id": 1}) if outer.takes and self.command == "POST" else (404, {"message": "Not Found"}))
                 data = json.dumps(document).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -319,6 +319,24 @@ def check_config_finds_everything_at_once(w):
 
 
 @case
+def check_config_names_what_the_address_guard_will_refuse(w):
+    lines = ["network: {allow: [10.0.0.0/8]}", "sources: [{name: a, type: github, secrets: [{value: x}], api: {url: 'http://8.8.8.8/api/v3'}}]", "destinations:",
+             "  - {name: b, type: webhook, url: 'http://93.184.216.34/CANARY'}", "  - {name: c, type: webhook, url: 'https://0x7f.1/CANARY'}",
+             "  - {name: d, type: webhook, url: 'http://10.1.2.3/CANARY'}", "  - {name: e, type: webhook, url: 'http://ci.example.org/CANARY'}",
+             "  - {name: f, type: webhook, url: 'https://93.184.216.34/CANARY'}", ""]
+    path = w.file("reach.yaml", "\n".join(lines))
+    out, err = w.run("check-config", "--config", path, code=CONFIG)
+    equal((out, [line.split(": ")[0] for line in err.splitlines()]), ("", [f"{path}:2:64", f"{path}:4:30", f"{path}:5:30"]), err)
+    for words in ("sources[0].api.url: '8.8.8.8' has the address 8.8.8.8, which is not listed: without TLS only addresses of network.allow are called",
+                  "destinations[0].url: '93.184.216.34' has", "destinations[1].url: '0x7f.1' has the address 127.0.0.1, which is not a public one and not in network.allow"):
+        equal(words in err, True, (words, err))
+    path = w.file("reach.yaml", "destinations: [{name: e, type: webhook, url: 'http://ci.example.org/CANARY'}]\n")
+    err += w.run("check-config", "--config", path, code=CONFIG)[1]
+    equal(":1:41: destinations[0].url: without TLS only addresses of network.allow are called, and it is empty" in err, True, err)
+    equal("CANARY" in err, False)
+
+
+@case
 def check_config_of_good_files(w):
     root = pathlib.Path(__file__).resolve().parents[2]
     equal(": good" in w.run("check-config", "--config", str(root / "configs/retrybuild.yaml"))[0], True)

@@ -414,10 +414,11 @@ def no_secret_of_the_door_is_in_the_log_or_the_metrics(_, d):
 @case
 def without_keys_the_door_is_closed(w):
     with w.serving() as s:
-        for method in ("GET", "POST"):
-            status, headers, _ = s.request(method, "/", "{}" if method == "POST" else None, {"X-Amz-Target": "CodeBuild_20161006.ListProjects"})
-            equal(status, 404)
+        for method, expected in (("POST", 404), ("PUT", 404), ("GET", 200)):
+            status, headers, text = s.request(method, "/", "{}" if method == "POST" else None, {"X-Amz-Target": "CodeBuild_20161006.ListProjects"})
+            equal(status, expected)
             equal(headers["x-amzn-RequestId"], None)
+            equal("<nav" in text, method == "GET", "the dashboard is no part of the door")
 
 
 @case

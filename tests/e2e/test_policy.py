@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
 from cases import both, case  # noqa: E402
-from life import FAST_RULE, World, deliver, event_of, reach  # noqa: E402
+from life import FAST_RULE, Sink, World, deliver, event_of, reach  # noqa: E402
 from service import ACCOUNT, FAST, REGION, TOKEN, wait_until  # noqa: E402
 from sim_harness import equal  # noqa: E402
 
@@ -69,7 +69,9 @@ def a_breaker_opens_waits_and_closes(world, kind):
 
 @both
 def an_incident_holds_until_resume(world, kind):
-    with world.serving(kind, settings(incident="{projects: 2, window: 5m, hold: 40s}"), ALONE) as s:
+    sink = Sink()
+    told = f"destinations: [{{name: ops, type: webhook, url: \"{sink.url}\", stages: [held]}}]\nnetwork: {{allow: [\"127.0.0.1/32\"]}}\n"
+    with world.serving(kind, settings(incident="{projects: 2, window: 5m, hold: 40s}") + told, ALONE) as s:
         reach(s, deliver_failure(world, s, "endless", f"i-{kind}"), "running")
         reach(s, deliver_failure(world, s, "stubborn", f"i-{kind}"), "failed_again")  # the second project
         wait_until("a hold", lambda: stats(s)["incident"])
@@ -78,9 +80,13 @@ def an_incident_holds_until_resume(world, kind):
         held = deliver_failure(world, s, "flaky", f"i-{kind}")
         noted(s, held, "incident:PROVISIONING")
         equal(stats(s)["incident"]["phase"], "PROVISIONING")
+        notice = json.loads(wait_until("the notice", lambda: sink.got)[0][2])
+        equal((notice["type"], notice["data"]["history"][-1]["note"]), ("retry.scheduled", "incident:PROVISIONING"))
         equal(s.api("POST", "/v1/resume")[0], 200)
         equal(stats(s)["incident"], None)
         wait_until("it goes on", lambda: s.api("GET", f"/v1/retries/{held}")[1]["state"] != "scheduled", timeout=60)
+        equal(len(sink.got), 1)
+    sink.stop()
 
 
 @both

@@ -3,6 +3,7 @@
 import http.server
 import json
 import pathlib
+import subprocess
 import sys
 import threading
 import urllib.parse
@@ -106,6 +107,21 @@ def a_bus_gets_an_event(world):
         event = amazon.events()[-1]
         equal((event["Source"], event["DetailType"], event["EventBusName"], event["Resources"]), ("acme.retries", "retry.recovered", "ci", [r["build"]["arn"]]))
         equal((json.loads(event["Detail"])["id"], json.loads(event["Detail"])["state"]), (r["id"], "recovered"))
+    amazon.stop()
+
+
+@case
+def doctor_sends_a_test_to_a_topic_and_a_bus(world):
+    amazon = Amazon()
+    rows = (f"name: topic, type: sns, topic_arn: \"{TOPIC}\"", "name: bus, type: eventbridge")
+    with world.serving(extra=destinations(amazon, *rows)) as s:
+        for name, told in (("topic", amazon.messages), ("bus", amazon.events)):
+            done = subprocess.run([s.binary, "doctor", "--config", s.config, "--send", name], capture_output=True, text=True, env=s.env, check=False)
+            equal((done.returncode, done.stdout), (0, f"{name}: delivered\n"), done.stderr)
+            equal("This is a test" in json.dumps(told()[0]), True)
+        amazon.answers = [(403, "<ErrorResponse><Error><Code>AuthorizationError</Code><Message>no</Message></Error></ErrorResponse>")]
+        done = subprocess.run([s.binary, "doctor", "--config", s.config, "--send", "topic"], capture_output=True, text=True, env=s.env, check=False)
+        equal((done.returncode, "AuthorizationError" in done.stdout or "AuthorizationError" in done.stderr), (1, True), done.stdout + done.stderr)
     amazon.stop()
 
 

@@ -1,4 +1,6 @@
 /* budget.c - how many retries a commit, a project, an account and a day may cost. */
+#include <retrybuild/cleanup.h>
+
 #include "ledger.h"
 
 /* Days are short of nothing: what a retry costs is counted in seconds. */
@@ -17,6 +19,11 @@ void rb_budgets_of(const struct rb_settings *s, const struct rb_budget_sheets *x
     }
     rb_series_sum(&x->project->takes, RB_HOUR_MS, now_ms, &ret_b->project.used, NULL);
     rb_series_sum(&x->builds->counted, RB_HOUR_MS, now_ms, &builds, NULL);
+    if (x->census != NULL) { /* either may have missed some */
+        int64_t shown = 0;
+        rb_series_sum(&x->census->shown, RB_HOUR_MS, now_ms, &shown, NULL);
+        builds = shown > builds ? shown : builds;
+    }
     if (s->budgets.ratio > 0 || s->budgets.floor_per_hour > 0) {
         int64_t limit = s->budgets.floor_per_hour + (int64_t)(s->budgets.ratio * (double)builds);
         ret_b->project.limit = limit > 0 ? limit : 1; /* 0 would mean none */
@@ -46,6 +53,23 @@ const char *rb_budgets_spent(const struct rb_budgets *b)
         }
     }
     return NULL;
+}
+
+int64_t rb_budgets_enough(const struct rb_settings *s, const struct rb_budget *project)
+{
+    int64_t wanted = 2 * project->used - s->budgets.floor_per_hour + 1;
+    return wanted <= 0 ? 1 : (int64_t)((double)wanted / s->budgets.ratio) + 1;
+}
+
+int64_t rb_budget_seconds(const struct rb_settings *s, const struct rb_build *b, int64_t seconds)
+{
+    for (unsigned i = 0; i < s->budgets.n_prices; i++) {
+        const struct rb_price_setting *p = &s->budgets.prices[i];
+        if (rb_glob_match(p->compute_type, b->compute_type == NULL ? "" : b->compute_type)) {
+            return (int64_t)((double)seconds * p->per_minute + 0.5);
+        }
+    }
+    return seconds;
 }
 
 void rb_budgets_take(const struct rb_settings *s, struct rb_budget_sheets *x, int64_t reserved_s,

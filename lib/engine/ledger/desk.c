@@ -6,6 +6,7 @@
 
 #define RESERVED_S 300 /* for a build of which nobody knows how long it runs */
 #define RESERVED_MIN_S 60
+#define CENSUS_FRESH_MS (5 * 60000)
 
 const char *rb_name_or_dash(const char *s)
 {
@@ -17,8 +18,14 @@ static struct rb_budget_sheets budget_sheets(struct rb_desk *d)
     return (struct rb_budget_sheets){.project = &d->project,
                                      .account = &d->account,
                                      .builds = &d->builds,
+                                     .census = &d->census,
                                      .minutes = &d->minutes,
                                      .commit = d->has_commit ? &d->commit : NULL};
+}
+
+bool rb_desk_passes(const struct rb_retry *r)
+{
+    return r->requested_by != NULL && (r->force || rb_str_eq(r->source.type, "front-door"));
 }
 
 void rb_desk_budgets(const struct rb_settings *s, struct rb_desk *d, int64_t now_ms,
@@ -59,6 +66,8 @@ void rb_desk_obstacle(const struct rb_settings *s, struct rb_desk *d, const char
     const char *spent = rb_budgets_spent(&budgets);
     if (spent != NULL) {
         ret_o->refuses = true;
+        ret_o->uncounted = rb_str_eq(spent, "project") && s->budgets.ratio > 0 &&
+                           now_ms - d->census.looked_ms >= CENSUS_FRESH_MS;
         (void)snprintf(ret_o->note, sizeof(ret_o->note), "budget:%s", spent);
     }
 }
@@ -83,7 +92,7 @@ void rb_desk_count(const struct rb_settings *s, struct rb_desk *d, const struct 
 {
     const struct rb_incident_row *row = rb_incident_active(s, &d->incident, now_ms);
 
-    if (row != NULL && r->requested_by == NULL) {
+    if (row != NULL && !rb_desk_passes(r)) {
         rb_incident_pass(&d->incident, row, r->id, now_ms);
         d->changed[RB_DESK_INCIDENT] = true;
     }
@@ -94,7 +103,7 @@ void rb_desk_count(const struct rb_settings *s, struct rb_desk *d, const struct 
     }
     struct rb_budget_sheets x = budget_sheets(d);
     d->mark.taken = 1;
-    d->mark.reserved_s = reserved(&r->build);
+    d->mark.reserved_s = rb_budget_seconds(s, &r->build, reserved(&r->build));
     rb_budgets_take(s, &x, d->mark.reserved_s, now_ms);
     d->changed[RB_DESK_MARK] = true;
     d->changed[RB_DESK_PROJECT] = true;
@@ -140,7 +149,9 @@ void rb_desk_settle(const struct rb_settings *s, struct rb_desk *d, const struct
     d->ended_probe = rb_incident_outcome(s, &d->incident, r->id, outcome, now_ms);
     d->changed[RB_DESK_INCIDENT] |= d->ended_probe;
     if (d->mark.taken != 0 && s->budgets.minutes_per_day > 0 && seconds >= 0) {
-        rb_series_add(&d->minutes.counted, RB_DAY_MS, now_ms, seconds - d->mark.reserved_s, 0);
+        const struct rb_build *of = r->child.compute_type == NULL ? &r->build : &r->child;
+        rb_series_add(&d->minutes.counted, RB_DAY_MS, now_ms,
+                      rb_budget_seconds(s, of, seconds) - d->mark.reserved_s, 0);
         d->changed[RB_DESK_MINUTES] = true;
     }
     if (counts) {

@@ -14,6 +14,7 @@ enum rb_desk_sheet {
     RB_DESK_INCIDENT,
     RB_DESK_MINUTES,
     RB_DESK_BUILDS,
+    RB_DESK_CENSUS,
     RB_DESK_COMMIT,
     RB_DESK_FLAKES,
     RB_DESK_RULES,
@@ -24,6 +25,7 @@ struct rb_desk {
     struct rb_scope_sheet project, account;
     struct rb_incident_sheet incident;
     struct rb_count_sheet minutes, builds;
+    struct rb_census_sheet census;
     struct rb_commit_sheet commit;
     struct rb_flake_sheet flakes; /* of outcomes */
     struct rb_rules_sheet rules;
@@ -36,10 +38,14 @@ struct rb_desk {
 struct rb_obstacle {
     char note[RB_DESK_NOTE_BYTES];
     bool refuses;
+    bool uncounted; /* for too small a part of too few builds: CodeBuild was not asked lately */
     int64_t wait_ms;
 };
 void rb_desk_obstacle(const struct rb_settings *s, struct rb_desk *d, const char *retry_id,
                       const struct rb_build *b, int64_t now_ms, struct rb_obstacle *ret_o);
+/* rb_desk_passes - whatever stands in the way: a person forces it, or asked at the AWS front door,
+ * where nothing more can be said. */
+bool rb_desk_passes(const struct rb_retry *r);
 void rb_desk_budgets(const struct rb_settings *s, struct rb_desk *d, int64_t now_ms,
                      struct rb_budgets *ret_b);
 /* rb_desk_count - the retry goes: once counted, it counts no more. */

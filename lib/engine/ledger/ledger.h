@@ -47,6 +47,10 @@ struct rb_scope_sheet {        /* of a project, or of an account */
 struct rb_count_sheet { /* ended builds of a project by the hour; seconds of retries by the day */
     struct rb_series counted;
 };
+struct rb_census_sheet { /* ended builds of a project by the hour, as CodeBuild showed them */
+    struct rb_series shown;
+    int64_t looked_ms;
+};
 struct rb_commit_sheet {
     int64_t retries;
 };
@@ -92,6 +96,18 @@ struct rb_rules_sheet {
     struct rb_rule_row rows[RB_RULE_ROWS];
     int64_t lost_s, saved_s;
 };
+struct rb_link_sheet { /* a build that somebody else started: the retry whose build it runs again */
+    char retry[RB_ID_BYTES];
+};
+#define RB_NOTICE_ROWS 32
+struct rb_notice_sheet { /* which destination was told of something by which retry */
+    unsigned n;
+    struct {
+        uint64_t destination;
+        int64_t at_ms;
+        char retry[RB_ID_BYTES];
+    } rows[RB_NOTICE_ROWS];
+};
 struct rb_shadow_sheet { /* a failure that shadow mode would have retried */
     char rule[64];
     int64_t recovered;
@@ -106,6 +122,9 @@ enum rb_sheet_of {
     RB_SHEET_FLAKES,
     RB_SHEET_RULES,
     RB_SHEET_SHADOW,
+    RB_SHEET_LINK,
+    RB_SHEET_CENSUS,
+    RB_SHEET_NOTICE,
 };
 /* rb_sheet_read - bytes of the store into the struct of that kind; what is not there, or does not
  * read, is empty. */
@@ -146,11 +165,16 @@ struct rb_budget_sheets {
     struct rb_scope_sheet *project, *account;
     struct rb_count_sheet *builds, *minutes;
     struct rb_commit_sheet *commit; /* NULL: the commit is not known */
+    struct rb_census_sheet *census; /* NULL: not asked for */
 };
 void rb_budgets_of(const struct rb_settings *s, const struct rb_budget_sheets *x, int64_t now_ms,
                    struct rb_budgets *ret_b);
 /* rb_budgets_spent - the name of the first one that is used up, NULL = none is. */
 const char *rb_budgets_spent(const struct rb_budgets *b);
+/* rb_budgets_enough - so many ended builds would make the project's budget twice what is used. */
+int64_t rb_budgets_enough(const struct rb_settings *s, const struct rb_budget *project);
+/* rb_budget_seconds - what @seconds of @b count, by budgets.prices. */
+int64_t rb_budget_seconds(const struct rb_settings *s, const struct rb_build *b, int64_t seconds);
 void rb_budgets_take(const struct rb_settings *s, struct rb_budget_sheets *x, int64_t reserved_s,
                      int64_t now_ms);
 

@@ -193,6 +193,30 @@ static void io_shadow(struct io *io, void *sheet)
     io_number(io, &x->recovered);
 }
 
+static void io_link(struct io *io, void *sheet)
+{
+    struct rb_link_sheet *x = sheet;
+    io_text(io, x->retry, sizeof(x->retry));
+}
+
+static void io_census(struct io *io, void *sheet)
+{
+    struct rb_census_sheet *x = sheet;
+    io_series(io, &x->shown);
+    io_number(io, &x->looked_ms);
+}
+
+static void io_notice(struct io *io, void *sheet)
+{
+    struct rb_notice_sheet *x = sheet;
+    io_count(io, &x->n, RB_NOTICE_ROWS);
+    for (unsigned i = 0; i < x->n; i++) {
+        io_bits(io, &x->rows[i].destination);
+        io_number(io, &x->rows[i].at_ms);
+        io_text(io, x->rows[i].retry, sizeof(x->rows[i].retry));
+    }
+}
+
 static const struct {
     void (*io)(struct io *io, void *sheet);
     size_t size;
@@ -205,6 +229,9 @@ static const struct {
     [RB_SHEET_FLAKES] = {io_flakes, sizeof(struct rb_flake_sheet)},
     [RB_SHEET_RULES] = {io_rules, sizeof(struct rb_rules_sheet)},
     [RB_SHEET_SHADOW] = {io_shadow, sizeof(struct rb_shadow_sheet)},
+    [RB_SHEET_LINK] = {io_link, sizeof(struct rb_link_sheet)},
+    [RB_SHEET_NOTICE] = {io_notice, sizeof(struct rb_notice_sheet)},
+    [RB_SHEET_CENSUS] = {io_census, sizeof(struct rb_census_sheet)},
 };
 
 void rb_sheet_read(enum rb_sheet_of of, const uint8_t *data, size_t len, void *ret_sheet)

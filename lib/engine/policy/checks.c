@@ -131,7 +131,7 @@ static bool check_auto_retry(const struct rb_policy *p, const struct rb_policy_i
     (void)p;
     const struct rb_build *b = in->build;
     bool known = b->auto_retry_limit >= 0 && b->auto_retry_number >= 0;
-    bool pending = known && b->auto_retry_number < b->auto_retry_limit;
+    bool pending = known && b->auto_retry_number < b->auto_retry_limit && !in->auto_retry_overdue;
     if (in->person || (!pending && b->next_auto_retry == NULL)) {
         return false;
     }

@@ -140,6 +140,7 @@ struct walk {
     unsigned max, n;
     bool decided;
     bool needs_log;
+    enum rb_rule_mode mode; /* of the rule that decided */
 };
 
 static void trace(struct walk *w, const char *name, int matched, const char *failed)
@@ -169,6 +170,7 @@ static void try_user_rule(const struct rb_policy *p, unsigned i, const struct rb
                           .pipeline = r->how == RB_HOW_PIPELINE};
         m.reason = user_reason(r, in, a);
         apply(&m, in, a, d);
+        w->mode = r->mode;
         w->decided = true;
     }
 }
@@ -211,48 +213,77 @@ static void walk_rules(const struct rb_policy *p, const struct rb_policy_input *
     }
 }
 
+int64_t rb_policy_made(const struct rb_policy_input *in)
+{
+    int64_t by_aws = in->build->auto_retry_number;
+    return by_aws > in->attempt ? by_aws : in->attempt;
+}
+
 static void apply_budget(const struct rb_policy *p, const struct rb_policy_input *in,
                          struct rb_decision *d)
 {
     int64_t budget = p->settings->budgets.per_chain;
     bool wants = d->state == RB_STATE_SCHEDULED || d->state == RB_STATE_HELD;
-    if (wants && !in->person && budget > 0 && in->attempt >= budget) {
+    if (wants && !in->person && budget > 0 && rb_policy_made(in) >= budget) {
         d->state = RB_STATE_REFUSED;
         d->reason = "budget:chain";
     }
 }
 
-/* apply_ask - some projects are never retried without a person's word. */
-static void apply_ask(const struct rb_policy *p, const struct rb_policy_input *in,
-                      struct rb_arena *a, struct rb_decision *d)
+static bool is_in(const struct rb_strings *globs, const char *project)
 {
-    const struct rb_strings *ask = &p->settings->projects_ask;
-    if (d->state != RB_STATE_SCHEDULED || in->person || ask->n == 0 ||
-        !rb_globs_match(ask, in->build->project)) {
-        return;
+    return globs->n > 0 && rb_globs_match(globs, project);
+}
+
+/* mode_of - the rule's own, else the project's, else the global one; but projects.ask and
+ * projects.shadow hold whatever a rule says. *ret_why: the list that says it, NULL = none. */
+static enum rb_mode mode_of(const struct rb_policy *p, const struct rb_policy_input *in,
+                            enum rb_rule_mode of_rule, const char **ret_why)
+{
+    const struct rb_settings *s = p->settings;
+    enum rb_mode mode = is_in(&s->projects_auto, in->build->project) ? RB_MODE_AUTO : s->mode;
+    if (of_rule != RB_RULE_MODE_ANY) {
+        mode = of_rule == RB_RULE_MODE_AUTO  ? RB_MODE_AUTO
+               : of_rule == RB_RULE_MODE_ASK ? RB_MODE_ASK
+                                             : RB_MODE_SHADOW;
     }
-    d->action = RB_ACTION_ASK;
-    d->state = RB_STATE_HELD;
-    d->reason = or_else(
-        rb_arena_printf(a, "%s A person decides: the project is one of projects.ask.", d->reason),
-        "A person decides: the project is one of projects.ask.");
+    *ret_why = NULL;
+    if (is_in(&s->projects_shadow, in->build->project)) {
+        *ret_why = "projects.shadow";
+        return RB_MODE_SHADOW;
+    }
+    if (mode != RB_MODE_SHADOW && is_in(&s->projects_ask, in->build->project)) {
+        *ret_why = "projects.ask";
+        return RB_MODE_ASK;
+    }
+    return mode;
 }
 
 static void apply_mode(const struct rb_policy *p, const struct rb_policy_input *in,
-                       struct rb_arena *a, struct rb_decision *d)
+                       enum rb_rule_mode of_rule, struct rb_arena *a, struct rb_decision *d)
 {
+    const char *why = NULL;
+    enum rb_mode mode = mode_of(p, in, of_rule, &why);
     bool wants = d->state == RB_STATE_SCHEDULED || d->state == RB_STATE_HELD;
-    if (!wants || p->settings->mode == RB_MODE_AUTO) {
+    if (!wants || mode == RB_MODE_AUTO) {
         return;
     }
-    if (p->settings->mode == RB_MODE_SHADOW) {
+    if (mode == RB_MODE_SHADOW) {
         const char *would = d->state == RB_STATE_HELD ? "ask" : "retry";
         d->reason = or_else(rb_arena_printf(a, "shadow: would %s: %s", would, d->reason),
                             "shadow: would retry");
         d->state = RB_STATE_IGNORED;
-    } else if (d->state == RB_STATE_SCHEDULED && !in->person) {
-        d->action = RB_ACTION_ASK;
-        d->state = RB_STATE_HELD;
+        return;
+    }
+    if (d->state == RB_STATE_HELD || in->person) {
+        return;
+    }
+    d->action = RB_ACTION_ASK;
+    d->state = RB_STATE_HELD;
+    if (why != NULL) {
+        d->reason = or_else(
+            rb_arena_printf(a, "%s A person decides: the project is one of %s.", d->reason, why),
+            "A person decides: the project is one of projects.ask.");
     }
 }
 
@@ -272,7 +303,7 @@ static void decide(const struct rb_policy *p, const struct rb_policy_input *in, 
                                   .state = RB_STATE_SCHEDULED};
     }
     if (w->decided && w->rows == NULL) {
-        apply_mode(p, in, a, d);
+        apply_mode(p, in, RB_RULE_MODE_ANY, a, d);
         return;
     }
     struct rb_decision by_rules = {.action = RB_ACTION_NONE};
@@ -282,8 +313,18 @@ static void decide(const struct rb_policy *p, const struct rb_policy_input *in, 
     *d = decided ? *d : by_rules;
     d->needs_log = w->needs_log && !decided;
     apply_budget(p, in, d);
-    apply_ask(p, in, a, d);
-    apply_mode(p, in, a, d);
+    apply_mode(p, in, decided ? RB_RULE_MODE_ANY : w->mode, a, d);
+}
+
+bool rb_policy_shadows(const struct rb_policy *p)
+{
+    const struct rb_settings *s = p->settings;
+    for (unsigned i = 0; i < s->n_rules; i++) {
+        if (s->rules[i].mode == RB_RULE_MODE_SHADOW) {
+            return true;
+        }
+    }
+    return s->mode == RB_MODE_SHADOW || s->projects_shadow.n > 0;
 }
 
 void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *in,

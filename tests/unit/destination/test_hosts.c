@@ -322,11 +322,11 @@ static void a_comment_that_was_deleted_is_written_anew(void **state)
     struct told *t = *state;
 
     told_by_api(t, "github-comment");
-    memcpy(t->result.receipt, "99 1,2,running,31,;", 20);
+    memcpy(t->result.receipt, "12/99 1,2,running,31,;", 23);
     told_answer(t, 404, "", "{}");
     told_answer(t, 201, "", "{\"id\":100}");
     assert_int_equal(told_post(t), RB_POST_DELIVERED);
-    assert_ptr_equal(strstr(t->result.receipt, "100 1,2,recovered,31,32;"), t->result.receipt);
+    assert_ptr_equal(strstr(t->result.receipt, "12/100 1,2,recovered,31,32;"), t->result.receipt);
 }
 
 static void no_comment_without_a_pull_request(void **state)
@@ -335,10 +335,84 @@ static void no_comment_without_a_pull_request(void **state)
 
     told_by_api(t, "github-comment");
     assert_true(rb_destination_wants(&t->f->destination, t->f->retry, RB_STAGE_FINISHED));
-    t->f->retry->build.pull_request = NULL;
-    assert_false(rb_destination_wants(&t->f->destination, t->f->retry, RB_STAGE_FINISHED));
     t->f->retry->build.pull_request = "12/../1";
     assert_false(rb_destination_wants(&t->f->destination, t->f->retry, RB_STAGE_FINISHED));
+    t->f->retry->build.pull_request = t->f->retry->build.resolved_version = NULL;
+    assert_true(rb_destination_wants(&t->f->destination, t->f->retry, RB_STAGE_FINISHED));
+    t->f->retry->build.branch = NULL;
+    assert_false(rb_destination_wants(&t->f->destination, t->f->retry, RB_STAGE_FINISHED));
+}
+
+static void the_request_of_a_commit_or_a_branch_is_asked_for_once(void **state)
+{
+    static const struct {
+        const char *type, *repository, *commit, *ask, *answer, *look, *make, *edit;
+    } rows[] = {
+        {"gitlab-comment", "https://gitlab.com/acme/web", SHA,
+         "GET /projects/acme%2Fweb/repository/commits/" SHA "/merge_requests?per_page=100",
+         "[{\"iid\":4,\"state\":\"closed\",\"source_branch\":\"main\"},"
+         "{\"iid\":5,\"state\":\"opened\",\"source_branch\":\"other\"},"
+         "{\"iid\":6,\"state\":\"opened\",\"source_branch\":\"main\"}]",
+         "GET /projects/acme%2Fweb/merge_requests/6/notes?per_page=100&sort=desc"
+         "&order_by=created_at",
+         "POST /projects/acme%2Fweb/merge_requests/6/notes",
+         "PUT /projects/acme%2Fweb/merge_requests/6/notes/9"},
+        {"gitlab-comment", "https://gitlab.com/acme/web", NULL,
+         "GET /projects/acme%2Fweb/merge_requests?state=opened&per_page=100&source_branch=main",
+         "[{\"iid\":6,\"state\":\"opened\",\"source_branch\":\"main\"}]",
+         "GET /projects/acme%2Fweb/merge_requests/6/notes?per_page=100&sort=desc"
+         "&order_by=created_at",
+         "POST /projects/acme%2Fweb/merge_requests/6/notes",
+         "PUT /projects/acme%2Fweb/merge_requests/6/notes/9"},
+        {"github-comment", "https://github.com/acme/web", SHA,
+         "GET /repos/acme/web/commits/" SHA "/pulls?per_page=100",
+         "[{\"number\":4,\"state\":\"closed\",\"head\":{\"ref\":\"main\"}},"
+         "{\"number\":6,\"state\":\"open\",\"head\":{\"ref\":\"fix\"}}]",
+         NULL, "POST /repos/acme/web/issues/6/comments", "PATCH /repos/acme/web/issues/comments/9"},
+        {"github-comment", "https://github.com/acme/web", NULL,
+         "GET /repos/acme/web/pulls?state=open&per_page=100&head=acme:main",
+         "[{\"number\":6,\"state\":\"open\",\"head\":{\"ref\":\"main\"}}]", NULL,
+         "POST /repos/acme/web/issues/6/comments", "PATCH /repos/acme/web/issues/comments/9"},
+    };
+    struct told *t = *state;
+    unsigned n = 0;
+
+    told_by_api(t, "x");
+    t->f->retry->build.pull_request = NULL;
+    for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++, n += 4) {
+        t->result.receipt[0] = '\0';
+        t->f->destination.type = rows[i].type;
+        t->f->retry->build.repository = rows[i].repository;
+        t->f->retry->build.resolved_version = rows[i].commit;
+        told_answer(t, 200, "", rows[i].answer);
+        told_answer(t, 200, "", "[]");
+        told_answer(t, 201, "", "{\"id\":9}");
+        assert_int_equal(told_post(t), RB_POST_DELIVERED);
+        told_line(t, n, rows[i].ask);
+        if (rows[i].look != NULL) {
+            told_line(t, n + 1, rows[i].look);
+        }
+        told_line(t, n + 2, rows[i].make);
+        told_answer(t, 200, "", "{\"id\":9}");
+        assert_int_equal(told_post(t), RB_POST_DELIVERED);
+        told_line(t, n + 3, rows[i].edit);
+    }
+}
+
+static void a_build_that_belongs_to_no_request_is_told_to_nobody(void **state)
+{
+    struct told *t = *state;
+
+    told_by_api(t, "github-comment");
+    t->f->retry->build.pull_request = NULL;
+    told_answer(t, 200, "", "[]");
+    assert_int_equal(told_post(t), RB_POST_DELIVERED);
+    told_answer(t, 422, "", "{\"message\":\"No commit found for SHA\"}");
+    assert_int_equal(told_post(t), RB_POST_DELIVERED);
+    assert_int_equal(script_server_requests(t->server), 2);
+    assert_string_equal(t->result.receipt, "");
+    told_answer(t, 403, "", "{\"message\":\"Resource not accessible\"}");
+    assert_int_equal(told_post(t), RB_POST_DEAD);
 }
 
 int main(void)
@@ -357,6 +431,8 @@ int main(void)
         TOLD_TEST(a_comment_whose_receipt_was_lost_is_found_by_its_mark),
         TOLD_TEST(a_comment_that_was_deleted_is_written_anew),
         TOLD_TEST(no_comment_without_a_pull_request),
+        TOLD_TEST(the_request_of_a_commit_or_a_branch_is_asked_for_once),
+        TOLD_TEST(a_build_that_belongs_to_no_request_is_told_to_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

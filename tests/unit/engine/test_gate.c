@@ -43,6 +43,18 @@ static void expect_refused(struct world *w, unsigned at, const char *reason)
     assert_string_equal(rb_work_last_note(r), reason);
 }
 
+static void expect_stats(struct world *w, const char *part)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf out = RB_BUF_INIT(1 << 20);
+    struct rb_err err = {.code = RB_OK};
+    if (rb_engine_stats(w->engine, w->ses, &out, &err) != RB_OK) {
+        fail_msg("%s", err.msg);
+    }
+    if (strstr(rb_buf_str(&out), part) == NULL) {
+        fail_msg("no %s in %s", part, rb_buf_str(&out));
+    }
+}
+
 /* ---- budgets ---- */
 
 static void a_project_is_retried_as_often_as_its_budget_says(void **state)
@@ -89,6 +101,64 @@ static void builds_of_the_last_hour_make_the_budget_larger(void **state)
     expect_refused(w, 3, "budget:project");
 }
 
+static void a_fresh_store_refuses_nothing_before_the_builds_were_counted(void **state)
+{
+    struct world *w = *state;
+    w->settings->budgets.ratio = 0.2;
+    w->settings->budgets.floor_per_hour = 1;
+    for (unsigned i = 0; i < 20; i++) { /* of which nobody was told */
+        world_end(w, world_started(w, "web", "main"), "SUCCEEDED");
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        (void)fail_in(w, "web", i);
+    }
+    w->list_rc = RB_E_THROTTLED;
+    world_work(w, &w->submit, 60000); /* the first goes where the look is not needed: none does */
+    for (unsigned i = 0; i < 8; i++) {
+        RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, ids[i]);
+        assert_int_equal(r->state, RB_STATE_SCHEDULED);
+    }
+    w->list_rc = RB_OK;
+    world_work(w, &w->submit, 120000);
+    unsigned running = 0, refused = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, ids[i]);
+        running += r->state == RB_STATE_RUNNING ? 1 : 0;
+        refused += r->state == RB_STATE_REFUSED ? 1 : 0;
+    }
+    assert_int_equal(running, 6); /* one, and a fifth of 28 builds */
+    assert_int_equal(refused, 2);
+}
+
+static void builds_are_counted_once_in_a_while(void **state)
+{
+    struct world *w = *state;
+    w->settings->budgets.ratio = 0.01;
+    for (unsigned i = 0; i < 6; i++) {
+        (void)fail_in(w, "web", i);
+    }
+    world_work(w, &w->submit, 1000);
+    assert_int_equal(w->n_effects, 0);
+    assert_int_equal(w->n_lists, 1);
+}
+
+static void the_sweep_counts_builds_on_its_way(void **state)
+{
+    struct world *w = *state;
+    w->settings->budgets.ratio = 0.5;
+    (void)fail_in(w, "web", 0);
+    for (unsigned i = 0; i < 5; i++) {
+        world_end(w, world_started(w, "web", "main"), "SUCCEEDED");
+    }
+    (void)world_round(&w->sweep);
+    expect_stats(w, "\"hour\":{\"used\":0,\"limit\":3,");
+    expect_stats(w, "\"swept\":0}");
+    (void)world_failed(w, "web", "main"); /* nobody tells */
+    world_pass(w, 10 * 60000);
+    (void)world_round(&w->sweep);
+    expect_stats(w, "\"swept\":1}");
+}
+
 static void a_commit_is_retried_as_often_as_its_budget_says(void **state)
 {
     static const char *const commit = "aaaaaaaaaabbbbbbbbbbccccccccccdddddddddd";
@@ -120,6 +190,26 @@ static void an_account_and_a_day_have_budgets_too(void **state)
     world_work(w, &w->submit, 1000);
     world_expect(w, ids[4], RB_STATE_RUNNING);
     expect_refused(w, 5, "budget:minutes");
+}
+
+static void a_minute_counts_what_its_compute_type_costs(void **state)
+{
+    static struct rb_price_setting prices[] = {
+        {.compute_type = "*_LARGE", .per_minute = 4},
+        {.compute_type = "*", .per_minute = 0.5},
+    };
+    struct world *w = *state;
+    w->settings->budgets.minutes_per_day = 8;
+    w->settings->budgets.prices = prices;
+    w->settings->budgets.n_prices = 2;
+    for (unsigned i = 0; i < 5; i++) { /* of a minute each */
+        fail_in(w, "web", i)->b.compute_type =
+            i < 2 ? "BUILD_GENERAL1_SMALL" : "BUILD_GENERAL1_LARGE";
+        world_work(w, &w->submit, 1000);
+    }
+    world_expect(w, ids[3], RB_STATE_RUNNING); /* half and half, four and four: nine */
+    expect_refused(w, 4, "budget:minutes");
+    expect_stats(w, "\"minutes\":{\"used\":9,\"limit\":8,\"left\":0}");
 }
 
 static void a_retry_that_is_sent_again_counts_once(void **state)
@@ -160,6 +250,23 @@ static void a_person_passes_a_spent_budget_and_that_is_noted(void **state)
     assert_true(world_noted(w, ids[1], "passes budget:project: ops asked by force"));
 }
 
+static void a_person_without_force_is_told_how_to_pass(void **state)
+{
+    struct world *w = *state;
+    w->settings->budgets.floor_per_hour = 1;
+    (void)fail_in(w, "web", 0);
+    world_work(w, &w->submit, 1000);
+    struct world_build *b = world_failed(w, "web", "main");
+    (void)world_ask(w, b, "t", false, ids[1]);
+    assert_true(world_round(&w->inspect));
+    world_work(w, &w->submit, 1000);
+    world_expect(w, ids[1], RB_STATE_REFUSED);
+    RB_CLEANUP(rb_retry_freep) struct rb_retry *r = world_get(w, ids[1]);
+    assert_string_equal(r->decision.reason, "budget:project");
+    assert_string_equal(rb_work_last_note(r), "budget:project: ask again with force to pass it");
+    assert_int_equal(w->n_effects, 1);
+}
+
 /* ---- breaker ---- */
 
 static void open_breaker(struct world *w)
@@ -182,6 +289,22 @@ static void retries_that_fail_again_open_the_breaker_of_their_project(void **sta
     world_expect(w, ids[2], RB_STATE_SCHEDULED);
     assert_true(world_noted(w, ids[2], "breaker:project:web"));
     world_expect(w, ids[3], RB_STATE_RUNNING);
+}
+
+static void an_open_breaker_lets_only_force_go(void **state)
+{
+    struct world *w = *state;
+    open_breaker(w);
+    for (unsigned i = 2; i < 4; i++) {
+        struct world_build *b = world_failed(w, "web", "main");
+        (void)world_ask(w, b, i == 2 ? "t" : "u", i == 3, ids[i]);
+        assert_true(world_round(&w->inspect));
+    }
+    world_work(w, &w->submit, 60000);
+    world_expect(w, ids[2], RB_STATE_SCHEDULED);
+    assert_true(world_noted(w, ids[2], "breaker:project:web: ask again with force to pass it"));
+    world_expect(w, ids[3], RB_STATE_RUNNING);
+    assert_true(world_noted(w, ids[3], "passes breaker:project:web: ops asked by force"));
 }
 
 static void a_half_open_breaker_lets_one_go_and_closes_when_it_recovers(void **state)
@@ -289,6 +412,48 @@ static void a_hold_is_released_by_hand(void **state)
     assert_int_equal(w->n_effects, 4);
 }
 
+static unsigned posted(struct world *w, enum rb_stage stage, enum rb_state state)
+{
+    unsigned n = 0;
+    world_work(w, &w->report, 1000);
+    for (unsigned i = 0; i < w->n_posts; i++) {
+        n += w->posts[i].stage == stage && w->posts[i].state == state ? 1 : 0;
+    }
+    return n;
+}
+
+static void a_hold_is_told_once(void **state)
+{
+    struct world *w = *state;
+    (void)begin_incident(w);
+    assert_int_equal(posted(w, RB_STAGE_HELD, RB_STATE_SCHEDULED), 1);
+    (void)fail_in(w, "new", 4);
+    world_work(w, &w->submit, 60000);
+    assert_int_equal(posted(w, RB_STAGE_HELD, RB_STATE_SCHEDULED), 1);
+}
+
+static void a_chat_is_told_once_that_a_budget_is_spent(void **state)
+{
+    struct world *w = *state;
+    w->settings->budgets.floor_per_hour = 1;
+    for (unsigned i = 0; i < 4; i++) {
+        (void)fail_in(w, "web", i);
+    }
+    world_work(w, &w->submit, 1000);
+    assert_int_equal(posted(w, RB_STAGE_REFUSED, RB_STATE_REFUSED), 3); /* a machine: each */
+    w->settings->destinations[0].type = "slack";
+    for (unsigned i = 0; i < 4; i++) {
+        (void)fail_in(w, "api", i);
+    }
+    world_work(w, &w->submit, 1000);
+    assert_int_equal(posted(w, RB_STAGE_REFUSED, RB_STATE_REFUSED), 3 + 1);
+    world_pass(w, 2 * RB_HOUR_MS);
+    (void)fail_in(w, "api", 4);
+    (void)fail_in(w, "api", 5);
+    world_work(w, &w->submit, 1000);
+    assert_int_equal(posted(w, RB_STAGE_REFUSED, RB_STATE_REFUSED), 3 + 2);
+}
+
 static void what_is_ignored_makes_no_incident(void **state)
 {
     struct world *w = *state;
@@ -305,18 +470,6 @@ static void what_is_ignored_makes_no_incident(void **state)
 }
 
 /* ---- the ledger ---- */
-
-static void expect_stats(struct world *w, const char *part)
-{
-    RB_CLEANUP(rb_buf_release) struct rb_buf out = RB_BUF_INIT(1 << 20);
-    struct rb_err err = {.code = RB_OK};
-    if (rb_engine_stats(w->engine, w->ses, &out, &err) != RB_OK) {
-        fail_msg("%s", err.msg);
-    }
-    if (strstr(rb_buf_str(&out), part) == NULL) {
-        fail_msg("no %s in %s", part, rb_buf_str(&out));
-    }
-}
 
 static void what_recovered_is_flaky_from_then_on(void **state)
 {
@@ -405,11 +558,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_project_is_retried_as_often_as_its_budget_says),
         T(builds_of_the_last_hour_make_the_budget_larger),
+        T(a_fresh_store_refuses_nothing_before_the_builds_were_counted),
+        T(builds_are_counted_once_in_a_while),
+        T(the_sweep_counts_builds_on_its_way),
         T(a_commit_is_retried_as_often_as_its_budget_says),
         T(an_account_and_a_day_have_budgets_too),
+        T(a_minute_counts_what_its_compute_type_costs),
         T(a_retry_that_is_sent_again_counts_once),
         T(a_restart_forgets_no_budget),
         T(a_person_passes_a_spent_budget_and_that_is_noted),
+        T(a_person_without_force_is_told_how_to_pass),
+        T(an_open_breaker_lets_only_force_go),
         T(retries_that_fail_again_open_the_breaker_of_their_project),
         T(a_half_open_breaker_lets_one_go_and_closes_when_it_recovers),
         T(a_probe_that_fails_again_opens_the_breaker_anew),
@@ -417,6 +576,8 @@ int main(void)
         T(projects_failing_in_one_phase_make_all_wait_but_one),
         T(a_probe_that_fails_makes_the_hold_longer),
         T(a_hold_is_released_by_hand),
+        T(a_hold_is_told_once),
+        T(a_chat_is_told_once_that_a_budget_is_spent),
         T(what_is_ignored_makes_no_incident),
         T(a_question_that_nobody_answers_ends),
         T(what_a_newer_build_made_old_is_skipped_unless_told_otherwise),

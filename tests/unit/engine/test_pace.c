@@ -141,7 +141,7 @@ static void the_breaker_opens_and_closes_once(void **state)
     rb_pace_release(&p);
 }
 
-static void what_is_gone_stays_off_until_the_settings_are_new_or_a_person_asks(void **state)
+static void what_is_gone_stays_off_until_it_is_switched_on(void **state)
 {
     struct rb_pace p = {.rows = NULL};
     struct rb_pace_rule rule = {.destination = "ci", .most_in_flight = 4, .generation = 1};
@@ -154,12 +154,16 @@ static void what_is_gone_stays_off_until_the_settings_are_new_or_a_person_asks(v
     assert_int_equal(rb_pace_leave(&p, &rule, &gone, T0), RB_PACE_OFF);
     assert_int_equal(rb_pace_take(&p, &rule, false, T0 + 1, &wait_ms), RB_TURN_OFF);
     assert_int_equal(rb_pace_take(&p, &other, false, T0 + 1, &wait_ms), RB_TURN_GO);
+    assert_false(rb_pace_set_off(&p, "ci", true)); /* no news */
     rule.generation = 2;
-    assert_int_equal(rb_pace_take(&p, &rule, false, T0 + 1, &wait_ms), RB_TURN_GO);
-    assert_int_equal(rb_pace_leave(&p, &rule, &gone, T0), RB_PACE_OFF);
     assert_int_equal(rb_pace_take(&p, &rule, false, T0 + 2, &wait_ms), RB_TURN_OFF);
-    rb_pace_switch_on(&p);
+    assert_true(rb_pace_set_off(&p, "ci", false));
     assert_int_equal(rb_pace_take(&p, &rule, false, T0 + 2, &wait_ms), RB_TURN_GO);
+    rule.generation = 3; /* what was posted under older settings says nothing about these */
+    assert_int_equal(rb_pace_take(&p, &rule, false, T0 + 2, &wait_ms), RB_TURN_GO);
+    rule.generation = 2;
+    assert_int_equal(rb_pace_leave(&p, &rule, &gone, T0), RB_PACE_SAME);
+    assert_true(rb_pace_set_off(&p, "never posted to", true));
     rb_pace_release(&p);
 }
 
@@ -185,7 +189,7 @@ int main(void)
         cmocka_unit_test(a_rate_limit_holds_all_chains_without_a_loop),
         cmocka_unit_test(a_dead_receiver_is_tried_by_one_report_at_a_time),
         cmocka_unit_test(the_breaker_opens_and_closes_once),
-        cmocka_unit_test(what_is_gone_stays_off_until_the_settings_are_new_or_a_person_asks),
+        cmocka_unit_test(what_is_gone_stays_off_until_it_is_switched_on),
         cmocka_unit_test(one_caller_that_is_gone_says_nothing_about_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

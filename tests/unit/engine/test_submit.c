@@ -80,9 +80,10 @@ static void auto_retry_of_the_project_defers(void **state)
     struct world *w = *state;
     struct world_build *b = world_failed(w, "web", "main");
 
+    (void)world_deliver(w, b, "d1", id); /* events do not tell of it */
     b->b.auto_retry_limit = 2;
     b->b.auto_retry_number = 0;
-    (void)world_deliver(w, b, "d1", id);
+    b->b.next_auto_retry = "arn:aws:codebuild:us-east-1:123456789012:build/web:0000-0002";
     assert_true(world_round(&w->submit));
     world_expect(w, id, RB_STATE_DEFERRED);
     assert_int_equal(w->n_calls, 0);

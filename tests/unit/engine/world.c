@@ -38,9 +38,9 @@ static const char config[] = "store: {url: 'sqlite:%s/store.db'}\n"
                              " floor_per_hour: 0}}\n"
                              "breaker: {minimum: 0}\n"
                              "incident: {projects: 0}\n"
-                             "destinations:\n"
-                             "  - {name: hook, type: webhook, url: 'https://example.com/x',\n"
-                             "     stages: [held, started, finished, refused]}\n";
+                             "destinations:\n%s";
+static const char hook[] = "  - {name: hook, type: webhook, url: 'https://example.com/x',\n"
+                           "     stages: [held, started, finished, refused]}\n";
 
 static void worker_open(struct world *w, struct rb_worker *k, const struct rb_worker_role *role)
 {
@@ -114,7 +114,7 @@ void world_restart(struct world *w)
 
 void world_prepare(struct world *w)
 {
-    char text[1024];
+    char text[4096];
     struct rb_problems problems = {.n = 0};
     struct rb_err err = {.code = RB_OK};
 
@@ -136,7 +136,7 @@ void world_prepare(struct world *w)
     snprintf(w->dir, sizeof(w->dir), "%s/rb-engine-XXXXXX",
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(w->dir));
-    snprintf(text, sizeof(text), config, w->dir);
+    snprintf(text, sizeof(text), config, w->dir, w->destinations == NULL ? hook : w->destinations);
     if (rb_config_parse(text, strlen(text), "test", w->dir, &w->settings, &problems, &err) !=
         RB_OK) {
         fail_msg("%s %s", err.msg, problems.n > 0 ? problems.items[0].text : "");

@@ -110,6 +110,7 @@ struct world {
     } posts[WORLD_POSTS];
     unsigned n_posts;
 
+    const char *destinations; /* of the configuration, as YAML; NULL = one hook for every stage */
     char dir[64];
     struct rb_settings *settings;
     struct rb_store *store;

@@ -1,11 +1,9 @@
-/* What the engine calls and the test owns: CodeBuild, the policy, the receivers. */
+/* What the engine calls and the test owns: CodeBuild, the policy. */
 #include "world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <retrybuild/destination.h>
 
 struct world *the_world;
 
@@ -360,6 +358,17 @@ void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *i
         ret_d->action = RB_ACTION_IGNORE;
         ret_d->state = RB_STATE_IGNORED;
     }
+    const struct rb_build *b = in->build;
+    bool by_aws =
+        b->next_auto_retry != NULL || (b->auto_retry_limit > 0 && !in->auto_retry_overdue &&
+                                       b->auto_retry_number < b->auto_retry_limit);
+    if (by_aws && !in->person) {
+        *ret_d = (struct rb_decision){.action = RB_ACTION_IGNORE,
+                                      .rule = "auto-retry",
+                                      .reason = "CodeBuild's own auto-retry runs it again.",
+                                      .state = RB_STATE_DEFERRED};
+        return;
+    }
     if (in->person) {
         ret_d->action = RB_ACTION_RETRY;
         ret_d->state = w->person_refused ? RB_STATE_REFUSED : RB_STATE_SCHEDULED;
@@ -370,6 +379,12 @@ void rb_policy_decide(const struct rb_policy *p, const struct rb_policy_input *i
         ret_d->state = RB_STATE_REFUSED;
         ret_d->reason = "the limit of the chain is reached";
     }
+}
+
+bool rb_policy_shadows(const struct rb_policy *p)
+{
+    (void)p;
+    return the_world->settings->mode == RB_MODE_SHADOW;
 }
 
 bool rb_policy_asks_flaky(const struct rb_policy *p)
@@ -383,58 +398,4 @@ int64_t rb_policy_delay_ms(const struct rb_delay *d, int64_t attempt, uint64_t r
     (void)attempt;
     (void)random64;
     return d->list_ms[0];
-}
-
-/* ---- receivers ---- */
-
-/* Of reports that are calls of AWS, and of answers to who asked, this world has none. */
-const struct rb_destination_type *rb_destination_type_find(const char *type)
-{
-    (void)type;
-    return NULL;
-}
-
-const struct rb_destination_type *rb_reply_type_find(const char *source_type)
-{
-    (void)source_type;
-    return NULL;
-}
-
-bool rb_destination_wants(const struct rb_destination_setting *d, const struct rb_retry *r,
-                          enum rb_stage stage)
-{
-    (void)r;
-    return d->stages[stage];
-}
-
-int64_t rb_destination_pace_ms(const struct rb_destination_setting *d)
-{
-    (void)d;
-    return 0;
-}
-
-void rb_destination_post(const struct rb_destination_setting *d, const struct rb_report_view *v,
-                         int64_t first_due_ms, const struct rb_settings *s, struct rb_httpc *http,
-                         const struct rb_random *rnd, struct rb_post_result *ret)
-{
-    struct world *w = the_world;
-
-    (void)first_due_ms;
-    (void)s;
-    (void)rnd;
-    assert_non_null(http);
-    pthread_mutex_lock(&w->lock);
-    assert_true(w->n_posts < WORLD_POSTS);
-    snprintf(w->posts[w->n_posts].destination, 64, "%s", d->name);
-    snprintf(w->posts[w->n_posts].message_id, 64, "%s", v->message_id);
-    w->posts[w->n_posts].stage = v->stage;
-    w->posts[w->n_posts].state = v->retry->state;
-    w->n_posts++;
-    pthread_mutex_unlock(&w->lock);
-    *ret = (struct rb_post_result){.verdict = RB_POST_DELIVERED};
-    if (w->verdict != WORLD_DELIVERED) {
-        ret->verdict = w->verdict == WORLD_AGAIN ? RB_POST_AGAIN : RB_POST_DEAD;
-        ret->again_in_ms = 5000;
-        snprintf(ret->error, sizeof(ret->error), "the receiver is down");
-    }
 }

@@ -77,6 +77,7 @@ static void fill_build(struct rb_build *b, struct rb_arena *a)
         &b->author,           &b->source_type, &b->source_version,
         &b->resolved_version, &b->repository,  &b->branch,
         &b->pull_request,     &b->batch_arn,   &b->next_auto_retry,
+        &b->compute_type,
     };
     for (size_t i = 0; i < RB_ARRAY_LEN(strings); i++) {
         *strings[i] = some_text(a);

@@ -72,6 +72,11 @@ static void fill_rule(struct rb_rule_setting *r, const json_t *o, struct rb_aren
     r->how = rb_str_eq(text(o, "how"), "start")      ? RB_HOW_START
              : rb_str_eq(text(o, "how"), "pipeline") ? RB_HOW_PIPELINE
                                                      : RB_HOW_RETRY;
+    const char *mode = text(o, "mode");
+    r->mode = mode == NULL              ? RB_RULE_MODE_ANY
+              : rb_str_eq(mode, "auto") ? RB_RULE_MODE_AUTO
+              : rb_str_eq(mode, "ask")  ? RB_RULE_MODE_ASK
+                                        : RB_RULE_MODE_SHADOW;
     r->when = (struct rb_when){
         .project = strings(when, "project", a),
         .repository = strings(when, "repository", a),
@@ -107,6 +112,8 @@ static struct rb_settings *settings_of(const json_t *o)
     s->projects_allow = strings(o, "projects_allow", &s->arena);
     s->projects_deny = strings(o, "projects_deny", &s->arena);
     s->projects_ask = strings(o, "projects_ask", &s->arena);
+    s->projects_shadow = strings(o, "projects_shadow", &s->arena);
+    s->projects_auto = strings(o, "projects_auto", &s->arena);
     if (json_is_false(json_object_get(o, "builtin_rules"))) {
         s->builtin_rules = false;
     }

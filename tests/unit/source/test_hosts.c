@@ -95,6 +95,7 @@ static json_t *build_json(const struct rb_build *b)
     put_text(o, "id", b->id);
     put_text(o, "status", b->status);
     put_text(o, "resolved_version", b->resolved_version);
+    put_text(o, "author", b->author);
     put_text(o, "repository", b->repository);
     put_text(o, "branch", b->branch);
     return o;
