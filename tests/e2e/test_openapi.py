@@ -196,9 +196,12 @@ def the_front_door_answers_as_described(w):
 
 @case
 def operation_answers_as_described(w):
-    for path in ("/v1/session", "/v1/overview"):
-        w.call(200, "GET", path, None, VIEWER)
-        w.call(401, "GET", path)
+    for name in ("session", "overview", "projects", "rules", "sources", "destinations"):
+        w.call(200, "GET", f"/v1/{name}", None, VIEWER)
+        w.call(401, "GET", f"/v1/{name}")
+    equal(w.call(200, "POST", "/v1/destinations/away/test", None, OPERATOR)["delivered"], False)
+    w.call(403, "POST", "/v1/destinations/away/test", None, VIEWER)
+    w.call(404, "POST", "/v1/destinations/nowhere/test", None, OPERATOR)
     w.call(200, "GET", "/")
     w.call(200, "GET", "/assets/app.js")
     w.call(404, "GET", "/assets/nothing.js")
