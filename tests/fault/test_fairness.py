@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
 import life  # noqa: E402
 import service  # noqa: E402
-import test_store_away as store_away  # noqa: E402
+import fire  # noqa: E402
 from service import wait_until  # noqa: E402
 
 COUNT = 200
@@ -30,7 +30,7 @@ def a_silent_destination_delays_nobody_and_costs_little(world):
     silent.listen(1)
     sink = life.Sink()
     redis = service.Redis()
-    extra = f"""{store_away.RULES}
+    extra = f"""{fire.RULES}
 network: {{allow: ["127.0.0.1/32"]}}
 destinations:
   - {{name: silent, type: webhook, url: "http://127.0.0.1:{silent.getsockname()[1]}/x", stages: [started, finished]}}
@@ -39,7 +39,7 @@ destinations:
     s = service.Service(world.binary, redis.url, world.sim.url, extra, service.FAST.replace("report_timeout: 1s", "report_timeout: 5s")).start()
     try:
         ids = world.failed_builds(COUNT, "fair-%d")
-        store_away.Senders([s], ids).join()
+        fire.Senders([s], ids).join()
         wait_until("the others have their reports", lambda: len(sink.got) >= COUNT, 30, 0.2)
         time.sleep(3)
         before, at = scripts_run(redis), time.monotonic()
@@ -47,7 +47,7 @@ destinations:
         rate = (scripts_run(redis) - before) / (time.monotonic() - at)
         late = world.failed_builds(1, "late-%d")
         told, at = len(sink.got), time.monotonic()
-        store_away.deliver_all(s, late)
+        fire.deliver_all(s, late)
         wait_until("a later report", lambda: len(sink.got) > told, 10, 0.02)
         print(f"  {rate:.0f} scripts a second, a later report after {time.monotonic() - at:.2f} s", flush=True)
         if rate > QUIET:
@@ -60,4 +60,4 @@ destinations:
 
 
 if __name__ == "__main__":
-    cases.main(__doc__, store_away.World, lambda w: w.sim.stop())
+    cases.main(__doc__, fire.World, lambda w: w.sim.stop())
