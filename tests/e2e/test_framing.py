@@ -102,7 +102,7 @@ def honest_blanks_and_case_are_fine(world):
 @case
 def methods_and_paths_that_are_not_there(world):
     close = [("Connection", "close")]
-    for path in ("/", "/v1", "/v1/", "/v1/retries/x/y", "/livez/", "//livez", "/favicon.ico", "/%00", "/..%2f..%2fetc/passwd", "/v1/hooks"):
+    for path in ("/v1", "/v1/", "/assets/", "/assets/../index.html", "/v1/retries/x/y", "/livez/", "//livez", "/favicon.ico", "/%00", "/..%2f..%2fetc/passwd", "/v1/hooks"):
         one(world, request("GET", path, close), 404, path)
     for method, path, allow in (("DELETE", "/livez", "GET, HEAD"), ("POST", "/metrics", "GET, HEAD"), ("GET", HOOK, "POST"), ("PUT", "/v1/retries", "GET, HEAD, POST"),
                                 ("PATCH", HOOK, "POST"), ("OPTIONS", "/livez", "GET, HEAD")):
