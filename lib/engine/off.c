@@ -225,6 +225,25 @@ enum rb_code rb_off_look(struct rb_worker *w, bool *ret_wait, struct rb_err *err
     return rc;
 }
 
+enum rb_code rb_off_still(struct rb_worker *w, const struct rb_destination_setting *d,
+                          bool *ret_off, struct rb_err *err)
+{
+    RB_CLEANUP(rb_arena_release) struct rb_arena a;
+    struct rb_sheet sheet;
+    struct look look;
+
+    rb_arena_init(&a, ARENA_BYTES);
+    pthread_mutex_lock(&w->e->lock);
+    look.changes = w->e->off.changes;
+    pthread_mutex_unlock(&w->e->lock);
+    enum rb_code rc = read_some(w->ses, d, 1, rb_engine_now_ms(w->e), &a, &sheet, err);
+    if (rc == RB_OK) {
+        *ret_off = off_since(d, &sheet) != 0;
+        rc = look_at(w->e, w->ses, d, &sheet, &look, err);
+    }
+    return rc;
+}
+
 /* ---- gone ---- */
 
 void rb_off_gone(struct rb_worker *w, const struct rb_destination_setting *d)

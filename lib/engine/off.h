@@ -10,6 +10,10 @@
  * workers; after a reload everything is switched on first. *ret_wait: another worker makes the
  * first look, nothing may be posted before. */
 enum rb_code rb_off_look(struct rb_worker *w, bool *ret_wait, struct rb_err *err);
+/* rb_off_still - is @d off in the store too, now? Asked before a report is given up, for another
+ * process may have switched it on since the last look. What it answers holds for this process. */
+enum rb_code rb_off_still(struct rb_worker *w, const struct rb_destination_setting *d,
+                          bool *ret_off, struct rb_err *err);
 /* rb_off_gone - write down that @d is; what cannot be written holds for this process alone. */
 void rb_off_gone(struct rb_worker *w, const struct rb_destination_setting *d);
 /* rb_off_switch_on - a person asks for it: every destination gets another chance. */

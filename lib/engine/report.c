@@ -185,6 +185,10 @@ static enum rb_code post_in_turn(struct rb_worker *w, struct rb_task *t,
         rb_pace_take(&e->pace, &rule, t->due_ms > t->first_due_ms, now_ms, &wait_ms);
     pthread_mutex_unlock(&e->lock);
     if (turn == RB_TURN_OFF) {
+        bool off = true;
+        if (rb_off_still(w, d, &off, err) == RB_OK && !off) {
+            return rb_store_release(w->ses, t, now_ms, now_ms, err);
+        }
         rb_count(RB_M_REPORTS, t->destination, "dead");
         return settle_report(w, t, RB_REPORT_GIVE_UP, 0,
                              "the destination is switched off: it answered 410", boot_deadline_ms,

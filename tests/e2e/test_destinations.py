@@ -247,7 +247,7 @@ def a_receiver_that_is_gone_is_switched_off_everywhere_with_an_alarm(world, kind
     to = Recorder()
     extra = f"""rules: [{FAST_RULE}]
 {ALLOW}
-destinations: [{{name: old, type: mattermost, url: "{to.url}/gone/secret-path", stages: [finished]}}]"""
+destinations: [{{name: old, type: mattermost, url: "{to.url}/gone/secret-path", stages: [finished], when: {{branch: ["gone-{kind}-*"]}}}}]"""
     with world.serving(kind, extra) as s:
         dead_report(s, world, f"{kind}-0")
         last = dead_report(s, world, f"{kind}-1")
