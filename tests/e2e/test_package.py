@@ -19,7 +19,7 @@ from service import ACCOUNT, AWS_KEY, AWS_SECRET, KEY, REGION, TOKEN, wait_until
 from sim_harness import equal  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MIRROR, SUITE = "http://deb.debian.org/debian", "bookworm"
+SUITE = "bookworm"
 SIM = """
 projects: [{name: web-app, outcomes: [{status: FAILED, phase: PROVISIONING, message: "no capacity"}, {status: SUCCEEDED}]}]
 """
@@ -36,11 +36,20 @@ rules: [{{name: no-host, when: {{phase: [PROVISIONING]}}, then: retry, delay: {{
 RECORDS = ("var/log/", "var/cache/", "var/lib/apt/", "var/lib/dpkg/", "proc/", "tmp/")
 
 
-def run(*words, timeout=600, **kwargs):
+def run(*words, timeout=900, **kwargs):
     r = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=timeout, check=False, **kwargs)
     if r.returncode != 0:
         raise AssertionError(f"{words[0]} … ended with {r.returncode}:\n{(r.stdout + r.stderr)[-3000:]}")
     return r.stdout
+
+
+def mirror():
+    """Where this machine has its own packages from."""
+    lines = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Created-By: Packages").splitlines()
+    found = [words[0] for words in (line.split() for line in lines) if words[1:] == [SUITE, "main"]]
+    if not found:
+        raise AssertionError(f"no source of {SUITE} main among those of this machine: {lines}")
+    return found[0]
 
 
 class World:
@@ -70,7 +79,7 @@ class World:
         """A fresh Debian; its archive is kept in the build folder."""
         base = self.dir / "base.tar"
         if not base.exists():
-            run("debootstrap", "--variant=minbase", SUITE, self.root, MIRROR)
+            run("debootstrap", "--variant=minbase", SUITE, self.root, mirror())
             run("tar", "--create", "--file", f"{base}.part", "--directory", self.root, ".")
             os.replace(f"{base}.part", base)
         else:
