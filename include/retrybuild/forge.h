@@ -69,6 +69,25 @@ struct rb_forge_pull {
 enum rb_code rb_forge_pull(const struct rb_forge *f, const char *repository, int64_t number,
                            struct rb_arena *a, struct rb_forge_pull *ret_p, struct rb_err *err);
 
+/* ---- heads ---- */
+/* Where the head of what a build was made from is asked for: its branch, or its pull request. */
+struct rb_head_place {
+    const char *type; /* for struct rb_forge, as the next */
+    const struct rb_api_setting *api;
+    const char *repository;
+    const char *branch; /* NULL = the pull request @number */
+    int64_t number;
+};
+/* rb_head_place - among the APIs of the sources and destinations that of the build's repository;
+ * false: there is none, or several could be, or the build names neither branch nor pull request. In
+ * @a; pure. */
+bool rb_head_place(const struct rb_settings *s, const struct rb_build *b, struct rb_arena *a,
+                   struct rb_head_place *ret_p);
+/* rb_forge_head - the commit that is the head there; some hosts cut it short. RB_E_NOT_FOUND: the
+ * branch is gone, or is none. */
+enum rb_code rb_forge_head(const struct rb_forge *f, const struct rb_head_place *p,
+                           struct rb_arena *a, const char **ret_commit, struct rb_err *err);
+
 struct rb_forge_status {
     const char *context, *link; /* each may be NULL */
 };

@@ -344,7 +344,7 @@ const struct rb_key rb_schema[] = {
     {"builtin_rules", RB_KEY_BOOL, "true", true, "false leaves only the rules above",
      AT(builtin_rules)},
     {"stale", RB_KEY_WORD, "skip", true,
-     "a failure whose branch or pull request has a newer build: skip (superseded) or retry",
+     "a failure whose branch or pull request has a newer build or head: skip (superseded) or retry",
      AT(stale), .words = stale_words},
     {"budgets", RB_KEY_MAP, NULL, true, "limits beside the rules", CHILDREN(budget_keys)},
     {"breaker", RB_KEY_MAP, NULL, true, "stops retries that fail again and again",

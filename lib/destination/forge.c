@@ -15,16 +15,16 @@
 #define STATUSES_MAX 1000
 #define COMMENT_MAX_BYTES ((size_t)262144)
 
-#define GITEA_ROW(name)                                                                       \
-    {                                                                                         \
-        .type = (name), .root = NULL, .proof = FORGE_TOKEN,                                   \
-        .permission = "/repos/%r/collaborators/%u/permission", .permission_at = "permission", \
-        .pull = "/repos/%r/pulls/%n", .pull_commit = "head.sha", .pull_branch = "head.ref",   \
-        .pull_state = "state", .statuses = "/repos/%r/commits/%s/status?limit=100&page=%p",   \
-        .statuses_at = "statuses", .status_state = "status", .status_link = "target_url",     \
-        .status_name = {"context", NULL}, .failed = {"failure", "error"}, .self = "/user",    \
-        .self_id = "id", .self_name = "login", .react = "/repos/%r/%k/%c/reactions",          \
-        .comment = "/repos/%r/issues/%n/comments"                                             \
+#define GITEA_ROW(name)                                                                          \
+    {                                                                                            \
+        .type = (name), .root = NULL, .proof = FORGE_TOKEN,                                      \
+        .permission = "/repos/%r/collaborators/%u/permission", .permission_at = "permission",    \
+        .pull = "/repos/%r/pulls/%n", .pull_commit = "head.sha", .pull_branch = "head.ref",      \
+        .pull_state = "state", .branch = "/repos/%r/branches/%h", .branch_commit = "commit.id",  \
+        .statuses = "/repos/%r/commits/%s/status?limit=100&page=%p", .statuses_at = "statuses",  \
+        .status_state = "status", .status_link = "target_url", .status_name = {"context", NULL}, \
+        .failed = {"failure", "error"}, .self = "/user", .self_id = "id", .self_name = "login",  \
+        .react = "/repos/%r/%k/%c/reactions", .comment = "/repos/%r/issues/%n/comments"          \
     }
 
 static const struct rb_forge_row rows[] = {
@@ -38,6 +38,8 @@ static const struct rb_forge_row rows[] = {
         .pull_commit = "source.commit.hash",
         .pull_branch = "source.branch.name",
         .pull_state = "state",
+        .branch = "/repositories/%r/refs/branches/%h",
+        .branch_commit = "target.hash",
         .statuses = "/repositories/%r/commit/%s/statuses?pagelen=100&page=%p",
         .statuses_at = "values",
         .status_state = "state",
@@ -59,6 +61,8 @@ static const struct rb_forge_row rows[] = {
         .pull_commit = "fromRef.latestCommit",
         .pull_branch = "fromRef.displayId",
         .pull_state = "state",
+        .branch = "/projects/%b/commits?limit=1&until=refs/heads/%H",
+        .branch_commit = "values.0.id",
         .comment = "/projects/%b/pull-requests/%n/comments",
         .comment_by = COMMENT_TEXT,
     },
@@ -74,6 +78,8 @@ static const struct rb_forge_row rows[] = {
         .pull_commit = "head.sha",
         .pull_branch = "head.ref",
         .pull_state = "state",
+        .branch = "/repos/%r/git/ref/heads/%h",
+        .branch_commit = "object.sha",
         .statuses = "/repos/%r/commits/%s/status?per_page=100&page=%p",
         .statuses_at = "statuses",
         .status_state = "state",
@@ -96,6 +102,8 @@ static const struct rb_forge_row rows[] = {
         .pull_commit = "sha",
         .pull_branch = "source_branch",
         .pull_state = "state",
+        .branch = "/projects/%R/repository/branches/%H",
+        .branch_commit = "commit.id",
         .statuses = "/projects/%R/repository/commits/%s/statuses?all=true&per_page=100&page=%p",
         .statuses_at = "",
         .status_state = "status",

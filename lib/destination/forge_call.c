@@ -96,6 +96,10 @@ static bool add_letter(struct rb_buf *out, char letter, const struct rb_forge_as
         return add_text(out, ask->comment, false);
     case 'k':
         return add_text(out, ask->kind, true);
+    case 'h':
+        return add_text(out, ask->branch, true);
+    case 'H':
+        return add_text(out, ask->branch, false);
     case 'n':
         rb_buf_addf(out, "%lld", (long long)ask->number);
         return ask->number > 0;

@@ -8,7 +8,7 @@
 
 /* One host's API as templates of paths. %r repository, its parts escaped; %R repository, escaped as
  * one; %b PROJECT/repos/slug; %u user name; %i user id; %n number; %s commit; %c comment; %k kind
- * of comment; %p page. */
+ * of comment; %p page; %h branch, its parts escaped; %H branch, escaped as one. */
 struct rb_forge_row {
     const char *type;
     const char *root; /* of the public host; NULL = there is none */
@@ -16,6 +16,7 @@ struct rb_forge_row {
     const char *permission;
     const char *permission_at; /* dotted; a word or GitLab's level */
     const char *pull, *pull_commit, *pull_branch, *pull_state;
+    const char *branch, *branch_commit;
     const char *statuses; /* paged */
     const char *statuses_at;
     const char *status_state, *status_link, *status_name[2];
@@ -30,7 +31,7 @@ struct rb_forge_row {
 const struct rb_forge_row *rb_forge_row_find(const char *type);
 
 struct rb_forge_ask { /* what a template's letters stand for */
-    const char *repository, *user_name, *user_id, *commit, *comment, *kind;
+    const char *repository, *user_name, *user_id, *commit, *comment, *kind, *branch;
     int64_t number, page;
 };
 

@@ -11,50 +11,18 @@
 #define SECONDARY_LIMIT_MS 60000
 
 struct host {
-    const char *public_name; /* in clone URLs; NULL = there is none */
-    const char *root;        /* of its REST API */
-    const char *scheme;      /* of the credential, before the token */
+    const char *root;   /* of its REST API; NULL = there is no public one */
+    const char *scheme; /* of the credential, before the token */
 };
 static const struct host hosts[RB_HOST_COUNT] = {
-    [RB_HOST_GITHUB] = {"github.com", "https://api.github.com", "Authorization: Bearer"},
-    [RB_HOST_GITLAB] = {"gitlab.com", "https://gitlab.com/api/v4", "PRIVATE-TOKEN:"},
-    [RB_HOST_BITBUCKET] = {"bitbucket.org", "https://api.bitbucket.org/2.0",
-                           "Authorization: Bearer"},
-    [RB_HOST_BITBUCKET_SERVER] = {NULL, NULL, "Authorization: Bearer"},
-    [RB_HOST_GITEA] = {NULL, NULL, "Authorization: token"},
+    [RB_HOST_GITHUB] = {"https://api.github.com", "Authorization: Bearer"},
+    [RB_HOST_GITLAB] = {"https://gitlab.com/api/v4", "PRIVATE-TOKEN:"},
+    [RB_HOST_BITBUCKET] = {"https://api.bitbucket.org/2.0", "Authorization: Bearer"},
+    [RB_HOST_BITBUCKET_SERVER] = {NULL, "Authorization: Bearer"},
+    [RB_HOST_GITEA] = {NULL, "Authorization: token"},
 };
 
 /* ---- repositories ---- */
-
-/* Is @name the public host of @host, or of none? */
-static bool host_fits(enum rb_githost host, const struct rb_destination_setting *d,
-                      const char *name)
-{
-    for (int i = 0; i < RB_HOST_COUNT; i++) {
-        if (rb_str_eq(hosts[i].public_name, name)) {
-            return i == (int)host;
-        }
-    }
-    return d->api.url != NULL; /* a host of their own, which this API is said to be of */
-}
-
-/* The part behind the host without slashes at its ends; "scm/" is how Bitbucket Data Center
- * begins. */
-static const char *path_of(enum rb_githost host, const char *path, struct rb_arena *a)
-{
-    while (*path == '/') {
-        path++;
-    }
-    if (host == RB_HOST_BITBUCKET_SERVER) {
-        const char *scm = strstr(path, "scm/");
-        path = scm == NULL ? path : scm + 4;
-    }
-    size_t len = strlen(path);
-    while (len > 0 && path[len - 1] == '/') {
-        len--;
-    }
-    return rb_arena_strndup(a, path, len);
-}
 
 static const char *encoded(const char *path, const char *joint, struct rb_arena *a)
 {
@@ -75,33 +43,16 @@ static const char *encoded(const char *path, const char *joint, struct rb_arena 
 const char *rb_githost_repository(enum rb_githost host, const struct rb_destination_setting *d,
                                   const struct rb_retry *r, struct rb_arena *a)
 {
-    struct rb_url url;
-    const char *s = r->build.repository;
+    const char *path = rb_githost_path(host, &d->api, r->build.repository, a);
 
-    if (s == NULL || rb_url_parse(s, strlen(s), a, &url, NULL) != RB_OK || url.host == NULL ||
-        !host_fits(host, d, url.host)) {
+    if (path == NULL) {
         return NULL;
     }
-    const char *path = path_of(host, url.path, a);
-    const char *slash = path == NULL ? NULL : strchr(path, '/');
-    if (slash == NULL || slash[1] == '\0') {
-        return NULL;
-    }
-    if (host == RB_HOST_GITLAB) {
-        return encoded(path, "%2F", a);
-    }
-    if (host == RB_HOST_GITEA) { /* may live under a path of its own: the last two count */
-        const char *name = strrchr(path, '/'), *owner = name;
-        while (owner > path && owner[-1] != '/') {
-            owner--;
-        }
-        path = owner;
-        slash = name;
-    }
-    if (strchr(slash + 1, '/') != NULL) {
-        return NULL;
-    }
-    return encoded(path, host == RB_HOST_BITBUCKET_SERVER ? "/repos/" : "/", a);
+    return encoded(path,
+                   host == RB_HOST_GITLAB             ? "%2F"
+                   : host == RB_HOST_BITBUCKET_SERVER ? "/repos/"
+                                                      : "/",
+                   a);
 }
 
 /* ---- calls ---- */

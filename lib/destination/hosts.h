@@ -14,6 +14,13 @@ enum rb_githost {
     RB_HOST_COUNT
 };
 
+/* rb_githost_path - the repository at @location as @host's API names it: owner/name, PROJECT/slug;
+ * in @a. NULL: none, or a public host's that is another. */
+const char *rb_githost_path(enum rb_githost host, const struct rb_api_setting *api,
+                            const char *location, struct rb_arena *a);
+/* rb_githost_sure - @location is on the very host that @api is of. */
+bool rb_githost_sure(enum rb_githost host, const struct rb_api_setting *api, const char *location,
+                     struct rb_arena *a);
 /* rb_githost_repository - the repository of @r as @host's API names it in a path, each part
  * encoded: "owner/name", "group%2Fname" (GitLab), "PROJECT/repos/slug" (Bitbucket Data Center); in
  * @a. NULL: none, or a public host's that is another. */

@@ -254,7 +254,11 @@ static enum rb_code write_intent(struct rb_work *k, int64_t low_water, struct rb
 enum rb_code rb_fresh_intent_and_send(struct rb_work *k, int64_t low_water, struct rb_err *err)
 {
     bool ended = false;
-    enum rb_code rc = rb_gate_take(k, &ended, err);
+    enum rb_code rc = rb_head_check(k, &ended, err);
+    if (rc != RB_OK || ended) {
+        return rc;
+    }
+    rc = rb_gate_take(k, &ended, err);
     if (rc != RB_OK || ended) {
         return rc;
     }

@@ -170,6 +170,7 @@ struct rb_work {
     enum rb_state state_stored; /* what the store has */
     char intent_key[RB_KEY_BYTES];
     char build_key[RB_KEY_BYTES];
+    bool intent_taken; /* before the call's: nobody but AWS and the store is asked from here on */
     const struct rb_notice *spent; /* what ends it ends many: chats are told once; NULL = nothing */
     const struct rb_report_task *notices; /* to be told with the next note; in the record's arena */
     unsigned n_notices;
@@ -401,6 +402,9 @@ enum rb_code rb_fresh_not_shown(struct rb_work *k, const char *what, const char 
 enum rb_code rb_fresh_check_newer(struct rb_work *k, const struct rb_build *own,
                                   const struct rb_look *look, bool strict, bool *ret_ended,
                                   struct rb_err *err);
+/* rb_head_check - the git host is asked, once, whether the head of the build's branch or pull
+ * request moved: *ret_ended, it did, the retry is superseded (written). */
+enum rb_code rb_head_check(struct rb_work *k, bool *ret_ended, struct rb_err *err);
 /* rb_fresh_intent_and_send - the intent, then the first copy of the call. */
 enum rb_code rb_fresh_intent_and_send(struct rb_work *k, int64_t low_water, struct rb_err *err);
 void rb_submit_work(struct rb_work *k);

@@ -253,6 +253,7 @@ enum rb_code rb_fresh_check_newer(struct rb_work *k, const struct rb_build *own,
     if (rc != RB_OK) {
         return rc;
     }
+    k->intent_taken = true;
     rc = find_newer(k, own, look, strict, &newer, err);
     if (rc != RB_OK || newer == NULL) {
         return rc;

@@ -47,6 +47,7 @@ const struct rb_worker_role rb_role_submit = {
     .name = "submit",
     .kind = RB_TASK_SUBMIT,
     .needs_codebuild = true,
+    .needs_http = true, /* the git host is asked whether the head moved */
     .may_call = true,
     .round = submit_round,
 };

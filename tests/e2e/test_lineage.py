@@ -5,9 +5,10 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
+import forge_server  # noqa: E402
 import life  # noqa: E402
 import sim_harness  # noqa: E402
-from cases import both  # noqa: E402
+from cases import both, case  # noqa: E402
 from life import FAST_RULE, deliver, event_of, reach  # noqa: E402
 from service import FAST, wait_until  # noqa: E402
 from sim_harness import equal  # noqa: E402
@@ -80,6 +81,40 @@ def a_hand_in_the_console_is_the_next_link(world, kind):
         equal((b["chain"], b["attempt"]), (a["chain"], 2))
         equal(len(world.effects_of(again["id"])), 1)
         assert "no further attempt" in b["history"][-1]["note"], b["history"]
+
+
+@case
+def a_retry_whose_head_moved_at_the_git_host_is_superseded(world):
+    forge = forge_server.Forge()
+    api = f"api: {{url: \"{forge.url}\", token: head-canary-0123456789}}"
+    extra = f"{RULES}network: {{allow: [\"127.0.0.1/32\"]}}\ndestinations:\n  - {{name: hub, type: github-status, {api}}}\n"
+    where = {"sourceTypeOverride": "GITHUB", "sourceLocationOverride": "https://github.com/example-org/app.git"}
+    ref, pull = "/repos/example-org/app/git/ref/heads/", "/repos/example-org/app/pulls/12"
+    old = {}
+    try:
+        with world.serving("sqlite", extra, ALONE) as s:
+            def failure(version):
+                build = world.failed_build("flaky", sourceVersion=version, **where)
+                old[version] = build["resolvedSourceVersion"]
+                return build
+
+            moved, pulled, still, gone = (failure(v) for v in ("refs/heads/moved", "pr/12", "refs/heads/still", "refs/heads/gone"))
+            forge.on(f"GET {ref}moved", {"object": {"sha": "b" * 40}})
+            forge.on(f"GET {pull}", {"state": "open", "head": {"sha": "c" * 40, "ref": "topic"}})
+            forge.on(f"GET {ref}still", {"object": {"sha": old["refs/heads/still"]}})
+            for build, what, head in ((moved, "moved", "b" * 7), (pulled, "pull request 12", "c" * 7)):
+                r = reach(s, deliver(s, event_of(build))[1]["retry"], "superseded")
+                equal(r["history"][-1]["note"], f"the head of {what} moved from {build['resolvedSourceVersion'][:7]} to {head}")
+                equal(world.effects_of(build["id"]), [])
+            for build, path in ((still, f"{ref}still"), (gone, f"{ref}gone")):
+                state = wait_until("its call", lambda retry=deliver(s, event_of(build))[1]["retry"]: (
+                    lambda r: r["state"] if r["state"] in ("running", "recovered", "failed_again", "superseded") else None)(s.api("GET", f"/v1/retries/{retry}")[1]))
+                assert state != "superseded", state
+                equal(len(world.effects_of(build["id"])), 1)
+                equal(len(forge.requests(path)), 1)
+            equal({a[2]["authorization"] for a in forge.requests("GET")}, {"Bearer head-canary-0123456789"})
+    finally:
+        forge.stop()
 
 
 if __name__ == "__main__":

@@ -92,6 +92,12 @@ struct world {
     const char *initiator;
     void (*in_list)(struct world *w); /* called inside a look-up, once */
     void (*in_call)(struct world *w); /* called after last_check, before the effect, once */
+    /* the git host */
+    const char *head; /* of every branch and pull request; NULL = it cannot be asked */
+    enum rb_code head_rc;
+    unsigned n_heads;
+    char head_asked[80]; /* the newest question: "type repository branch-or-number" */
+    void (*in_head)(struct world *w);
     /* policy */
     struct rb_decision decision;
     int64_t limit;

@@ -1,4 +1,4 @@
-/* What the engine calls and the test owns: CodeBuild. */
+/* What the engine calls and the test owns: CodeBuild, and the git host. */
 #include "world.h"
 
 #include <stdio.h>
@@ -318,5 +318,30 @@ enum rb_code rb_codebuild_log_tail(struct rb_codebuild *c, const char *region, c
         return rb_err_set(err, w->log_rc == RB_OK ? RB_E_NOT_FOUND : w->log_rc, "no log");
     }
     *ret_text = rb_arena_strdup(a, w->log);
+    return RB_OK;
+}
+
+/* ---- the git host ---- */
+
+enum rb_code rb_forge_head(const struct rb_forge *f, const struct rb_head_place *p,
+                           struct rb_arena *a, const char **ret_commit, struct rb_err *err)
+{
+    struct world *w = the_world;
+
+    assert_non_null(f->http);
+    assert_true(f->until_boot_ms > world_now_ms(w)); /* not for ever */
+    w->n_heads++;
+    if (p->branch != NULL) {
+        snprintf(w->head_asked, sizeof(w->head_asked), "%s %s %s", f->type, p->repository,
+                 p->branch);
+    } else {
+        snprintf(w->head_asked, sizeof(w->head_asked), "%s %s %lld", f->type, p->repository,
+                 (long long)p->number);
+    }
+    once(w, &w->in_head);
+    if (w->head == NULL) {
+        return rb_err_set(err, w->head_rc == RB_OK ? RB_E_UNAVAIL : w->head_rc, "no answer");
+    }
+    *ret_commit = rb_arena_strdup(a, w->head);
     return RB_OK;
 }
