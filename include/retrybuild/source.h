@@ -66,6 +66,7 @@ struct rb_outcome {
 
 /* What is posted beside the answer, through the address guard. */
 struct rb_push {
+    const char *method;     /* NULL = POST */
     const char *url, *body; /* in the arena; the URL is a secret; the body is JSON */
 };
 struct rb_httpc;
@@ -108,6 +109,13 @@ struct rb_source_type {
     /* push - for senders that show nothing of an answer: what is posted elsewhere before it. False:
      * nothing. NULL = never. */
     bool (*push)(const struct rb_command *c, const struct rb_outcome *o, struct rb_arena *a,
+                 struct rb_push *ret_p);
+    /* defer - for senders that do not wait long: the answer (200, JSON, perhaps empty) to @c, which
+     * is still being carried out. False: what became of it could not be told later, so it waits.
+     * NULL = the answer always waits. */
+    bool (*defer)(const struct rb_command *c, struct rb_buf *out);
+    /* late - what tells the outcome of a command that was answered by defer. False: nothing. */
+    bool (*late)(const struct rb_command *c, const struct rb_outcome *o, struct rb_arena *a,
                  struct rb_push *ret_p);
     /* greet - the answer to OPTIONS (a handshake); headers "name: value" in @a. NULL = 405. */
     enum rb_code (*greet)(const struct rb_source_setting *s, const struct rb_request *req,

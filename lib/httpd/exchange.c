@@ -69,6 +69,7 @@ void rb_exchange_free(struct rb_exchange *ex)
     rb_hook_end(ex);
     rb_test_end(ex);
     rb_events_end(ex);
+    rb_defer_end(ex);
     rb_view_unref(ex->view);
     h->n_exchanges--;
     give_room(ex);
@@ -101,6 +102,9 @@ void rb_exchange_free(struct rb_exchange *ex)
     ex->aws_form = false;
     ex->door = NULL;
     ex->commands = NULL;
+    ex->finish = NULL;
+    ex->late = NULL;
+    ex->deferring = ex->detached = false;
     ex->next_step = RB_NEXT_ANSWER;
     ex->call = NULL;
     ex->discarded = 0;
@@ -343,6 +347,12 @@ enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const cha
             ex->route->handle(ex);
         }
     }
+    if (ex->deferring) {
+        if (!rb_defer_split(ex, &ex)) {
+            return MHD_YES;
+        }
+        *req_cls = ex;
+    }
     if (ex->phase == RB_EX_READY && ex->finish != NULL) {
         void (*finish)(struct rb_exchange *) = ex->finish;
         ex->finish = NULL;
@@ -351,6 +361,7 @@ enum MHD_Result rb_httpd_access(void *cls, struct MHD_Connection *mhd, const cha
     if (ex->phase == RB_EX_WAITING) {
         return MHD_YES;
     }
+    rb_defer_end(ex);
     rb_conn_extend(ex->httpd, ex->conn);
     return rb_answer_send(ex);
 }

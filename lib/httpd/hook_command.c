@@ -27,6 +27,7 @@ struct rb_hook_commands {
     int64_t until_boot_ms;
     struct rb_command_facts facts[RB_MAX_COMMANDS];
     bool told[RB_MAX_COMMANDS]; /* facts are there */
+    bool pushed;                /* what is said elsewhere is on its way */
 };
 
 /* ---- what a git host knows, and what is shown there: in a front-door thread ---- */
@@ -203,18 +204,19 @@ static void finish(struct rb_exchange *ex)
 
 /* ---- what is said elsewhere, before the answer: a front-door thread posts it ---- */
 
-static void post(const struct rb_exchange *ex, const struct rb_push *p)
+bool rb_hook_commands_post(const struct rb_exchange *ex, const struct rb_push *p,
+                           int64_t timeout_ms)
 {
     static const char *const headers[] = {"Content-Type: application/json", NULL};
     const struct rb_http_request req = {
-        .method = "POST",
+        .method = p->method == NULL ? "POST" : p->method,
         .url = p->url,
         .headers = headers,
         .body = p->body,
         .body_len = strlen(p->body),
         .reach = RB_REACH_GUARDED,
-        .connect_timeout_ms = RB_PUSH_TIMEOUT_MS,
-        .timeout_ms = RB_PUSH_TIMEOUT_MS,
+        .connect_timeout_ms = timeout_ms,
+        .timeout_ms = timeout_ms,
         .max_answer_bytes = 4096,
         .cancel = &ex->httpd->calls_cancel,
     };
@@ -224,12 +226,14 @@ static void post(const struct rb_exchange *ex, const struct rb_push *p)
     bool sent = false;
     enum rb_code rc = rb_httpc_new(ex->view->settings, &http, &err);
     rc = rc == RB_OK ? rb_httpc_call(http, &req, &answer, &sent, &err) : rc;
-    if (rc != RB_OK || answer.status < 200 || answer.status > 299) {
+    bool told = rc == RB_OK && answer.status >= 200 && answer.status <= 299;
+    if (!told) {
         rb_log(RB_LOG_WARN, "command.not_told", RB_F("source", ex->source->setting->name),
                RB_FI("status", answer.status), RB_F("error", rc == RB_OK ? NULL : err.msg));
     }
     rb_http_answer_release(&answer);
     rb_httpc_free(http);
+    return told;
 }
 
 /* push_all - a failure is logged and no more: what was asked for is durable all the same. */
@@ -242,9 +246,34 @@ static void push_all(struct rb_exchange *ex, struct rb_codebuild *c)
     enum rb_delivery_result result = RB_RESULT_IGNORED;
     sum_up(ex, &text, &o, &result);
     if (ex->source->type->push(&ex->commands->items[0], &o, &ex->arena, &p)) {
-        post(ex, &p);
+        (void)rb_hook_commands_post(ex, &p, RB_PUSH_TIMEOUT_MS);
     }
     rb_buf_release(&text);
+}
+
+const struct rb_command *rb_hook_commands_first(const struct rb_exchange *ex)
+{
+    return &ex->commands->items[0];
+}
+
+bool rb_hook_commands_late(struct rb_exchange *ex, struct rb_push *ret_p)
+{
+    const struct rb_hook_commands *h = ex->commands;
+    struct rb_buf text = RB_BUF_INIT(RB_TEXTS_MAX_BYTES);
+    struct rb_outcome o = {.status = ex->status};
+    enum rb_delivery_result result = RB_RESULT_IGNORED;
+    if (ex->status != 0) {
+        o.message = ex->status == 429
+                        ? "Too many retries are waiting; nothing was started. Ask again later."
+                        : "The store did not answer, so it may not have been done. Ask again.";
+        result = ex->status == 429 ? RB_RESULT_OVERLOADED : RB_RESULT_UNAVAILABLE;
+    } else {
+        sum_up(ex, &text, &o, &result);
+    }
+    rb_source_result(ex, result);
+    bool tell = !h->pushed && ex->source->type->late(&h->items[0], &o, &ex->arena, ret_p);
+    rb_buf_release(&text);
+    return tell;
 }
 
 static bool stopping(struct rb_exchange *ex)
@@ -272,6 +301,7 @@ static void after_run(struct rb_exchange *ex)
         rb_buf_release(&text);
     }
     if (pushes && rb_door_threads(ex->httpd, NULL) == RB_OK) {
+        ex->commands->pushed = true;
         ex->finish = finish;
         rb_exchange_call(ex, push_all);
     } else {
@@ -319,6 +349,7 @@ void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *even
     if (!h->asks_host) {
         ex->finish = after_run;
         rb_exchange_job(ex, run_all);
+        rb_defer_watch(ex);
     } else if (rb_finder_enter(ex, &h->until_boot_ms)) {
         ex->finish = after_ask;
         rb_exchange_call(ex, ask_host);

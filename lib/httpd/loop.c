@@ -62,6 +62,9 @@ static void collect(struct rb_httpd *h)
     while (done != NULL) {
         struct rb_exchange *ex = done;
         done = ex->next;
+        if (rb_defer_back(ex)) {
+            continue;
+        }
         if (ex->next_step == RB_NEXT_ANSWER) {
             rb_exchange_resume(ex);
         } else {
@@ -92,6 +95,10 @@ static int next_timeout_ms(struct rb_httpd *h, int64_t until_cut_ms)
     int64_t door_ms = rb_door_timeout_ms(h);
     if (door_ms >= 0 && door_ms < best) {
         best = door_ms;
+    }
+    int64_t defer_ms = rb_defer_timeout_ms(h);
+    if (defer_ms >= 0 && defer_ms < best) {
+        best = defer_ms;
     }
     int64_t events_ms = rb_events_timeout_ms(h);
     if (events_ms >= 0 && events_ms < best) {
@@ -140,6 +147,7 @@ static void turn(struct rb_httpd *h)
     }
     take_events(h, events, n);
     rb_door_turn(h);
+    rb_defer_turn(h);
     rb_events_turn(h);
     pump(h);
     rb_ready_run(h, pump);
@@ -151,6 +159,7 @@ static void let_go(struct rb_httpd *h)
     rb_api_stop(h);
     rb_door_stop(h);
     collect(h);
+    rb_defer_stop(h);
     rb_door_turn(h);
     rb_admitter_close(
         h->admitter); /* completes what is under way with RB_E_CLOSED, which resumes it */

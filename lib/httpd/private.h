@@ -119,6 +119,7 @@ struct rb_signers;
 struct rb_feed;
 struct rb_stream;
 struct rb_resolve;
+struct rb_late;
 
 #define RB_REQUEST_ID_BYTES 37 /* a UUID + NUL */
 
@@ -168,6 +169,11 @@ struct rb_exchange {
     void (*finish)(struct rb_exchange *ex); /* when every admission has its outcome */
     void (*job)(struct rb_exchange *ex, struct rb_store_session *ses); /* for the API thread */
     char retry_id[RB_ID_BYTES];
+    struct rb_exchange *next_deferrable; /* hook_defer.c */
+    int64_t defer_at_ms;                 /* boot clock; 0 = not in that list */
+    struct rb_late *late;                /* in the arena */
+    bool deferring;                      /* resumed for an early answer */
+    bool detached; /* answered early: without a connection, and ends by itself */
 
     /* POST / alone */
     bool aws_form; /* answers and errors are those of AWS */
@@ -212,6 +218,7 @@ struct rb_httpd {
     struct rb_metric_cell *duration;
     struct rb_exchange *door_waiting; /* between two looks */
     int64_t door_due_ms;              /* boot clock: the first of those looks; INT64_MAX = none */
+    struct rb_exchange *deferrable;   /* commands whose answer may come later */
     char door_account[RB_ACCOUNT_BYTES]; /* that of our credentials, once CodeBuild has told it */
     unsigned n_resolving;                /* hooks that wait for the build they mean */
     struct rb_feed *feed;                /* made by the first reader of events */
@@ -379,6 +386,28 @@ void rb_hook_end(struct rb_exchange *ex);
 const struct rb_certificate *rb_hook_certificate(struct rb_exchange *ex, const char *url);
 struct rb_signers *rb_signers_new(void);
 void rb_signers_free(struct rb_signers *s); /* NULL accepted */
+
+/* ---- hook_defer.c; the loop's thread ---- */
+/* rb_defer_watch - @ex waits for another thread; when that takes long, it is answered early. */
+void rb_defer_watch(struct rb_exchange *ex);
+void rb_defer_end(struct rb_exchange *ex); /* no longer; nothing when it is not watched */
+void rb_defer_turn(struct rb_httpd *h);    /* those whose time has come */
+int64_t rb_defer_timeout_ms(const struct rb_httpd *h); /* until the next one; -1 = none */
+/* rb_defer_split - what is resumed for an early answer: *ret_early has connection and answer, and
+ * @ex goes on without. False: there is no memory, and @ex waits on. */
+bool rb_defer_split(struct rb_exchange *ex, struct rb_exchange **ret_early);
+/* rb_defer_back - @ex came back from another thread; true when nobody else has to care. */
+bool rb_defer_back(struct rb_exchange *ex);
+void rb_defer_stop(
+    struct rb_httpd *h); /* threads have ended: whatever is still to be told is not */
+/* ---- hook_command.c, for it ---- */
+const struct rb_command *rb_hook_commands_first(const struct rb_exchange *ex);
+/* rb_hook_commands_late - count what became of a command that was answered early; true: @ret_p is
+ * to be posted. */
+bool rb_hook_commands_late(struct rb_exchange *ex, struct rb_push *ret_p);
+/* rb_hook_commands_post - false: not told, or not yet; a front-door thread's. */
+bool rb_hook_commands_post(const struct rb_exchange *ex, const struct rb_push *p,
+                           int64_t timeout_ms);
 
 /* ---- events.c ---- */
 /* rb_events_turn - go on with readers for whom there is something, or of whom nothing was heard. */

@@ -122,6 +122,12 @@ const char *rb_chat_reply(const char *url, int64_t now_ms, struct rb_arena *a)
     return rb_arena_printf(a, "%lld %s", (long long)(now_ms + RB_CHAT_REPLY_MS), url);
 }
 
+const char *rb_chat_reply_url(const struct rb_command *c)
+{
+    const char *blank = c->reply == NULL ? NULL : strchr(c->reply, ' ');
+    return blank == NULL ? NULL : blank + 1;
+}
+
 void rb_chat_add_text(struct rb_buf *out, const char *text, bool slack, size_t max_chars)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf b = RB_BUF_INIT(65536);

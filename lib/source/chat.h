@@ -27,6 +27,9 @@ void rb_chat_ack(struct rb_events *ret_events, unsigned status, const char *answ
  * good, and where; NULL when @url is none that may be posted to. */
 const char *rb_chat_reply(const char *url, int64_t now_ms, struct rb_arena *a);
 
+/* rb_chat_reply_url - the URL in such a handle; NULL = there is none. */
+const char *rb_chat_reply_url(const struct rb_command *c);
+
 /* rb_chat_add_text - what a person is told, as the inside of a JSON string with its quotes: @slack
  * escapes & < >, else a name behind '@' is made no mention. At most @max_chars code points. */
 void rb_chat_add_text(struct rb_buf *out, const char *text, bool slack, size_t max_chars);

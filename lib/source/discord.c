@@ -2,9 +2,10 @@
  *
  * The proof is Ed25519 over timestamp and body with the application's public key. Discord tries
  * out with bad signatures whether it is looked at, and pings: an interaction of type 1 wants
- * {"type":1}, an event of type 0 wants an empty 204. What the command did is said at once (type 4);
- * how it ended follows by the interaction's own webhook. The key signs when it was said, so that an
- * old interaction that comes again does nothing. Source: facts on integrations, 3.3.
+ * {"type":1}, an event of type 0 wants an empty 204. What the command did is said at once (type 4),
+ * or, where that takes longer than Discord waits (3 s), later in place of a deferred answer (types
+ * 5 and 6); how it ended follows by the interaction's own webhook. The key signs when it was said,
+ * so that an old interaction that comes again does nothing. Source: facts on integrations, 3.3.
  */
 #include <retrybuild/cleanup.h>
 #include <retrybuild/digest.h>
@@ -19,6 +20,8 @@
 #define EPHEMERAL 64
 #define TOKEN_MS (14 * 60 * 1000) /* good for 15 minutes */
 #define DEFAULT_API "https://discord.com/api/v10"
+
+#define BUTTON "button"
 
 enum { PING_OF_EVENTS = 0, PING = 1, COMMAND = 2, COMPONENT = 3 };
 
@@ -191,6 +194,7 @@ static enum rb_code interaction(const struct rb_source_setting *s, const json_t 
     c->actor.name = member != NULL ? rb_chat_text(j, "member.user.username", a)
                                    : rb_chat_text(j, "user.username", a);
     c->place.channel = rb_chat_text(j, "channel_id", a);
+    c->place.comment_kind = button ? BUTTON : NULL;
     c->reply = reply_of(s, j, req->now_ms, a);
     if (!rb_proof_timely(rb_proof_header(req, "x-signature-timestamp"), req->now_ms)) {
         c->trouble = "this was said more than five minutes ago by the time it came; say it again";
@@ -235,6 +239,22 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
     }
 }
 
+static bool is_button(const struct rb_command *c)
+{
+    return rb_str_eq(c->place.comment_kind, BUTTON);
+}
+
+/* message - an edit has no flags: it cannot change who sees the message. */
+static void message(const struct rb_outcome *o, bool edit, struct rb_buf *out)
+{
+    rb_buf_adds(out, "{\"content\":");
+    rb_chat_add_text(out, rb_chat_message(o), false, TEXT_CHARS_MAX);
+    if (!edit) {
+        rb_buf_addf(out, ",\"flags\":%d", o->in_public ? 0 : EPHEMERAL);
+    }
+    rb_buf_adds(out, ",\"allowed_mentions\":{\"parse\":[]}}");
+}
+
 static enum rb_code answer(const struct rb_source_setting *s, const struct rb_request *req,
                            const struct rb_outcome *o, struct rb_buf *out, unsigned *ret_status,
                            const char **ret_type)
@@ -243,11 +263,45 @@ static enum rb_code answer(const struct rb_source_setting *s, const struct rb_re
     (void)req;
     *ret_status = 200;
     *ret_type = "application/json";
-    rb_buf_adds(out, "{\"type\":4,\"data\":{\"content\":");
-    rb_chat_add_text(out, rb_chat_message(o), false, TEXT_CHARS_MAX);
-    rb_buf_addf(out, ",\"flags\":%d,\"allowed_mentions\":{\"parse\":[]}}}",
-                o->in_public ? 0 : EPHEMERAL);
+    rb_buf_adds(out, "{\"type\":4,\"data\":");
+    message(o, false, out);
+    rb_buf_addc(out, '}');
     return RB_OK;
+}
+
+/* defer - nobody knows yet whether the answer is for everybody: a command's is shown to who gave it
+ * alone. Of a button only the press is confirmed. */
+static bool defer(const struct rb_command *c, struct rb_buf *out)
+{
+    if (rb_chat_reply_url(c) == NULL) {
+        return false;
+    }
+    if (is_button(c)) {
+        rb_buf_adds(out, "{\"type\":6}");
+    } else {
+        rb_buf_addf(out, "{\"type\":5,\"data\":{\"flags\":%d}}", EPHEMERAL);
+    }
+    return true;
+}
+
+/* late - in place of what was deferred: "is thinking", or the message with the button. What is for
+ * one person does not replace a message that all see: it is one of its own. */
+static bool late(const struct rb_command *c, const struct rb_outcome *o, struct rb_arena *a,
+                 struct rb_push *ret_p)
+{
+    RB_CLEANUP(rb_buf_release) struct rb_buf b = RB_BUF_INIT(65536);
+    const char *url = rb_chat_reply_url(c);
+    bool own = is_button(c) && !o->in_public;
+    if (url == NULL) {
+        return false;
+    }
+    message(o, !own, &b);
+    *ret_p = (struct rb_push){
+        .method = own ? "POST" : "PATCH",
+        .url = own ? url : rb_arena_printf(a, "%s/messages/@original", url),
+        .body = rb_arena_strdup(a, rb_buf_str(&b)),
+    };
+    return ret_p->url != NULL && ret_p->body != NULL && !rb_buf_failed(&b);
 }
 
 static enum rb_code sign(const struct rb_secret *secret, const char *header, struct rb_slice body,
@@ -295,5 +349,7 @@ const struct rb_source_type rb_source_discord = {
     .verify = verify,
     .parse = parse,
     .answer = answer,
+    .defer = defer,
+    .late = late,
     .sign = sign,
 };

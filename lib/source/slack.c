@@ -221,19 +221,43 @@ static enum rb_code answer(const struct rb_source_setting *s, const struct rb_re
     return RB_OK;
 }
 
-/* push - the answer to a button. What everybody may see takes the place of the message, so that
- * nobody presses twice. */
-static bool push(const struct rb_command *c, const struct rb_outcome *o, struct rb_arena *a,
+static bool is_button(const struct rb_command *c)
+{
+    return rb_str_eq(c->place.comment_kind, BUTTON);
+}
+
+/* tell - by the response URL. What everybody may see of a button takes the place of the message, so
+ * that nobody presses twice. */
+static bool tell(const struct rb_command *c, const struct rb_outcome *o, struct rb_arena *a,
                  struct rb_push *ret_p)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf b = RB_BUF_INIT(65536);
-    const char *url = c->reply == NULL ? NULL : strchr(c->reply, ' ');
-    if (!rb_str_eq(c->place.comment_kind, BUTTON) || url == NULL || rb_chat_message(o)[0] == '\0') {
+    const char *url = rb_chat_reply_url(c);
+    if (url == NULL || rb_chat_message(o)[0] == '\0') {
         return false;
     }
-    message(o, o->in_public, &b);
-    *ret_p = (struct rb_push){.url = url + 1, .body = rb_arena_strdup(a, rb_buf_str(&b))};
+    message(o, o->in_public && is_button(c), &b);
+    *ret_p = (struct rb_push){.url = url, .body = rb_arena_strdup(a, rb_buf_str(&b))};
     return ret_p->body != NULL && !rb_buf_failed(&b);
+}
+
+static bool push(const struct rb_command *c, const struct rb_outcome *o, struct rb_arena *a,
+                 struct rb_push *ret_p)
+{
+    return is_button(c) && tell(c, o, a, ret_p);
+}
+
+/* defer - who typed something sees that it was heard. */
+static bool defer(const struct rb_command *c, struct rb_buf *out)
+{
+    static const struct rb_outcome heard = {.message = "Working on it…"};
+    if (rb_chat_reply_url(c) == NULL) {
+        return false;
+    }
+    if (!is_button(c)) {
+        message(&heard, false, out);
+    }
+    return true;
 }
 
 static enum rb_code sign(const struct rb_secret *secret, const char *header, struct rb_slice body,
@@ -261,6 +285,8 @@ const struct rb_source_type rb_source_slack = {
     .parse = parse,
     .answer = answer,
     .push = push,
+    .defer = defer,
+    .late = tell,
     .content_type = rb_proof_form_or_json,
     .sign = sign,
 };

@@ -6,6 +6,7 @@ import hmac
 import http.server
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -38,22 +39,26 @@ class Reply:
     """What stands behind a response URL."""
 
     def __init__(self):
-        self.got = []
+        self.got, self.methods = [], []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 outer.got.append((self.path, json.loads(body)))
+                outer.methods.append(self.command)
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+
+            do_PATCH = do_POST
 
             def log_message(self, *_):
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/commands/secret-path"
+        self.root = f"http://127.0.0.1:{self.server.server_port}"
+        self.url = f"{self.root}/commands/secret-path"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self):
@@ -64,12 +69,14 @@ class Reply:
 class Chat:
     """A world with one service that has every chat as a source."""
 
-    def __init__(self, build):
+    def __init__(self, build, store="sqlite:chat.db"):
+        self.build = build
         self.world = World(build)
         self.reply = Reply()
-        self.s = service.Service(build / "cmd/retrybuild/retrybuild", "sqlite:chat.db", self.world.sim.url, "network: {allow: [\"127.0.0.1/32\"]}\n")
+        self.s = service.Service(build / "cmd/retrybuild/retrybuild", store, self.world.sim.url, "network: {allow: [\"127.0.0.1/32\"]}\n")
+        sources = SOURCES.replace("type: discord,", f'type: discord, api: {{url: "{self.reply.root}"}},')
         self.s.config.write_text(self.s.config.read_text().replace("sources: [", "sources:\n  - ", 1).replace(
-            f"secrets: [{{value: {service.KEY}}}]}}]", f"secrets: [{{value: {service.KEY}}}]}}{SOURCES}", 1))
+            f"secrets: [{{value: {service.KEY}}}]}}]", f"secrets: [{{value: {service.KEY}}}]}}{sources}", 1))
         folder = self.s.config.parent
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder / "google.key", "-out", folder / "google.pem", "-subj", "/CN=test only",
                         "-days", "2"], check=True, capture_output=True)
@@ -94,6 +101,18 @@ class Chat:
                                             "response_url": self.reply.url, "trigger_id": trigger or f"t.{self.n}"})
         equal((status, headers["Content-Type"].split(";")[0]), (200, "application/json"), body)
         return json.loads(body)
+
+    def discord(self, kind, data, roles=("77",)):
+        """The answer to an interaction that `send` signs."""
+        self.n += 1
+        folder = self.s.config.parent
+        (folder / "interaction.key").write_text(bytes(range(32)).hex())
+        (folder / "interaction").write_text(json.dumps({"type": kind, "id": f"9{self.n}", "application_id": "2", "token": "tok-en", "channel_id": "11", "data": data,
+                                                        "member": {"user": {"id": "12", "username": "dana"}, "roles": roles}}))
+        p = subprocess.run([self.s.binary, "send", "--source", "discord", "--secret-file", folder / "interaction.key",
+                            "--url", f"http://127.0.0.1:{self.s.port}/v1/hooks/discord", folder / "interaction"], capture_output=True, text=True, check=False)
+        equal(p.returncode, 0, p.stdout + p.stderr)
+        return json.loads(p.stdout)
 
     def ignored_failure(self, project="broken"):
         build = self.world.failed_build(project)
@@ -253,6 +272,44 @@ def discord_pings_and_bad_signatures_are_answered_as_it_probes(c):
     told = json.loads(body)
     equal("more than five minutes ago" in body, True, body)  # signed long ago: answered, and nothing is done by it
     equal((got, told["type"], told["data"]["flags"], told["data"]["allowed_mentions"]), (200, 4, 64, {"parse": []}), body)
+
+
+@case
+def what_takes_longer_than_a_chat_waits_is_answered_at_once_and_told_later(c):
+    redis = service.Redis()
+    slow = Chat(c.build, redis.url)
+
+    def late(what, act, part):
+        """What `act` is answered while the store hangs, and the request that follows once it is back."""
+        del slow.reply.got[:], slow.reply.methods[:]
+        redis.proc.send_signal(signal.SIGSTOP)
+        try:
+            early = act()
+            equal(slow.reply.got, [], what)
+        finally:
+            redis.proc.send_signal(signal.SIGCONT)
+        found = wait_until(what, lambda: [i for i, (_, b) in enumerate(list(slow.reply.got)) if part in b.get("content", b.get("text", ""))], 15)[0]
+        return early, (slow.reply.methods[found], *slow.reply.got[found])
+
+    try:
+        build = slow.world.failed_build("flaky")
+        command = {"name": "retry", "options": [{"name": "build", "value": build["id"]}]}
+        button = {"custom_id": f"retrybuild_retry:{build['id']}"}
+        equal(slow.discord(2, {"name": "status"})["type"], 4)  # in time: as ever
+        early, (method, path, body) = late("a command", lambda: slow.discord(2, command), "attempt 1 of ")
+        equal((early, method, path), ({"type": 5, "data": {"flags": 64}}, "PATCH", "/webhooks/2/tok-en/messages/@original"))
+        equal((build["id"] in body["content"], "flags" in body, body["allowed_mentions"]), (True, False, {"parse": []}), body)
+        reach(slow.s, slow.newest()["id"], "recovered")
+        wait_until("the end", lambda: [b for _, b in list(slow.reply.got) if "recovered" in b["content"]])
+        early, (method, path, body) = late("a button", lambda: slow.discord(3, button), "Not failed")
+        equal((early, method, path, body["flags"]), ({"type": 6}, "POST", "/webhooks/2/tok-en", 64))
+        early, (method, path, body) = late("a slash command", lambda: slow.command(f"status {build['id']}"), build["id"])
+        equal((early["response_type"], early["text"], method, path), ("ephemeral", "Working on it…", "POST", "/commands/secret-path"))
+        equal((body["response_type"], body["replace_original"]), ("ephemeral", False))
+        equal(slow.s.stop(), 0)
+    finally:
+        slow.stop()
+        redis.stop()
 
 
 if __name__ == "__main__":

@@ -258,6 +258,55 @@ static void what_is_signed_is_verified(void **state)
     }
 }
 
+/* What is answered before a command is carried out, and what tells its outcome then. */
+static void a_command_that_takes_long_is_deferred_and_told_by_its_own_address(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *kind, *early;
+        bool in_public;
+        const char *method, *url, *body;
+    } rows[] = {
+        {"discord", NULL, "{\"type\":5,\"data\":{\"flags\":64}}", false, "PATCH",
+         "https://c.example/w/messages/@original",
+         "{\"content\":\"done\",\"allowed_mentions\":{\"parse\":[]}}"},
+        {"discord", "button", "{\"type\":6}", true, "PATCH",
+         "https://c.example/w/messages/@original",
+         "{\"content\":\"done\",\"allowed_mentions\":{\"parse\":[]}}"},
+        {"discord", "button", "{\"type\":6}", false, "POST", "https://c.example/w",
+         "{\"content\":\"done\",\"flags\":64,\"allowed_mentions\":{\"parse\":[]}}"},
+        {"slack", NULL,
+         "{\"response_type\":\"ephemeral\",\"text\":\"Working on it…\",\"replace_original\":false}",
+         true, NULL, "https://c.example/w",
+         "{\"response_type\":\"in_channel\",\"text\":\"done\",\"replace_original\":false}"},
+        {"slack", "button", "", true, NULL, "https://c.example/w",
+         "{\"response_type\":\"in_channel\",\"text\":\"done\",\"replace_original\":true}"},
+        {"slack", "button", "", false, NULL, "https://c.example/w",
+         "{\"response_type\":\"ephemeral\",\"text\":\"done\",\"replace_original\":false}"},
+    };
+    for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+        RB_CLEANUP(rb_arena_release) struct rb_arena a;
+        RB_CLEANUP(rb_buf_release) struct rb_buf early = RB_BUF_INIT(1024);
+        const struct rb_source_type *type = rb_source_type_find(rows[i].type);
+        struct rb_command c = {.reply = "1768491295000 https://c.example/w"};
+        struct rb_outcome o = {.message = "done", .in_public = rows[i].in_public};
+        struct rb_push p = {.url = NULL};
+        rb_arena_init(&a, 65536);
+        c.place.comment_kind = rows[i].kind;
+        where = rows[i].type;
+        assert_true(type->defer(&c, &early));
+        same("early", rb_buf_str(&early), rows[i].early);
+        assert_true(type->late(&c, &o, &a, &p));
+        same("method", p.method, rows[i].method);
+        same("url", p.url, rows[i].url);
+        same("body", p.body, rows[i].body);
+        c.reply = NULL; /* nothing could be told later: the answer waits */
+        rb_buf_clear(&early);
+        assert_false(type->defer(&c, &early));
+        assert_false(type->late(&c, &o, &a, &p));
+    }
+}
+
 static void a_secret_past_its_last_day_proves_nothing(void **state)
 {
     (void)state;
@@ -389,6 +438,7 @@ int main(void)
             the_certificate_of_a_token_is_asked_for_by_its_key_alone_and_found_in_the_document),
         cmocka_unit_test(a_refusal_in_google_chat_is_shown_to_who_asked_alone_and_mentions_nobody),
         cmocka_unit_test(a_signed_token_for_google_chat_says_its_audience),
+        cmocka_unit_test(a_command_that_takes_long_is_deferred_and_told_by_its_own_address),
         cmocka_unit_test(a_secret_past_its_last_day_proves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
