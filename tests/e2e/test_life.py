@@ -124,6 +124,18 @@ def a_rest_call_retries_a_build_once_for_one_token(world, kind):
 
 
 @both
+def what_a_person_asked_for_by_its_id_alone_is_known_when_its_event_comes(world, kind):
+    """The event tells the account, the person did not."""
+    with world.serving(kind, f"rules: [{FAST_RULE}]") as s:
+        failed = world.failed_build("flaky")
+        _, asked = s.api("POST", "/v1/retries", {"id": failed["id"]})
+        reach(s, asked["id"], "recovered")
+        _, answer = deliver(s, event_of(failed), 200)
+        equal((answer["status"], answer["retry"]), ("duplicate", asked["id"]))
+        equal(len(world.effects_of(failed["id"])), 1)
+
+
+@both
 def a_person_continues_a_chain_that_has_ended(world, kind):
     with world.serving(kind, f"rules: [{FAST_RULE}]") as s:
         build = world.failed_build("stubborn")

@@ -194,7 +194,13 @@ static void keys_tell_builds_accounts_and_kinds_apart(void **state)
     b.id = "web:1";
     b.source_version = "v";
     struct rb_build other = b;
+    other.account = NULL; /* of who asks by the id alone */
+    char same[2][RB_KEY_BYTES];
+    rb_build_key(&b, same[0]);
+    rb_build_key(&other, same[1]);
+    assert_string_equal(same[0], same[1]);
     other.account = "123456789013";
+    other.id = "web:2";
     char keys[5][RB_KEY_BYTES];
     rb_build_key(&b, keys[0]);
     rb_build_key(&other, keys[1]);
