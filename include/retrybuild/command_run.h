@@ -52,8 +52,9 @@ const char *rb_command_outcome_name(enum rb_command_outcome o);
 
 struct rb_command_request {
     const struct rb_source_setting *source;
-    const struct rb_delivery *delivery; /* its key makes a repeated delivery harmless */
-    unsigned index;                     /* of the command in its delivery */
+    const struct rb_delivery *delivery;   /* its key makes a repeated delivery harmless */
+    const char *traceparent, *tracestate; /* as sent with it; NULL = none */
+    unsigned index;                       /* of the command in its delivery */
     const struct rb_command *command;
     const struct rb_command_facts *facts; /* NULL = none were asked for */
     const char *version;                  /* of the program */

@@ -28,6 +28,9 @@ struct rb_report_view {
     int64_t now_ms;
     struct rb_forge_tokens *forge_tokens; /* of apps (forge.h); NULL: an app cannot be used */
     const char *receipt; /* of the chain's last report here (store.h); NULL or "" = none */
+    /* headers of this request, for a receiver that may go on with the trace; NULL = none */
+    const char *traceparent, *tracestate;
+    const char *event_trace; /* the same for what is reported, on every attempt; NULL = none */
 };
 
 struct rb_rendered {

@@ -75,7 +75,8 @@ struct rb_person_request {
     const char *channel; /* of a chat; NULL = none */
     const char *reply;   /* handle for answers to who asked (rb_command.reply); NULL = none */
     bool force;
-    struct rb_delivery delivery; /* source api */
+    const char *traceparent, *tracestate; /* as sent; NULL = none */
+    struct rb_delivery delivery;          /* source api */
 };
 /* rb_engine_person_new - as above for a person's request: mode PERSON or FORCE; starts as received
  * with an inspect task (its build is not known yet). */

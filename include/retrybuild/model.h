@@ -15,6 +15,7 @@
 #include <retrybuild/mem.h>
 #include <retrybuild/random.h>
 #include <retrybuild/str.h>
+#include <retrybuild/tracecontext.h>
 
 /* ---- states ---- */
 enum rb_state {
@@ -163,6 +164,7 @@ struct rb_event {
     int64_t at_ms;         /* when the sender says it happened; 0 = not said */
     bool bad;              /* NONE: a part of a batch that is not what this sender sends */
     const char *token;     /* explicit idempotency token; NULL = none */
+    const char *traceparent, *tracestate; /* as sent with it; NULL = none, not checked yet */
 
     /* FAILURE without a build id: where to look for it before it is admitted */
     enum rb_find {
@@ -254,6 +256,9 @@ struct rb_retry {
     const char *channel; /* of the chat in which it was asked for; NULL = elsewhere */
     const char *reply;   /* the source's handle for answers to who asked; a secret, never shown */
     bool force;
+    /* The trace that the first failure of the chain came in, as a header of version 00; NULL: none
+     * came, the chain has one of its own. Its tracestate, NULL = none. */
+    const char *traceparent, *tracestate;
     int64_t created_ms, due_ms, submitted_ms, finished_ms;
     struct rb_rule_use rule_uses[RB_RULE_USES_MAX];
     unsigned n_rule_uses;
@@ -302,6 +307,17 @@ void rb_retry_enter(struct rb_retry *r, enum rb_state s, int64_t now_ms, const c
 void rb_retry_note(struct rb_retry *r, int64_t now_ms, const char *note);
 /* rb_retry_set_decision - deep copy. */
 bool rb_retry_set_decision(struct rb_retry *r, const struct rb_decision *d);
+/* rb_retry_take_trace - the trace that came with a failure: an invalid @traceparent counts as none,
+ * an invalid @tracestate is left out (both may be NULL). False without memory. */
+bool rb_retry_take_trace(struct rb_retry *r, const char *traceparent, const char *tracestate);
+/* rb_retry_inherit_trace - that of the chain's retry @from. False without memory. */
+bool rb_retry_inherit_trace(struct rb_retry *r, const struct rb_retry *from);
+/* rb_retry_trace - trace and parent span that came; else the trace of the chain, whose id follows
+ * from the chain's, without a parent span (""), sampled by @ratio. True: it came. */
+bool rb_retry_trace(const struct rb_retry *r, double ratio, struct rb_trace *ret_t);
+/* rb_retry_span_id - the id of the one span of the kind @what ("retry", "delivery", ...) that the
+ * retry @id has; whoever makes it, it is the same. */
+void rb_retry_span_id(const char *id, const char *what, char ret_id[RB_SPAN_ID_BYTES]);
 /* rb_retry_token - the deterministic idempotency token of (id, attempt, issue): 64 hex digits. */
 void rb_retry_token(const struct rb_retry *r, char ret_token[65]);
 

@@ -32,6 +32,12 @@ static void write_cloudevent(const struct rb_report_view *v, const char *time, s
                 rb_state_name(v->retry->state));
     add_text(out, ",\"id\":", v->message_id);
     add_text(out, ",\"subject\":", v->retry->build.project);
+    if (v->event_trace != NULL) { /* extension "Distributed Tracing" */
+        add_text(out, ",\"traceparent\":", v->event_trace);
+        if (v->retry->tracestate != NULL) {
+            add_text(out, ",\"tracestate\":", v->retry->tracestate);
+        }
+    }
     rb_buf_addf(out, ",\"time\":\"%s\",\"datacontenttype\":\"application/json\",\"data\":", time);
 }
 
@@ -84,6 +90,12 @@ static enum rb_code fill(const struct rb_destination_setting *d, const struct rb
     r.headers[n++] = rb_arena_printf(a, "webhook-timestamp: %lld", (long long)(v->now_ms / 1000));
     if (signatures->len > 0) {
         r.headers[n++] = rb_arena_printf(a, "webhook-signature: %s", rb_buf_str(signatures));
+    }
+    if (v->traceparent != NULL) {
+        r.headers[n++] = rb_arena_printf(a, "traceparent: %s", v->traceparent);
+    }
+    if (v->traceparent != NULL && v->tracestate != NULL) {
+        r.headers[n++] = rb_arena_printf(a, "tracestate: %s", v->tracestate);
     }
     bool ok = r.url != NULL && r.body != NULL;
     for (unsigned i = 0; i < n; i++) {

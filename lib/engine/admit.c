@@ -1,5 +1,5 @@
-/* admit.c - a verified event, or a person's wish, becomes one admission: decision, record, first
- * task, reports and keys. The hot path of the listener: two allocations, no I/O. */
+/* admit.c - a verified event becomes one admission: decision, record, first task, reports and keys.
+ * The hot path of the listener: two allocations, no I/O. A person's wish: admit_person.c. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -8,21 +8,12 @@
 #include <retrybuild/counters.h>
 #include <retrybuild/digest.h>
 
+#include "admission.h"
+
 #define RB_ENDED_ARENA_BYTES 4096
 #define RB_AHEAD_MS 60000 /* a sender's clock may be ahead by this much */
 
-struct admission_box {
-    struct rb_admission a; /* first: the box is found from it */
-    struct rb_engine *e;
-    struct rb_retry *retry;
-    struct rb_build ended; /* of an ENDED admission: what names the build */
-    struct rb_arena arena; /* strings of an ENDED admission, which has no record */
-    struct rb_delivery delivery;
-    char delivery_key[RB_KEY_BYTES], token_key[RB_KEY_BYTES], fingerprint[RB_KEY_BYTES],
-        build_key[RB_KEY_BYTES], intent_key[RB_KEY_BYTES];
-};
-
-static struct admission_box *box_new(struct rb_engine *e)
+struct admission_box *rb_box_new(struct rb_engine *e)
 {
     struct admission_box *box = calloc(1, sizeof(*box));
     if (box != NULL) {
@@ -188,8 +179,7 @@ static bool decide_or_inspect(struct rb_engine *e, const struct rb_runtime *rt, 
     return rb_engine_take_decision(e, r, &d, now_ms);
 }
 
-/* The common end of every admission that carries a record. */
-static bool box_finish(struct admission_box *box, const struct rb_runtime *rt, int64_t now_ms)
+bool rb_box_finish(struct admission_box *box, const struct rb_runtime *rt, int64_t now_ms)
 {
     struct rb_retry *r = box->retry;
 
@@ -269,10 +259,10 @@ static bool box_failure(struct rb_engine *e, const struct rb_runtime *rt, struct
 
     box->retry = r;
     box->a.mode = RB_ADMIT_EVENT;
-    if (r == NULL) {
+    if (r == NULL || !rb_retry_take_trace(r, ev->traceparent, ev->tracestate)) {
         return false;
     }
-    return decide_or_inspect(e, rt, r, ev, now_ms) && box_finish(box, rt, now_ms);
+    return decide_or_inspect(e, rt, r, ev, now_ms) && rb_box_finish(box, rt, now_ms);
 }
 
 enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event *ev,
@@ -287,7 +277,7 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
         return RB_OK;
     }
     RB_CLEANUP(rb_runtime_unrefp) struct rb_runtime *rt = rb_runtime_get(e);
-    struct admission_box *box = box_new(e);
+    struct admission_box *box = rb_box_new(e);
     if (box == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for a delivery");
     }
@@ -311,95 +301,6 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
     return RB_OK;
 }
 
-static void person_fingerprint(const struct rb_person_request *p, char ret_key[RB_KEY_BYTES])
-{
-    const struct rb_slice parts[] = {
-        rb_slice_str(p->build->id),
-        rb_slice_str(p->build->account),
-        rb_slice_str(p->build->region),
-        rb_slice_str(p->callback_url),
-        p->force ? RB_SLICE_LIT("force") : RB_SLICE_LIT(""),
-    };
-    uint8_t digest[RB_SHA256_BYTES];
-    rb_sha256_parts(parts, RB_ARRAY_LEN(parts), digest);
-    rb_hex(digest, (RB_KEY_BYTES - 1) / 2, ret_key);
-}
-
-static bool fill_person(struct rb_retry *r, const struct rb_person_request *p)
-{
-    const char *who = rb_str_empty(p->caller) ? "api" : p->caller;
-
-    r->requested_by = rb_arena_strdup(&r->arena, who);
-    r->request_reason = rb_arena_strdup(&r->arena, p->reason);
-    r->callback_url = rb_arena_strdup(&r->arena, p->callback_url);
-    r->reply = rb_arena_strdup(&r->arena, p->reply);
-    r->channel = rb_arena_strdup(&r->arena, p->channel);
-    r->force = p->force;
-    return r->requested_by != NULL && (r->request_reason != NULL || p->reason == NULL) &&
-           (r->callback_url != NULL || p->callback_url == NULL) &&
-           (r->reply != NULL || p->reply == NULL) && (r->channel != NULL || p->channel == NULL);
-}
-
-/* Whoever asks the same again within a moment has clicked twice: without a token of its own a
- * request has one that is known for that moment, so that the second is the first, though that may
- * have ended or be forced. A line end keeps it apart from the tokens of any caller. */
-static void set_double_click(struct admission_box *box, const struct rb_person_request *p,
-                             int64_t window_ms)
-{
-    if (window_ms <= 0) {
-        return;
-    }
-    person_fingerprint(p, box->fingerprint);
-    rb_scoped_key("\ndouble click", box->retry->requested_by, strlen(box->retry->requested_by),
-                  box->token_key);
-    rb_scoped_key(box->token_key, box->fingerprint, strlen(box->fingerprint), box->token_key);
-    box->a.token_key = box->token_key;
-    box->a.token_fingerprint = box->fingerprint;
-    box->a.token_ttl_ms = window_ms;
-}
-
-enum rb_code rb_engine_person_new(struct rb_engine *e, const struct rb_person_request *p,
-                                  struct rb_admission **ret_a, struct rb_err *err)
-{
-    int64_t now_ms = rb_engine_now_ms(e);
-    RB_CLEANUP(rb_runtime_unrefp) struct rb_runtime *rt = rb_runtime_get(e);
-    struct admission_box *box = box_new(e);
-    if (box == NULL) {
-        return rb_err_set(err, RB_E_NOMEM, "no memory for a request");
-    }
-    RB_CLEANUP(rb_engine_admission_freep) struct rb_admission *a = &box->a;
-    a->rc = RB_E_INTERNAL;
-    a->mode = p->force ? RB_ADMIT_FORCE : RB_ADMIT_PERSON;
-    box->retry = rb_engine_retry_new(e, p->build, &p->delivery, NULL, now_ms);
-    if (box->retry == NULL || !fill_person(box->retry, p)) {
-        return rb_err_set(err, RB_E_NOMEM, "no memory for a request");
-    }
-    rb_retry_enter(box->retry, RB_STATE_RECEIVED, now_ms, NULL);
-    if (!rb_str_empty(p->token)) {
-        rb_scoped_key(box->retry->requested_by, p->token, strlen(p->token), box->token_key);
-        person_fingerprint(p, box->fingerprint);
-        a->token_key = box->token_key;
-        a->token_fingerprint = box->fingerprint;
-    } else {
-        set_double_click(box, p, rt->settings->timing.double_click_ms);
-    }
-    if (!box_finish(box, rt, now_ms)) {
-        return rb_err_set(err, RB_E_NOMEM, "no memory for a request");
-    }
-    *ret_a = RB_TAKE(a);
-    return RB_OK;
-}
-
-void rb_engine_person_continue(struct rb_admission *a, const struct rb_retry *parent)
-{
-    struct rb_retry *r = ((struct admission_box *)a)->retry;
-
-    memcpy(r->previous, parent->id, sizeof(r->previous));
-    memcpy(r->chain, parent->chain, sizeof(r->chain));
-    r->attempt = parent->attempt + 1;
-    a->rc = RB_E_INTERNAL;
-}
-
 /* What the parent of an attempt hands on. */
 static bool inherit(struct rb_retry *next, const struct rb_retry *r)
 {
@@ -416,7 +317,8 @@ static bool inherit(struct rb_retry *next, const struct rb_retry *r)
     next->callback_url = rb_arena_strdup(&next->arena, r->callback_url);
     next->reply = rb_arena_strdup(&next->arena, r->reply);
     next->channel = rb_arena_strdup(&next->arena, r->channel);
-    return (next->callback_url != NULL || r->callback_url == NULL) &&
+    return rb_retry_inherit_trace(next, r) &&
+           (next->callback_url != NULL || r->callback_url == NULL) &&
            (next->reply != NULL || r->reply == NULL) &&
            (next->channel != NULL || r->channel == NULL);
 }
@@ -426,7 +328,7 @@ enum rb_code rb_engine_follow_on(struct rb_engine *e, const struct rb_runtime *r
                                  const struct rb_decision *d, int64_t now_ms,
                                  struct rb_admission **ret_a, struct rb_err *err)
 {
-    struct admission_box *box = box_new(e);
+    struct admission_box *box = rb_box_new(e);
     if (box == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the next attempt");
     }
@@ -440,7 +342,7 @@ enum rb_code rb_engine_follow_on(struct rb_engine *e, const struct rb_runtime *r
     } else {
         ok = ok && rb_engine_take_decision(e, box->retry, d, now_ms);
     }
-    if (!ok || !box_finish(box, rt, now_ms)) {
+    if (!ok || !rb_box_finish(box, rt, now_ms)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the next attempt");
     }
     *ret_a = RB_TAKE(a);

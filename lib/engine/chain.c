@@ -24,6 +24,9 @@ bool rb_chain_link(struct rb_retry *r, const struct rb_retry *parent)
             return false;
         }
     }
+    if (!rb_retry_inherit_trace(r, parent)) {
+        return false;
+    }
     memcpy(r->rule_uses, uses, parent->n_rule_uses * sizeof(uses[0]));
     r->n_rule_uses = parent->n_rule_uses;
     memcpy(r->previous, parent->id, sizeof(r->previous));

@@ -124,6 +124,8 @@ static enum rb_code request(struct rb_order *o, const struct rb_build *b, int64_
         .channel = o->c->place.channel,
         .reply = o->c->reply,
         .force = o->c->force,
+        .traceparent = o->q->traceparent,
+        .tracestate = o->q->tracestate,
         .delivery = *o->q->delivery,
     };
     RB_CLEANUP(rb_engine_admission_freep) struct rb_admission *a = NULL;

@@ -11,6 +11,7 @@
 
 #include "fault.h"
 #include "off.h"
+#include "spans.h"
 
 #define RB_REPORT_MARGIN_MS 5000
 #define RB_BUSY_FROM_MS 100
@@ -103,6 +104,8 @@ static enum rb_code post(struct rb_worker *w, struct rb_task *t,
                          struct rb_post_result *ret, struct rb_err *err)
 {
     struct rb_post_result result = {.verdict = RB_POST_AGAIN};
+    char header[RB_TRACEPARENT_BYTES];
+    rb_spans_header(t->retry, 1.0, NULL, header);
     const struct rb_report_view view = {
         .retry = t->retry,
         .stage = t->stage,
@@ -111,6 +114,9 @@ static enum rb_code post(struct rb_worker *w, struct rb_task *t,
         .now_ms = rb_engine_now_ms(w->e),
         .forge_tokens = w->e->forge_tokens,
         .receipt = t->receipt,
+        .traceparent = header,
+        .tracestate = t->retry->tracestate,
+        .event_trace = header,
     };
 
     if (!rb_report_by_aws(w->codebuild, w->rt->settings, d, &view, t->first_due_ms, &result)) {

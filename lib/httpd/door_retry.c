@@ -12,6 +12,7 @@
 #include <retrybuild/json.h>
 
 #include "door.h"
+#include "traced.h"
 
 #define PARENT_WAIT_MS 3000
 #define TOKEN_MAX_BYTES 1024
@@ -183,7 +184,7 @@ static void admit(struct rb_exchange *ex)
     (void)rb_build_parse_ref(d->build_id, &ex->arena, &build, NULL); /* it was parsed before */
     build.account = d->account;
     build.region = d->region;
-    const struct rb_person_request p = {
+    struct rb_person_request p = {
         .build = &build,
         .token = d->token,
         .caller = ex->actor,
@@ -192,6 +193,7 @@ static void admit(struct rb_exchange *ex)
                      .key = ex->request_id,
                      .at_ms = rb_now_ms(ex->httpd->deps.clock)},
     };
+    rb_exchange_trace(ex, &p.traceparent, &p.tracestate);
     if (rb_engine_person_new(ex->httpd->deps.engine, &p, &ex->admissions[0], &err) != RB_OK) {
         rb_door_error(ex, "ServiceUnavailableException", "No memory for the request.");
         return;

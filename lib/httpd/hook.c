@@ -11,6 +11,7 @@
 
 #include "hook_find.h"
 #include "private.h"
+#include "traced.h"
 
 #define NO_SOURCE "there is no source of this name; sources are listed in the configuration"
 
@@ -222,6 +223,8 @@ static enum rb_code prepare(struct rb_exchange *ex, const struct rb_events *even
     if (!make_room(ex, events->n)) {
         return RB_E_NOMEM;
     }
+    const char *traceparent = NULL, *tracestate = NULL;
+    rb_exchange_trace(ex, &traceparent, &tracestate);
     ex->n_events = events->n;
     for (unsigned i = 0; i < events->n; i++) {
         struct rb_delivery one = *delivery;
@@ -230,6 +233,10 @@ static enum rb_code prepare(struct rb_exchange *ex, const struct rb_events *even
             one.key = events->delivery_ids[i];
         }
         ex->reasons[i] = ev->why;
+        if (ev->traceparent == NULL) { /* the event's own says more than its transport's */
+            ev->traceparent = traceparent;
+            ev->tracestate = tracestate;
+        }
         if (ex->bad != NULL) {
             ex->bad[i] = ev->bad ? 1 : 0;
         }

@@ -14,6 +14,7 @@
 #include "door.h"
 #include "hook_host.h"
 #include "private.h"
+#include "traced.h"
 
 #define RB_TEXTS_MAX_BYTES ((size_t)RB_MAX_COMMANDS * 8192)
 #define RB_PUSH_TIMEOUT_MS 1000
@@ -22,6 +23,7 @@ struct rb_hook_commands {
     struct rb_command *items;
     unsigned n;
     struct rb_delivery delivery;
+    const char *traceparent, *tracestate; /* of the request */
     struct rb_command_answer answers[RB_MAX_COMMANDS];
     bool asks_host; /* a git host is asked before and shown the outcome after */
     int64_t until_boot_ms;
@@ -76,6 +78,8 @@ static void run_all(struct rb_exchange *ex, struct rb_store_session *ses)
         const struct rb_command_request q = {
             .source = ex->source->setting,
             .delivery = &h->delivery,
+            .traceparent = h->traceparent,
+            .tracestate = h->tracestate,
             .index = i,
             .command = &h->items[i],
             .facts = h->told[i] ? &h->facts[i] : NULL,
@@ -344,6 +348,7 @@ void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *even
     h->items = events->commands;
     h->n = events->n_commands < RB_MAX_COMMANDS ? events->n_commands : RB_MAX_COMMANDS;
     h->delivery = *delivery;
+    rb_exchange_trace(ex, &h->traceparent, &h->tracestate);
     ex->commands = h;
     h->asks_host = asks_host(ex->source->setting, h);
     if (!h->asks_host) {

@@ -8,6 +8,7 @@
 
 #include "callback.h"
 #include "private.h"
+#include "traced.h"
 
 #define ACCOUNT_LEN 12
 #define TOKEN_BYTES_MAX 256
@@ -221,6 +222,7 @@ static void admit(struct rb_exchange *ex, const struct ask *ask)
                      .key = ask->token,
                      .at_ms = rb_now_ms(ex->httpd->deps.clock)},
     };
+    rb_exchange_trace(ex, &p.traceparent, &p.tracestate);
     struct rb_err err = {.code = RB_OK};
     enum rb_code rc = rb_engine_person_new(ex->httpd->deps.engine, &p, &ex->admissions[0], &err);
     if (rc != RB_OK) {

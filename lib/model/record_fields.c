@@ -98,6 +98,8 @@ const struct record_field rb_record_retry_fields[] = {
     R(48, TEXT, 0, intent.action),
     R(49, BOOL, 0, intent.taken),
     R(65, TEXT, 0, intent.initiator),
+    R(75, TEXT, 0, traceparent),
+    R(76, TEXT, 0, tracestate),
 };
 
 const struct record_field rb_record_use_fields[] = {

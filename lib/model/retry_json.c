@@ -174,5 +174,8 @@ void rb_retry_write_json(const struct rb_retry *r, struct rb_buf *out)
     time_or_null(out, "finished_at", r->finished_ms);
     write_reports(out, r);
     write_history(out, r);
+    struct rb_trace trace;
+    (void)rb_retry_trace(r, 1.0, &trace);
+    text(out, "trace_id", trace.trace_id);
     rb_buf_addc(out, '}');
 }

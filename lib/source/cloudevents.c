@@ -29,8 +29,9 @@ static const char *const own_keys[] = {"header", NULL};
 /* What is known of one CloudEvent, however it was sent. */
 struct attributes {
     const char *id, *source, *specversion, *type, *time;
-    struct rb_slice data; /* JSON text; ptr NULL = none */
-    const char *base64;   /* data_base64 */
+    const char *traceparent, *tracestate; /* extension "Distributed Tracing" */
+    struct rb_slice data;                 /* JSON text; ptr NULL = none */
+    const char *base64;                   /* data_base64 */
 };
 
 static enum rb_code exhausted(struct rb_err *err)
@@ -90,6 +91,17 @@ static enum rb_code decode(struct attributes *c, struct rb_arena *a, struct rb_e
     return c->data.ptr == NULL ? exhausted(err) : RB_OK;
 }
 
+/* take_trace - an attribute that is none leaves the trace of the request. */
+static void take_trace(const struct attributes *c, struct rb_event *ev)
+{
+    struct rb_trace t;
+    if (c->traceparent != NULL &&
+        rb_traceparent_parse(c->traceparent, strlen(c->traceparent), &t)) {
+        ev->traceparent = c->traceparent;
+        ev->tracestate = c->tracestate;
+    }
+}
+
 static enum rb_code read_event(struct attributes *c, struct rb_arena *a, struct rb_event *ret_event,
                                const char **ret_id, struct rb_err *err)
 {
@@ -115,6 +127,7 @@ static enum rb_code read_event(struct attributes *c, struct rb_arena *a, struct 
         (void)rb_time_parse_iso(rb_slice_str(c->time), &ret_event->at_ms);
     }
     if (rc == RB_OK) {
+        take_trace(c, ret_event);
         *ret_id = name;
     }
     return rc;
@@ -128,8 +141,14 @@ static enum rb_code take_member(struct attributes *c, struct rb_json_reader *r,
     const struct {
         const char *name;
         const char **value;
-    } texts[] = {{"id", &c->id},     {"source", &c->source}, {"specversion", &c->specversion},
-                 {"type", &c->type}, {"time", &c->time},     {"data_base64", &c->base64}};
+    } texts[] = {{"id", &c->id},
+                 {"source", &c->source},
+                 {"specversion", &c->specversion},
+                 {"type", &c->type},
+                 {"time", &c->time},
+                 {"data_base64", &c->base64},
+                 {"traceparent", &c->traceparent},
+                 {"tracestate", &c->tracestate}};
     const char *start = t->type == RB_JSON_STRING ? t->raw.ptr - 1 : r->p - 1;
     enum rb_code rc = rb_json_skip_rest(r, t, err);
     if (rc == RB_OK && rb_json_key_is(key, "data") && t->type != RB_JSON_NULL) {
@@ -202,13 +221,15 @@ static const char *header_text(const struct rb_request *req, const char *name, s
 static enum rb_code parse_binary(const struct rb_request *req, struct rb_arena *a,
                                  struct rb_event *ev, const char **ret_id, struct rb_err *err)
 {
-    bool bad = false;
+    bool bad = false, untraced = false;
     struct attributes c = {
         .id = header_text(req, "ce-id", a, &bad),
         .source = header_text(req, "ce-source", a, &bad),
         .specversion = header_text(req, "ce-specversion", a, &bad),
         .type = header_text(req, "ce-type", a, &bad),
         .time = header_text(req, "ce-time", a, &bad),
+        .traceparent = header_text(req, "ce-traceparent", a, &untraced),
+        .tracestate = header_text(req, "ce-tracestate", a, &untraced),
         .data = req->body,
     };
     if (bad) {

@@ -13,7 +13,7 @@ AREAS = {
 }
 HEADERS = {
     "util": "cleanup err mem buf str clock random log secret counters thread",
-    "codec": "certificate json digest url timefmt jwt range zone",
+    "codec": "certificate json digest url timefmt tracecontext jwt range zone",
     "model": "model record settings",
     "config": "config",
     "source": "source command console",

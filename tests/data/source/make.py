@@ -14,6 +14,9 @@ from parts import ARN, BUILD, DENIED, FAILURE, HERE, NO_BUILD, NOW, WRITTEN, bas
 
 # ---- eventbridge ----
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
 def eventbridge():
     keys = [{"value": "old", "not_after": NOW - 1}, {"value": "right: key"}]
     good = {"proof": "good", "says": [FAILURE], "delivery": event()["id"]}
@@ -92,6 +95,9 @@ def cloudevents():
     one("structured-data-of-the-transformer", structured, cloud({"build": ARN, "status": "FAILED"}), **good)
     one("structured-data-in-a-cloud-event", structured, cloud(cloud()), says=[NO_BUILD], delivery="aws.codebuild ce-1")
     one("structured-extensions-are-skipped", structured, cloud(traceparent="00-x", sampled=True), **good)
+    traced = f"{FAILURE} trace={TRACE}"
+    one("structured-with-its-trace", structured, cloud(traceparent=TRACE, tracestate="a=b"), says=[f"{traced} state=a=b"], delivery="aws.codebuild ce-1")
+    one("structured-trace-is-a-number", structured, cloud(traceparent=7, tracestate="a=b"), **good)
     one("structured-long-name-is-hashed", structured, cloud(id="i" * 300), says=[FAILURE], delivery=hashlib.sha256(f"aws.codebuild {'i' * 300}".encode()).hexdigest())
     one("structured-name-too-long", structured, cloud(source="s" * 3000), code="invalid", why="the attribute 'source' has more than 2048 bytes")
     for a in ("id", "source", "type", "specversion"):
@@ -113,6 +119,9 @@ def cloudevents():
     one("binary-invalid-utf-8", but("ce-id", "%FF"), event(), code="invalid", why="a ce- header is there twice, or is not percent-encoded UTF-8")
     one("binary-nul", but("ce-id", "%00"), event(), code="invalid", why="a ce- header is there twice, or is not percent-encoded UTF-8")
     one("binary-id-twice", but("ce-id", "1", "2"), event(), code="invalid", why="a ce- header is there twice, or is not percent-encoded UTF-8")
+    one("binary-with-its-trace", [*ce, ["ce-traceparent", TRACE], ["ce-tracestate", "a=b%2Cc=d"]], event(), says=[f"{traced} state=a=b,c=d"], delivery="aws.codebuild ce-1")
+    one("binary-trace-twice", [*ce, ["ce-traceparent", TRACE], ["ce-traceparent", TRACE]], event(), **good)
+    one("binary-trace-is-none", [*ce, ["ce-traceparent", "%FF"], ["ce-tracestate", "a=b"]], event(), **good)
     one("binary-without-type", but("ce-type"), event(), **lacks("type"))
     one("binary-without-id", but("ce-id"), event(), **lacks("id"))
     one("binary-body-is-text", ce, "hello", says=["none: its data is not JSON: no usable build"], delivery="aws.codebuild ce-1")
@@ -126,6 +135,8 @@ def cloudevents():
         delivery=["aws.codebuild ce-1", None, None, None, "aws.codebuild ce-2", None])
     one("batch-of-bad-events", batch, [{}, 1], code="invalid",
         why="no event of the batch can be read: event 1 of 2: a CloudEvent needs the attribute 'specversion', a text that is not empty")
+    one("batch-of-two-traces", batch, [cloud(traceparent=TRACE), cloud(id="ce-2", traceparent=TRACE.replace("4b", "5b"))],
+        says=[traced, traced.replace("4b", "5b")], delivery=["aws.codebuild ce-1", "aws.codebuild ce-2"])
     one("batch-empty", batch, [], says=[], delivery=[], ignored="the batch is empty")
     one("batch-an-object", batch, cloud(), code="invalid", why="a batch of CloudEvents is a JSON array")
     one("batch-cut", batch, json.dumps([cloud()])[:-1], code="invalid", why=cut(json.dumps([cloud()])[:-1]))

@@ -14,11 +14,11 @@ static void the_json_has_the_members_of_the_contract_in_their_order(void **state
     RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
     assert_int_equal(rb_json_load(text.data, text.len, &j, NULL), RB_OK);
     static const char *const members[] = {
-        "id",           "state",        "chain",        "attempt",    "limit",
-        "project",      "account",      "region",       "build",      "child",
-        "source",       "deliveries",   "repository",   "commit",     "branch",
-        "pull_request", "decision",     "requested_by", "duplicates", "created_at",
-        "due_at",       "submitted_at", "finished_at",  "reports",    "history",
+        "id",         "state",      "chain",  "attempt",      "limit",       "project",
+        "account",    "region",     "build",  "child",        "source",      "deliveries",
+        "repository", "commit",     "branch", "pull_request", "decision",    "requested_by",
+        "duplicates", "created_at", "due_at", "submitted_at", "finished_at", "reports",
+        "history",    "trace_id",
     };
     assert_int_equal(json_object_size(j), RB_ARRAY_LEN(members));
     void *it = json_object_iter(j);

@@ -133,10 +133,13 @@ static const char *line_of(struct rb_arena *a, const struct rb_event *ev)
         return rb_arena_printf(a, "%s: %s", ev->bad ? "bad" : "none", ev->why);
     }
     const struct rb_build *b = &ev->build;
-    return rb_arena_printf(a, "%s %s%s%s%s%s%s", kinds[ev->kind], b->arn != NULL ? b->arn : b->id,
-                           b->status == NULL ? "" : " ", b->status == NULL ? "" : b->status,
-                           ev->needs_inspection ? " inspect" : "",
-                           ev->token == NULL ? "" : " token=", ev->token == NULL ? "" : ev->token);
+    return rb_arena_printf(
+        a, "%s %s%s%s%s%s%s%s%s%s%s", kinds[ev->kind], b->arn != NULL ? b->arn : b->id,
+        b->status == NULL ? "" : " ", b->status == NULL ? "" : b->status,
+        ev->needs_inspection ? " inspect" : "",
+        ev->token == NULL ? "" : " token=", ev->token == NULL ? "" : ev->token,
+        ev->traceparent == NULL ? "" : " trace=", ev->traceparent == NULL ? "" : ev->traceparent,
+        ev->tracestate == NULL ? "" : " state=", ev->tracestate == NULL ? "" : ev->tracestate);
 }
 
 static void put(json_t *o, const char *name, const char *value)
