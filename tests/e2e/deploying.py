@@ -7,6 +7,7 @@ import tempfile
 
 import yaml
 
+import cases
 import js_client
 from sim_harness import equal
 
@@ -39,10 +40,14 @@ class World:
         return yaml.safe_load(text), named
 
     def judged(self, job, path):
-        folder, why = js_client.installed(self.build, "deploy-js", JUDGES)
-        if folder is None:
-            raise AssertionError(why)
-        return js_client.told(folder, "deploy_js.mjs", job, str(path))
+        return js_client.told(npm_folder(self.build, "deploy-js", JUDGES), "deploy_js.mjs", job, str(path))
+
+
+def npm_folder(build, name, packages, options=()):
+    folder, why = js_client.installed(build, name, packages, options)
+    if folder is None:
+        raise cases.Skipped(why)
+    return folder
 
 
 def output(*words):

@@ -105,8 +105,7 @@ def played(stage, s, folder, shots):
 def people_work_with_it_on_every_screen(stage):
     folder, why = js_client.installed(stage.build, "js-dashboard", PACKAGES)
     if folder is None or shutil.which("chromium") is None:
-        print(f"skipped: {why or 'chromium is not installed'}")
-        return
+        raise cases.Skipped(why or "chromium is not installed")
     shots = stage.build.resolve() / "dashboard"
     shots.mkdir(exist_ok=True)
     extra = (f"rules: [{life.FAST_RULE}]\nnetwork: {{allow: [127.0.0.1/32]}}\n"

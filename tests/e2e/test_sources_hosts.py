@@ -295,13 +295,11 @@ def the_examples_of_github_are_answered_and_start_nothing(world):
     folder.mkdir(exist_ok=True)
     if not (folder / "node_modules/@octokit/webhooks-methods").exists():
         if shutil.which("npm") is None or shutil.which("node") is None:
-            print("skipped: npm or node is not installed")
-            return
+            raise cases.Skipped("npm or node is not installed")
         (folder / "package.json").write_text("{}")
         r = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent", *PACKAGES], cwd=folder, capture_output=True, text=True, timeout=180, check=False)
         if r.returncode != 0:
-            print(f"skipped: npm cannot install the examples: {r.stderr.strip()[-200:]}")
-            return
+            raise cases.Skipped(f"npm cannot install the examples: {r.stderr.strip()[-200:]}")
     (folder / "post.mjs").write_text(POSTER)
     with world.hosts() as s:
         r = subprocess.run(["node", str(folder / "post.mjs"), f"http://127.0.0.1:{s.port}/v1/hooks/github", SECRET, str(folder.resolve())], capture_output=True,
