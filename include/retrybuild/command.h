@@ -67,6 +67,7 @@ struct rb_command {
     enum rb_target_kind target;
     const char *target_text; /* as written, unwrapped */
     struct rb_build build;   /* BUILD: what the target says of it */
+    bool account_found;      /* its account: the target does not say it */
     bool force, batch, failed_only, dry_run;
     const char *region, *reason;
     const char *trouble; /* set: the line was for us and is wrong; a sentence with the nearest right

@@ -68,7 +68,8 @@ enum rb_code rb_engine_admission_new(struct rb_engine *e, const struct rb_event 
                                      struct rb_admission **ret_a, struct rb_err *err);
 
 struct rb_person_request {
-    const struct rb_build *build; /* at least project, id, account, region */
+    const struct rb_build *build; /* at least project, id, region; account where it is known */
+    bool account_found;           /* who asks did not say it: no parameter of theirs */
     const char *token;            /* explicit idempotency token, NULL = none */
     const char *caller;           /* token name: scopes the idempotency token */
     const char *reason, *callback_url;

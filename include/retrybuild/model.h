@@ -135,9 +135,10 @@ void rb_build_add_link(const struct rb_build *b, struct rb_buf *out);
 bool rb_build_is_batch(const struct rb_build *b);
 
 #define RB_KEY_BYTES 33 /* 32 hex digits (128 bits of SHA-256) + NUL */
-/* rb_build_key - key of (region, build id), of a batch also its account and run: effect keys and
- * the child index. The account of a build is left out, for who asks by an id alone does not know
- * it. */
+/* rb_build_key - key of (account, region, build id), of a batch also its run: effect keys and the
+ * child index. Without the account, which who asks by an id alone may not know, it is another key:
+ * such a retry takes the one that belongs to it once the account is known (rb_settle.take_effect).
+ */
 void rb_build_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);
 /* rb_intent_key - key of (account, region, project, source version): one open intent each. */
 void rb_intent_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES]);

@@ -257,5 +257,8 @@ struct rb_settings *rb_settings_ref(struct rb_settings *s); /* NULL accepted */
 void rb_settings_unref(
     struct rb_settings *s); /* the last one wipes secrets and frees; NULL accepted */
 void rb_settings_unrefp(struct rb_settings **s);
+/* rb_settings_own_account - that of a build of which no account is said; NULL = not configured, or
+ * it may be one of aws.accounts. */
+const char *rb_settings_own_account(const struct rb_settings *s);
 
 #endif

@@ -197,12 +197,18 @@ enum rb_settle_conflict {
     RB_CONFLICT_CHILD,  /* child_key belongs to another retry already; or not_a_child: our own build
                            is somebody's child */
     RB_CONFLICT_VERSION,
-    RB_CONFLICT_EFFECT, /* an ended retry was to live again, but another lives for its effect key */
+    RB_CONFLICT_EFFECT, /* an ended retry was to live again, but another lives for its effect key;
+                           or take_effect: another retry holds it */
 };
 
 /* rb_store_settle - one atomic step: the new record, this main task's end or next time, new report
  * tasks, the child index, the next attempt. By fence (task) for workers, by version (task == NULL)
  * for people. A record that is terminal and becomes what is not takes its effect key back. */
+enum rb_effect_take {
+    RB_EFFECT_KEEP,  /* the key that the retry was admitted with, or took last */
+    RB_EFFECT_TAKE,  /* that of retry->build in its place, of which more is known by now */
+    RB_EFFECT_FORCE, /* the same, whoever holds it: as RB_ADMIT_FORCE does */
+};
 struct rb_settle {
     const struct rb_task *task;
     const struct rb_retry
@@ -213,6 +219,9 @@ struct rb_settle {
                          ignored */
     bool give_effect; /* an end that says nothing of the failure: the effect key is free at once, as
                          if its time beyond the end were over */
+    enum rb_effect_take take_effect;
+    int64_t ended_after_ms;   /* RB_EFFECT_TAKE: who holds the key and has ended by then is not in
+                                 the way */
     const char *open_intent;  /* intent key to take: conflict when another retry holds it */
     const char *close_intent; /* intent key to give up, if we hold it */
     const char *not_a_child;  /* build key that must not be in the child index, unless it points at

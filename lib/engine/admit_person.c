@@ -10,7 +10,7 @@ static void person_fingerprint(const struct rb_person_request *p, char ret_key[R
 {
     const struct rb_slice parts[] = {
         rb_slice_str(p->build->id),
-        rb_slice_str(p->build->account),
+        rb_slice_str(p->account_found ? NULL : p->build->account),
         rb_slice_str(p->build->region),
         rb_slice_str(p->callback_url),
         p->force ? RB_SLICE_LIT("force") : RB_SLICE_LIT(""),

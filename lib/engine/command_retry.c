@@ -109,7 +109,7 @@ static enum rb_code request(struct rb_order *o, const struct rb_build *b, int64_
     build.region = build.region != NULL   ? build.region
                    : o->c->region != NULL ? o->c->region
                                           : s->aws.region;
-    build.account = build.account != NULL ? build.account : s->aws.account;
+    build.account = build.account != NULL ? build.account : rb_settings_own_account(s);
     if (o->c->dry_run) {
         say_line_start(o);
         rb_buf_addf(&o->text, "Would retry `%s` (project %s): ", build.id, build.project);
@@ -118,6 +118,7 @@ static enum rb_code request(struct rb_order *o, const struct rb_build *b, int64_
     }
     const struct rb_person_request p = {
         .build = &build,
+        .account_found = b == &o->c->build && o->c->account_found,
         .token = order_token(o, &build),
         .caller = o->actor,
         .reason = o->c->reason,

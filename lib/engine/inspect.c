@@ -158,10 +158,39 @@ static enum rb_code contradicted(struct rb_work *k, const struct rb_build *seen,
     return rc;
 }
 
+/* take_effect - who asked by an id alone did not know whose build it is: the retry was admitted
+ * under a key without an account, beside that of the event of the same build. From here on it has
+ * the same one, or, where the event's retry was there first, ends in its favour. What had ended
+ * before somebody asked is in nobody's way. */
+static enum rb_code take_effect(struct rb_work *k, bool *ret_go_on, struct rb_err *err)
+{
+    struct rb_retry *r = k->r;
+    char note[RB_INSPECT_NOTE_BYTES];
+    int64_t effect_ttl_ms = k->rt->settings->timing.effect_ttl_ms;
+    struct rb_settle s = {
+        .keep_lease = true,
+        .take_effect = r->force ? RB_EFFECT_FORCE : RB_EFFECT_TAKE,
+        .ended_after_ms =
+            r->requested_by != NULL ? r->created_ms : rb_engine_now_ms(k->e) - effect_ttl_ms,
+    };
+
+    *ret_go_on = false;
+    rb_build_key(&r->build, k->build_key);
+    rb_intent_key(&r->build, k->intent_key);
+    enum rb_code rc = rb_work_settle(k, &s, true, err);
+    if (rc == RB_E_CONFLICT && s.conflict == RB_CONFLICT_EFFECT) {
+        snprintf(note, sizeof(note), "%s is the retry of this build already", s.other_id);
+        return rb_work_disown(k, RB_STATE_SUPERSEDED, note, err);
+    }
+    *ret_go_on = rc == RB_OK;
+    return rc;
+}
+
 static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct rb_err *err)
 {
     struct rb_retry *r = k->r;
     bool person = r->requested_by != NULL;
+    bool anonymous = r->build.account == NULL;
     char owner[RB_ID_BYTES] = "";
     char note[RB_INSPECT_NOTE_BYTES];
 
@@ -174,6 +203,13 @@ static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct
     }
     if (!rb_facts_merge(&r->build, seen, &r->arena)) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for the facts of '%s'", r->id);
+    }
+    if (anonymous) {
+        bool go_on = false;
+        enum rb_code rc = take_effect(k, &go_on, err);
+        if (rc != RB_OK || !go_on) {
+            return rc;
+        }
     }
     if (!rb_build_ended(&r->build)) {
         if (person) {

@@ -192,7 +192,11 @@ static enum rb_code post_in_turn(struct rb_worker *w, struct rb_task *t,
     pthread_mutex_unlock(&e->lock);
     if (turn == RB_TURN_OFF) {
         bool off = true;
-        if (rb_off_still(w, d, &off, err) == RB_OK && !off) {
+        enum rb_code rc = rb_off_still(w, d, &off, err);
+        if (rc != RB_OK) {
+            return rc; /* the lease runs out, and it is asked again */
+        }
+        if (!off) {
             return rb_store_release(w->ses, t, now_ms, now_ms, err);
         }
         rb_count(RB_M_REPORTS, t->destination, "dead");

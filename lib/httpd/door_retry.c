@@ -12,10 +12,12 @@
 #include <retrybuild/json.h>
 
 #include "door.h"
+#include "hook_find.h"
 #include "traced.h"
 
 #define PARENT_WAIT_MS 3000
 #define TOKEN_MAX_BYTES 1024
+#define ACCOUNTS_WAIT_MS 8500 /* until every account was asked */
 
 static const char still_running[] = "Build %s is still running";
 
@@ -156,10 +158,8 @@ static bool read_build(struct rb_exchange *ex, const char *id, struct rb_build *
         return false;
     }
     b->region = ex->door->region;
-    const char *learnt = ex->httpd->door_account[0] == '\0' ? NULL : ex->httpd->door_account;
-    const char *own = ex->view->settings->aws.account;
     if (b->account == NULL) {
-        b->account = rb_arena_strdup(&ex->arena, own != NULL ? own : learnt);
+        b->account = rb_whose_own(ex);
     }
     return true;
 }
@@ -204,9 +204,31 @@ static void admit(struct rb_exchange *ex)
 
 /* ---- whose build it is ----
  *
- * An id names no account, but events do: without it this request and the retry of an event would be
- * two for one failure. So where neither the ARN nor aws.account says it, CodeBuild is asked once.
+ * Without an account this request and the retry of an event would be two for one failure, and the
+ * caller waits anyway: so nothing is admitted without. Our own CodeBuild's answer is passed on as
+ * it is; where there are several accounts, each is asked (whose.c).
  */
+
+static void ask_accounts(struct rb_exchange *ex, struct rb_codebuild *c)
+{
+    struct rb_build build = RB_BUILD_INIT;
+    struct rb_err err = {.code = RB_OK};
+    int64_t until_ms = rb_boot_ms(ex->httpd->deps.clock) + ACCOUNTS_WAIT_MS;
+    const struct rb_finder f =
+        rb_finder_of(ex, c, until_ms < ex->door->until_ms ? until_ms : ex->door->until_ms);
+    build.id = ex->door->build_id;
+    build.region = ex->door->region;
+    enum rb_code rc = rb_whose_ask(ex, &f, &build, &err);
+    rb_finder_done(&f);
+    if (rc == RB_OK) {
+        ex->door->account = build.account;
+    } else if (rc == RB_E_NOT_FOUND) {
+        rb_door_error(ex, "ResourceNotFoundException", "Build %s does not exist",
+                      ex->door->build_id);
+    } else {
+        rb_door_no_answer(ex, rc, &err);
+    }
+}
 
 static void ask_account(struct rb_exchange *ex, struct rb_codebuild *c)
 {
@@ -242,7 +264,7 @@ static void after_account(struct rb_exchange *ex)
 {
     const char *account = ex->door->account;
     if (ex->status == 0 && account != NULL && !stopping(ex)) {
-        (void)snprintf(ex->httpd->door_account, RB_ACCOUNT_BYTES, "%s", account);
+        rb_whose_learn(ex, account);
         admit(ex);
     }
 }
@@ -270,6 +292,6 @@ void rb_door_retry(struct rb_exchange *ex)
         admit(ex);
     } else {
         ex->finish = after_account;
-        rb_exchange_call(ex, ask_account);
+        rb_exchange_call(ex, ex->view->settings->aws.n_accounts > 0 ? ask_accounts : ask_account);
     }
 }

@@ -101,6 +101,7 @@ void rb_exchange_free(struct rb_exchange *ex)
     ex->retry_id[0] = '\0';
     ex->aws_form = false;
     ex->door = NULL;
+    ex->whose = NULL;
     ex->commands = NULL;
     ex->finish = NULL;
     ex->late = NULL;

@@ -36,13 +36,7 @@ struct rb_hook_commands {
 
 static struct rb_finder finder_of(struct rb_exchange *ex, struct rb_codebuild *c)
 {
-    struct rb_httpd *h = ex->httpd;
-    return (struct rb_finder){.settings = ex->view->settings,
-                              .clock = h->deps.clock,
-                              .codebuild = c,
-                              .tokens = rb_engine_forge_tokens(h->deps.engine),
-                              .cancel = &h->calls_cancel,
-                              .until_boot_ms = ex->commands->until_boot_ms};
+    return rb_finder_of(ex, c, ex->commands->until_boot_ms);
 }
 
 static void ask_host(struct rb_exchange *ex, struct rb_codebuild *c)
@@ -67,6 +61,53 @@ static void show_host(struct rb_exchange *ex, struct rb_codebuild *c)
                      &h->answers[i]);
     }
     rb_finder_done(&f);
+}
+
+/* ---- whose builds are meant ---- */
+
+/* names_no_account - a build that a chat may name without anybody having told of it. */
+static bool names_no_account(const struct rb_command *c)
+{
+    return c->verb == RB_COMMAND_RETRY && c->target == RB_TARGET_BUILD && c->trouble == NULL &&
+           !c->actor.bot && c->place.repository == NULL && c->build.account == NULL;
+}
+
+/* ask_whose - in a front-door thread; without a client nobody can tell. */
+static void ask_whose(struct rb_exchange *ex, struct rb_codebuild *c)
+{
+    struct rb_hook_commands *h = ex->commands;
+    for (unsigned i = 0; c != NULL && i < h->n; i++) {
+        struct rb_command *command = &h->items[i];
+        struct rb_err err = {.code = RB_OK};
+        if (names_no_account(command)) {
+            const struct rb_finder f = finder_of(ex, c);
+            struct rb_build b = command->build;
+            b.region = b.region != NULL ? b.region : command->region;
+            if (rb_whose_ask(ex, &f, &b, &err) == RB_OK) {
+                command->build.account = b.account;
+                command->account_found = true;
+            }
+            rb_finder_done(&f);
+        }
+    }
+    ex->next_step = RB_NEXT_JOB;
+}
+
+/* knows_whose - what need not be asked is filled in. */
+static bool knows_whose(struct rb_exchange *ex)
+{
+    struct rb_hook_commands *h = ex->commands;
+    const char *own = rb_whose_own(ex);
+    bool known = true;
+    for (unsigned i = 0; i < h->n; i++) {
+        struct rb_command *c = &h->items[i];
+        if (names_no_account(c) && own != NULL) {
+            c->build.account = own;
+            c->account_found = ex->view->settings->aws.account == NULL;
+        }
+        known = known && !names_no_account(c);
+    }
+    return known;
 }
 
 /* ---- the commands: in the API thread ---- */
@@ -353,7 +394,13 @@ void rb_hook_commands_start(struct rb_exchange *ex, const struct rb_events *even
     h->asks_host = asks_host(ex->source->setting, h);
     if (!h->asks_host) {
         ex->finish = after_run;
-        rb_exchange_job(ex, run_all);
+        ex->job = run_all;
+        if (!knows_whose(ex) && rb_finder_room(ex)) {
+            h->until_boot_ms = rb_whose_until(ex);
+            rb_exchange_call(ex, ask_whose);
+        } else {
+            rb_exchange_job(ex, run_all);
+        }
         rb_defer_watch(ex);
     } else if (rb_finder_enter(ex, &h->until_boot_ms)) {
         ex->finish = after_ask;

@@ -32,10 +32,16 @@ enum rb_code rb_find_failed(const struct rb_finder *f, const struct rb_source_se
                             const char *repository, const char *commit, struct rb_arena *a,
                             struct rb_build **ret_builds, unsigned *ret_n, struct rb_err *err);
 
+/* rb_finder_of - for this exchange, with that client. */
+struct rb_finder rb_finder_of(struct rb_exchange *ex, struct rb_codebuild *c,
+                              int64_t until_boot_ms);
 /* rb_finder_done - the client is as it was. */
 void rb_finder_done(const struct rb_finder *f);
 
 /* ---- hook_resolve.c ---- */
+/* rb_finder_room - a front-door thread may be given this exchange to ask; it is counted then.
+ * False: not now. */
+bool rb_finder_room(struct rb_exchange *ex);
 /* rb_finder_enter - this exchange is about to ask; *ret_until_boot_ms is when it must be answered.
  * False, with an answer, when that is not possible now. */
 bool rb_finder_enter(struct rb_exchange *ex, int64_t *ret_until_boot_ms);
@@ -47,5 +53,23 @@ bool rb_hook_complete(struct rb_exchange *ex, struct rb_events *events);
 void rb_hook_resolve(struct rb_exchange *ex, struct rb_events *events,
                      void (*admit)(struct rb_exchange *ex, struct rb_events *events));
 void rb_hook_resolve_end(struct rb_exchange *ex);
+
+/* ---- whose.c ---- */
+/* rb_whose_own - the account of a build of which none is said, as far as it is known without
+ * asking; NULL = it has to be asked. In the arena, or of the settings. Any thread that has the
+ * exchange. */
+const char *rb_whose_own(struct rb_exchange *ex);
+/* rb_whose_learn - CodeBuild has shown a build of @account. The same. */
+void rb_whose_learn(struct rb_exchange *ex, const char *account);
+/* rb_whose_ask - rb_find_account, and what it says is learnt; region as configured where it is not
+ * said. In a front-door thread. */
+enum rb_code rb_whose_ask(struct rb_exchange *ex, const struct rb_finder *f, struct rb_build *b,
+                          struct rb_err *err);
+/* rb_whose_until - how long a person's request may be held up by it, from now; boot clock. */
+int64_t rb_whose_until(const struct rb_exchange *ex);
+/* rb_whose - go on with @b, after asking for its account where it is not known; where nobody can
+ * tell, without. Loop thread. */
+void rb_whose(struct rb_exchange *ex, struct rb_build *b,
+              void (*go_on)(struct rb_exchange *ex, struct rb_build *b));
 
 #endif

@@ -21,16 +21,12 @@ struct rb_resolve {
     struct rb_events *events;
     void (*admit)(struct rb_exchange *ex, struct rb_events *events);
     int64_t until_boot_ms;
-    char account[RB_ACCOUNT_BYTES]; /* learnt: that of our credentials */
     enum rb_code rc;
     struct rb_err err;
 };
 
 bool rb_hook_complete(struct rb_exchange *ex, struct rb_events *events)
 {
-    const struct rb_settings *s = ex->view->settings;
-    const char *learnt = ex->httpd->door_account[0] == '\0' ? NULL : ex->httpd->door_account;
-    const char *own = s->aws.account != NULL ? s->aws.account : learnt;
     bool complete = true;
     for (unsigned i = 0; i < events->n; i++) {
         struct rb_event *ev = &events->items[i];
@@ -38,10 +34,10 @@ bool rb_hook_complete(struct rb_exchange *ex, struct rb_events *events)
             continue;
         }
         if (ev->build.region == NULL) {
-            ev->build.region = s->aws.region;
+            ev->build.region = ex->view->settings->aws.region;
         }
-        if (ev->build.account == NULL && s->aws.n_accounts == 0) {
-            ev->build.account = rb_arena_strdup(&ex->arena, own);
+        if (ev->build.account == NULL) {
+            ev->build.account = rb_whose_own(ex);
         }
         complete = complete && ev->find == RB_FIND_NOTHING && ev->build.account != NULL;
     }
@@ -109,7 +105,6 @@ static enum rb_code resolve_one(struct rb_exchange *ex, const struct rb_finder *
 {
     struct rb_resolve *r = ex->resolve;
     struct rb_event *ev = &r->events->items[i];
-    bool ours = f->settings->aws.n_accounts == 0;
     enum rb_code rc = RB_OK;
     if (ev->kind == RB_EVENT_NONE) {
         return RB_OK;
@@ -125,22 +120,16 @@ static enum rb_code resolve_one(struct rb_exchange *ex, const struct rb_finder *
         rc = ev->build.account != NULL ? RB_OK : rb_find_account(f, &ev->build, &ex->arena, err);
         break;
     }
-    if (rc == RB_OK && ours && ev->build.account != NULL) {
-        (void)snprintf(r->account, sizeof(r->account), "%s", ev->build.account);
+    if (rc == RB_OK) {
+        rb_whose_learn(ex, ev->build.account);
     }
     return rc;
 }
 
 static void resolve(struct rb_exchange *ex, struct rb_codebuild *c)
 {
-    struct rb_httpd *h = ex->httpd;
     struct rb_resolve *r = ex->resolve;
-    const struct rb_finder f = {.settings = ex->view->settings,
-                                .clock = h->deps.clock,
-                                .codebuild = c,
-                                .tokens = rb_engine_forge_tokens(h->deps.engine),
-                                .cancel = &h->calls_cancel,
-                                .until_boot_ms = r->until_boot_ms};
+    const struct rb_finder f = rb_finder_of(ex, c, r->until_boot_ms);
     for (unsigned i = 0, n = r->events->n; i < n && r->rc == RB_OK; i++) {
         struct rb_err err = {.code = RB_OK};
         enum rb_code rc = resolve_one(ex, &f, i, &err);
@@ -179,29 +168,40 @@ static void after(struct rb_exchange *ex)
         unavailable(ex, "which build failed could not be found out");
         return;
     }
-    if (r->account[0] != '\0') {
-        memcpy(h->door_account, r->account, sizeof(r->account));
-    }
     r->admit(ex, r->events);
+}
+
+static bool may_ask(struct rb_httpd *h)
+{
+    return rb_door_threads(h, NULL) == RB_OK && h->admitter != NULL && !atomic_load(&h->stopping);
+}
+
+bool rb_finder_room(struct rb_exchange *ex)
+{
+    struct rb_httpd *h = ex->httpd;
+    if (!may_ask(h) || h->n_resolving >= RB_RESOLVING_MAX) {
+        return false;
+    }
+    if (!ex->asking) {
+        h->n_resolving++;
+        ex->asking = true;
+    }
+    rb_conn_hold(ex->conn);
+    return true;
 }
 
 bool rb_finder_enter(struct rb_exchange *ex, int64_t *ret_until_boot_ms)
 {
-    struct rb_httpd *h = ex->httpd;
-    struct rb_err err = {.code = RB_OK};
-    if (rb_door_threads(h, &err) != RB_OK || h->admitter == NULL || atomic_load(&h->stopping)) {
+    if (!may_ask(ex->httpd)) {
         unavailable(ex, "nobody can be asked now");
         return false;
     }
-    if (h->n_resolving >= RB_RESOLVING_MAX) {
+    if (!rb_finder_room(ex)) {
         rb_source_result(ex, RB_RESULT_OVERLOADED);
         rb_answer_problem(ex, 429, "too many deliveries wait for an answer; send it again later");
         return false;
     }
-    h->n_resolving++;
-    ex->asking = true;
-    rb_conn_hold(ex->conn);
-    *ret_until_boot_ms = rb_boot_ms(h->deps.clock) + RESOLVE_MAX_MS;
+    *ret_until_boot_ms = rb_boot_ms(ex->httpd->deps.clock) + RESOLVE_MAX_MS;
     return true;
 }
 

@@ -49,6 +49,21 @@ static void drain_eventfd(int fd)
     (void)!read(fd, &n, sizeof n);
 }
 
+/* goes_on - what a front-door thread found out is what the API thread needs. */
+static bool goes_on(struct rb_exchange *ex)
+{
+    if (ex->next_step != RB_NEXT_JOB) {
+        return false;
+    }
+    ex->next_step = RB_NEXT_ANSWER;
+    if (ex->httpd->jobs_stop) {
+        rb_answer_problem(ex, 503, "the service is stopping; send it again");
+        return false;
+    }
+    rb_exchange_job(ex, ex->job);
+    return true;
+}
+
 /* collect - finished jobs of the API thread, and a new view after a reload. */
 static void collect(struct rb_httpd *h)
 {
@@ -62,7 +77,7 @@ static void collect(struct rb_httpd *h)
     while (done != NULL) {
         struct rb_exchange *ex = done;
         done = ex->next;
-        if (rb_defer_back(ex)) {
+        if (goes_on(ex) || rb_defer_back(ex)) {
             continue;
         }
         if (ex->next_step == RB_NEXT_ANSWER) {

@@ -108,6 +108,7 @@ enum rb_next_step {
     RB_NEXT_ANSWER,
     RB_NEXT_LOOK, /* after a pause, the API thread looks again (door.h) */
     RB_NEXT_CALL, /* a front-door thread asks CodeBuild */
+    RB_NEXT_JOB,  /* `job` is next, for the API thread */
 };
 
 struct rb_codebuild;
@@ -119,6 +120,7 @@ struct rb_signers;
 struct rb_feed;
 struct rb_stream;
 struct rb_resolve;
+struct rb_whose;
 struct rb_late;
 
 #define RB_REQUEST_ID_BYTES 37 /* a UUID + NUL */
@@ -151,6 +153,7 @@ struct rb_exchange {
     unsigned n_events, n_admitted, n_waiting;
     struct rb_resolve *resolve; /* hook_resolve.c; in the arena */
     bool asking;                /* counted in n_resolving */
+    struct rb_whose *whose;     /* whose.c; in the arena */
     bool testing;               /* a destination; counted in n_fetches */
     struct rb_admission *few[RB_FEW_EVENTS];
     const char *few_reasons[RB_FEW_EVENTS];
@@ -219,11 +222,10 @@ struct rb_httpd {
     struct rb_exchange *door_waiting; /* between two looks */
     int64_t door_due_ms;              /* boot clock: the first of those looks; INT64_MAX = none */
     struct rb_exchange *deferrable;   /* commands whose answer may come later */
-    char door_account[RB_ACCOUNT_BYTES]; /* that of our credentials, once CodeBuild has told it */
-    unsigned n_resolving;                /* hooks that wait for the build they mean */
-    struct rb_feed *feed;                /* made by the first reader of events */
-    struct rb_stream *streams;           /* their connections */
-    unsigned n_door;                     /* front-door requests that wait for something */
+    unsigned n_resolving;             /* requests that wait for the build they mean */
+    struct rb_feed *feed;             /* made by the first reader of events */
+    struct rb_stream *streams;        /* their connections */
+    unsigned n_door;                  /* front-door requests that wait for something */
     pthread_t door_threads[RB_DOOR_THREADS];
     unsigned n_door_threads; /* started by the first request that needs one */
     unsigned n_fetches;      /* hooks that wait for a front-door thread */
@@ -233,6 +235,7 @@ struct rb_httpd {
     pthread_mutex_t lock;
     pthread_cond_t jobs_cond;
     struct rb_exchange *jobs, **jobs_tail;
+    char own_account[RB_ACCOUNT_BYTES]; /* of our credentials, once CodeBuild has told it */
     struct rb_exchange *done;
     struct rb_view *next_view;
     bool jobs_stop;

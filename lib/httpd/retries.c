@@ -7,6 +7,7 @@
 #include <retrybuild/cleanup.h>
 
 #include "callback.h"
+#include "hook_find.h"
 #include "private.h"
 #include "traced.h"
 
@@ -123,7 +124,7 @@ static bool complete_build(struct rb_exchange *ex, const struct ask *ask, struct
     }
     b->account = b->account != NULL     ? b->account
                  : ask->account != NULL ? ask->account
-                                        : s->aws.account;
+                                        : rb_settings_own_account(s);
     b->region = b->region != NULL ? b->region : ask->region != NULL ? ask->region : s->aws.region;
     b->account = rb_arena_strdup(&ex->arena, b->account);
     b->region = rb_arena_strdup(&ex->arena, b->region);
@@ -204,14 +205,12 @@ static void finish(struct rb_exchange *ex)
     }
 }
 
-static void admit(struct rb_exchange *ex, const struct ask *ask)
+static void admit_build(struct rb_exchange *ex, const struct ask *ask, const struct rb_build *build,
+                        bool account_found)
 {
-    struct rb_build build = RB_BUILD_INIT;
-    if (!complete_build(ex, ask, &build)) {
-        return;
-    }
     struct rb_person_request p = {
-        .build = &build,
+        .build = build,
+        .account_found = account_found,
         .token = ask->token,
         .caller = ex->actor,
         .reason = ask->reason,
@@ -244,6 +243,30 @@ static bool read_body(struct rb_exchange *ex, json_t **ret_body, struct ask *ret
         return false;
     }
     return read_ask(ex, *ret_body, ret_ask);
+}
+
+/* admit_found - its account was asked for, and is there unless nobody could tell. */
+static void admit_found(struct rb_exchange *ex, struct rb_build *b)
+{
+    RB_CLEANUP(rb_json_decrefp) json_t *body = NULL;
+    struct ask ask = {.id = NULL};
+    if (read_body(ex, &body, &ask)) {
+        admit_build(ex, &ask, b, true);
+    }
+}
+
+static void admit(struct rb_exchange *ex, const struct ask *ask)
+{
+    struct rb_build build = RB_BUILD_INIT;
+    if (!complete_build(ex, ask, &build)) {
+        return;
+    }
+    if (build.account != NULL) {
+        admit_build(ex, ask, &build, false);
+        return;
+    }
+    build.account = rb_whose_own(ex);
+    rb_whose(ex, &build, admit_found);
 }
 
 /* check_callback - in the API thread, for it may ask a name server. The guard looks again when the

@@ -24,10 +24,8 @@ void rb_build_key(const struct rb_build *b, char ret_key[RB_KEY_BYTES])
         key_of(parts, RB_ARRAY_LEN(parts), ret_key);
         return;
     }
-    /* Without the account: who asks for a build by its id may not know it, and the event of the
-     * same build does. The uuid in the id is one of a kind. */
-    const struct rb_slice parts[] = {RB_SLICE_LIT("build"), rb_slice_str(b->region),
-                                     rb_slice_str(b->id)};
+    const struct rb_slice parts[] = {RB_SLICE_LIT("build"), rb_slice_str(b->account),
+                                     rb_slice_str(b->region), rb_slice_str(b->id)};
     key_of(parts, RB_ARRAY_LEN(parts), ret_key);
 }
 

@@ -52,6 +52,11 @@ void rb_settings_unref(struct rb_settings *s)
     free(s);
 }
 
+const char *rb_settings_own_account(const struct rb_settings *s)
+{
+    return s->aws.n_accounts > 0 ? NULL : s->aws.account;
+}
+
 void rb_settings_unrefp(struct rb_settings **s)
 {
     rb_settings_unref(*s);

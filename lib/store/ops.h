@@ -121,6 +121,8 @@ struct rb_store_ops {
  * Reports. A later stage is a greater enum rb_stage. Every report_settle counts one attempt. What
  * is superseded, delivered or dead no longer stands in the way of its destination and chain. A
  * report made while an older one of the line is pending waits, whatever its due_ms.
+ * Effect. A settle that takes another key gives up the one that was held, which is free at once;
+ * whoever held the taken one has none any more.
  * Trim. A retry stays while its effect key does. *ret_n counts retries and keys. Its child, intent
  * and effect entries go with it.
  */

@@ -86,12 +86,16 @@ enum rb_code rrecord_read(const redisReply *r, struct rhead *ret_h, struct rb_re
     return RB_OK;
 }
 
+int64_t reffect_ttl_ms(const struct redis_store *s)
+{
+    return s->effect_ttl_ms > 0 ? s->effect_ttl_ms : DEFAULT_EFFECT_TTL_MS;
+}
+
 void reffect_value(const struct redis_store *s, const uint8_t id[RKEY_RAW], enum rb_state state,
                    int64_t now_ms, uint8_t ret_value[RKEY_RAW + 6])
 {
-    int64_t ttl_ms = s->effect_ttl_ms > 0 ? s->effect_ttl_ms : DEFAULT_EFFECT_TTL_MS;
     memcpy(ret_value, id, RKEY_RAW);
-    rput48(ret_value + RKEY_RAW, rb_state_terminal(state) ? now_ms + ttl_ms : 0);
+    rput48(ret_value + RKEY_RAW, rb_state_terminal(state) ? now_ms + reffect_ttl_ms(s) : 0);
 }
 
 int64_t rdelivery_ttl_ms(const struct redis_store *s)

@@ -12,6 +12,7 @@
 #define NEW_CHILD 8
 #define NEXT 16
 #define NEXT_DELIVERY 32
+#define TAKE 64
 #define ROUNDS 3 /* the effect key and a vanished holder may each be learnt once */
 
 struct settling {
@@ -19,6 +20,7 @@ struct settling {
     struct rb_settle *s;
     int64_t now_ms;
     uint8_t id[RKEY_RAW], effect[RKEY_RAW], previous[RKEY_RAW], next_id[RKEY_RAW];
+    uint8_t build[RKEY_RAW]; /* the effect key of the record as it is now */
     bool has_previous;
     uint8_t gone[RKEY_RAW]; /* a holder of the intent that no longer exists */
     bool has_gone;
@@ -53,7 +55,7 @@ static void count_parts(const struct settling *g, size_t *ret_keys, size_t *ret_
     size_t args = 11;
     static const struct {
         unsigned flag, args;
-    } parts[] = {{OPEN, 1}, {CLOSE, 0}, {NO_CHILD, 0}, {NEW_CHILD, 1}};
+    } parts[] = {{OPEN, 1}, {CLOSE, 0}, {NO_CHILD, 0}, {NEW_CHILD, 1}, {TAKE, 2}};
     for (size_t i = 0; i < RB_ARRAY_LEN(parts); i++) {
         if ((g->flags & parts[i].flag) != 0) {
             keys++;
@@ -92,6 +94,9 @@ static void put_keys(const struct settling *g, struct rb_buf *out)
     }
     if ((g->flags & NEW_CHILD) != 0) {
         rcmd_hex_key(out, 'c', s->child_key);
+    }
+    if ((g->flags & TAKE) != 0) {
+        rcmd_key(out, 'e', g->build, RKEY_RAW);
     }
     if (s->n_reports > 0) {
         put_report_keys(out, g->id, s->retry->chain);
@@ -153,6 +158,18 @@ static enum rb_code put_next(struct settling *g, struct rb_buf *out, struct rb_e
     return RB_OK;
 }
 
+/* Of a holder that has ended its key tells until when it is held: one that is held no longer than
+ * this is not in the way. '' = nobody is. */
+static void put_held_until(const struct settling *g, struct rb_buf *out)
+{
+    const struct rb_settle *s = g->s;
+    if (s->take_effect == RB_EFFECT_FORCE) {
+        rcmd_arg(out, "", 0);
+    } else {
+        rcmd_int(out, s->ended_after_ms + reffect_ttl_ms(g->ses->store));
+    }
+}
+
 static void put_flagged(const struct settling *g, struct rb_buf *out)
 {
     const struct rb_settle *s = g->s;
@@ -163,6 +180,10 @@ static void put_flagged(const struct settling *g, struct rb_buf *out)
         uint8_t raw[RKEY_RAW];
         rkey_raw(s->child_key, raw);
         rcmd_arg(out, raw, RKEY_RAW);
+    }
+    if ((g->flags & TAKE) != 0) {
+        rcmd_arg(out, g->build, RKEY_RAW);
+        put_held_until(g, out);
     }
     put_reports(out, s->reports, s->n_reports);
 }
@@ -317,7 +338,7 @@ static unsigned flags_of(const struct rb_settle *s)
 {
     return (s->open_intent != NULL ? OPEN : 0u) | (s->close_intent != NULL ? CLOSE : 0u) |
            (s->not_a_child != NULL ? NO_CHILD : 0u) | (s->child_key != NULL ? NEW_CHILD : 0u) |
-           (s->follow_on != NULL ? NEXT : 0u) |
+           (s->follow_on != NULL ? NEXT : 0u) | (s->take_effect != RB_EFFECT_KEEP ? TAKE : 0u) |
            (s->follow_on != NULL && s->follow_on->delivery_key != NULL ? NEXT_DELIVERY : 0u);
 }
 
@@ -333,6 +354,7 @@ enum rb_code redis_settle(struct rb_store_session *base, struct rb_settle *s, in
     g.has_previous = rid_raw(s->retry->previous, g.previous);
     rb_build_key(&s->retry->build, key);
     rkey_raw(key, g.effect);
+    rkey_raw(key, g.build);
     uint64_t mark = s->task != NULL ? s->task->fence : s->retry->version;
     enum rb_code rc = rses_begin(g.ses, err);
     if (rc != RB_OK) {

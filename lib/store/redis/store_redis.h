@@ -165,6 +165,8 @@ void rcalendar_put_entries(struct rb_buf *out, int64_t slot_ms, int64_t max);
 enum rb_code rcalendar_turn(struct redis_session *ses, int64_t slot_ms, int64_t now_ms,
                             struct rb_err *err);
 
+/* reffect_ttl_ms - how long an ended retry still holds its key. */
+int64_t reffect_ttl_ms(const struct redis_store *s);
 /* reffect_value - id and the time until which an ended retry still holds the key (0 = it lives). */
 void reffect_value(const struct redis_store *s, const uint8_t id[RKEY_RAW], enum rb_state state,
                    int64_t now_ms, uint8_t ret_value[RKEY_RAW + 6]);

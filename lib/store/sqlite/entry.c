@@ -192,7 +192,8 @@ enum rb_code rb_sq_pack_settle(const struct rb_settle *from, struct rb_arena *a,
 {
     bool ok = true;
     char build_key[RB_KEY_BYTES];
-    if (from->task == NULL) {
+    bool needs_key = from->task == NULL || from->take_effect != RB_EFFECT_KEEP;
+    if (needs_key) {
         rb_build_key(&from->retry->build, build_key);
     }
     *to = (struct rb_sq_settle){
@@ -206,7 +207,9 @@ enum rb_code rb_sq_pack_settle(const struct rb_settle *from, struct rb_arena *a,
         .close_intent = rb_sq_pack_key(a, from->close_intent, &ok),
         .not_a_child = rb_sq_pack_key(a, from->not_a_child, &ok),
         .child_key = rb_sq_pack_key(a, from->child_key, &ok),
-        .build_key = rb_sq_pack_key(a, from->task == NULL ? build_key : NULL, &ok),
+        .build_key = rb_sq_pack_key(a, needs_key ? build_key : NULL, &ok),
+        .take_effect = from->take_effect,
+        .ended_after_ms = from->ended_after_ms,
         .reports = pack_reports(from->reports, from->n_reports, a, &ok),
     };
     enum rb_code rc = pack_record(from->retry, a, &to->record, err);

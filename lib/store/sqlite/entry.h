@@ -48,7 +48,10 @@ struct rb_sq_settle {
     int64_t next_due_ms;
     bool keep_lease, give_effect;
     const uint8_t *open_intent, *close_intent, *not_a_child, *child_key;
-    const uint8_t *build_key; /* of people's changes: an ended retry that lives again holds it */
+    const uint8_t *build_key; /* of people's changes: an ended retry that lives again holds it; of
+                                 those that take it */
+    enum rb_effect_take take_effect;
+    int64_t ended_after_ms;
     struct rb_sq_reports reports;
     struct rb_sq_admission *follow_on; /* NULL = none */
     /* out */

@@ -85,6 +85,19 @@ void rb_sq_effect_move(struct rb_sq_db *db, const uint8_t *key, int64_t rid)
     enter(db, RB_SQ_EFFECTS, key, rid);
 }
 
+void rb_sq_effect_take(struct rb_sq_db *db, const uint8_t *key, int64_t rid)
+{
+    sqlite3_stmt *st = rb_sq_query(db, SQ_KEYS_OF, "i", rid);
+    if (rb_sq_row(db, st)) {
+        if (sqlite3_column_bytes(st, EFFECT) == RB_SQ_KEY_BYTES) {
+            strike(db, RB_SQ_EFFECTS, sqlite3_column_blob(st, EFFECT), rid);
+        }
+        rb_sq_end(st);
+    }
+    rb_sq_effect_move(db, key, rid);
+    (void)rb_sq_run(db, SQ_EFFECT_TAKE, "ik", rid, key);
+}
+
 void rb_sq_delivery_of_row(struct rb_sq_db *db, const uint8_t *key, int64_t rid)
 {
     enter(db, RB_SQ_DELIVERIES, key, rid);

@@ -17,6 +17,8 @@ struct rb_sq_holder rb_sq_effect_get(struct rb_sq_db *db, const uint8_t *key);
 struct rb_sq_holder rb_sq_delivery_get(struct rb_sq_db *db, const uint8_t *key, int64_t now_ms);
 /* rb_sq_effect_move - the row of @rid was written with this key: nobody else has it any more. */
 void rb_sq_effect_move(struct rb_sq_db *db, const uint8_t *key, int64_t rid);
+/* rb_sq_effect_take - the row of @rid has this key from here on, in place of the one it had. */
+void rb_sq_effect_take(struct rb_sq_db *db, const uint8_t *key, int64_t rid);
 /* rb_sq_delivery_of_row - the row of @rid was written with this key. */
 void rb_sq_delivery_of_row(struct rb_sq_db *db, const uint8_t *key, int64_t rid);
 /* rb_sq_delivery_repeat - a further delivery of @rid, remembered until then. */

@@ -82,22 +82,32 @@ static bool is_revived(const struct rb_sq_settle *s, const struct row *r)
            !rb_state_terminal(s->record.state);
 }
 
+/* Who holds the effect key that this write wants; rid 0 = nobody, or nobody who matters. */
+static struct rb_sq_holder effect_rival(struct rb_sq_db *db, const struct rb_sq_settle *s,
+                                        const struct row *r)
+{
+    struct rb_sq_holder holder = {0};
+    bool takes = s->take_effect == RB_EFFECT_TAKE;
+    if (takes || is_revived(s, r)) {
+        holder = rb_sq_effect_get(db, s->build_key);
+    }
+    bool counts = holder.ended == 0 || (takes && holder.ended > s->ended_after_ms);
+    return holder.rid == r->rid || !counts ? (struct rb_sq_holder){0} : holder;
+}
+
 static enum rb_code refuse(struct rb_sq_db *db, struct rb_sq_settle *s, const struct row *r,
                            struct rb_err *err)
 {
     char other[RB_ID_BYTES];
-    struct rb_sq_holder holder = {0};
     if (s->by_fence && (r->fence == 0 || r->fence != s->fence)) {
         return rb_err_set(err, RB_E_FENCED, "retry '%s': the lease has passed on", s->record.id);
     }
     if (!s->by_fence && (uint64_t)r->version != s->record.version) {
         return conflict(s, RB_CONFLICT_VERSION, "", err);
     }
-    if (is_revived(s, r)) {
-        holder = rb_sq_effect_get(db, s->build_key);
-        if (holder.rid != 0 && holder.rid != r->rid && holder.ended == 0) {
-            return conflict(s, RB_CONFLICT_EFFECT, holder.id, err);
-        }
+    const struct rb_sq_holder rival = effect_rival(db, s, r);
+    if (rival.rid != 0) {
+        return conflict(s, RB_CONFLICT_EFFECT, rival.id, err);
     }
     if (s->open_intent != NULL) {
         owner(db, SQ_INTENT_GET, s->open_intent, other);
@@ -187,9 +197,8 @@ enum rb_code rb_sq_settle(struct rb_sq_db *db, struct rb_sq_settle *s, int64_t n
     if (rc != RB_OK || rb_sq_broken(db)) {
         return rc;
     }
-    if (is_revived(s, &r)) {
-        rb_sq_effect_move(db, s->build_key, r.rid);
-        (void)rb_sq_run(db, SQ_EFFECT_TAKE, "ik", r.rid, s->build_key);
+    if (s->take_effect != RB_EFFECT_KEEP || is_revived(s, &r)) {
+        rb_sq_effect_take(db, s->build_key, r.rid);
     }
     move_keys(db, s, &r);
     write_row(db, s, &r, now_ms);

@@ -194,19 +194,19 @@ static void keys_tell_builds_accounts_and_kinds_apart(void **state)
     b.id = "web:1";
     b.source_version = "v";
     struct rb_build other = b;
-    other.account = NULL; /* of who asks by the id alone */
-    char same[2][RB_KEY_BYTES];
-    rb_build_key(&b, same[0]);
-    rb_build_key(&other, same[1]);
-    assert_string_equal(same[0], same[1]);
     other.account = "123456789013";
-    other.id = "web:2";
-    char keys[5][RB_KEY_BYTES];
+    struct rb_build unknown = b;
+    unknown.account = NULL; /* of who asks by the id alone */
+    struct rb_build elsewhere = b;
+    elsewhere.region = "eu-west-1";
+    char keys[7][RB_KEY_BYTES];
     rb_build_key(&b, keys[0]);
     rb_build_key(&other, keys[1]);
     rb_intent_key(&b, keys[2]);
     rb_intent_key(&other, keys[3]);
     rb_scoped_key("web", "1", 1, keys[4]);
+    rb_build_key(&unknown, keys[5]);
+    rb_build_key(&elsewhere, keys[6]);
     for (size_t i = 0; i < RB_ARRAY_LEN(keys); i++) {
         assert_int_equal(strlen(keys[i]), RB_KEY_BYTES - 1);
         for (size_t j = 0; j < i; j++) {

@@ -72,6 +72,14 @@ void entry_init(struct entry *e, const char *project, unsigned build, unsigned d
     };
 }
 
+void entry_anonymous(struct entry *e)
+{
+    e->retry->build.account = NULL;
+    e->retry->build.arn = NULL;
+    rb_build_key(&e->retry->build, e->build_key);
+    rb_intent_key(&e->retry->build, e->intent_key);
+}
+
 void entry_release(struct entry *e)
 {
     rb_retry_free(e->retry);

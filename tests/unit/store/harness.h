@@ -67,6 +67,8 @@ void entry_release(struct entry *e);
 void entry_token(struct entry *e, const char *token, const char *parameters);
 void entry_report(struct entry *e, const char *destination, enum rb_stage stage, int64_t due);
 void entry_state(struct entry *e, enum rb_state state, enum rb_task_kind task);
+/* entry_anonymous - asked for by the id alone: the account is not known. */
+void entry_anonymous(struct entry *e);
 /* build_key_of - the key of build number @build of @project. */
 void build_key_of(const char *project, unsigned build, char ret_key[RB_KEY_BYTES]);
 
@@ -105,7 +107,7 @@ void finish(struct fix *f, const char *id, int64_t now); /* a scheduled one: cla
 extern const struct CMUnitTest contract_admit_tests[], contract_keys_tests[],
     contract_child_tests[], contract_task_tests[], contract_settle_tests[], contract_report_tests[],
     contract_receipt_tests[], contract_list_tests[], contract_read_tests[], contract_async_tests[],
-    contract_later_tests[], contract_sheets_tests[];
+    contract_later_tests[], contract_sheets_tests[], contract_effect_tests[];
 
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 

@@ -3,20 +3,21 @@
 -- attempt: one step.
 -- KEYS  record, tasks, states, waiting, effect, how many are in the calendar; then those the flags
 --       name:
---       [open intent] [close intent] [build that must be no child] [child]
+--       [open intent] [close intent] [build that must be no child] [child] [effect to take]
 --       [outbox, rows, snapshots, queues] [created, record, effect, [delivery],
 --       [outbox, rows, snapshots, queues] of the next attempt]
 -- ARGV  meta (by fence or version, keep the lease, next kind, state, flags, reports, reports of the
 --       next attempt, kind of the next attempt, its state, whether this is sent again because the
 --       answer was lost), id, now, channel, fence or version, record, next due, state score,
 --       effect key, effect value, previous; then [a holder of the intent that is gone or '']
---       [child key] [stage, destination, due of each report] [id, record, tail of its entry, task
---       score, state score, effect value, [how long keys are remembered, delivery value],
---       stage, destination, due …]
+--       [child key] [effect key to take, and until when it must be held at least by a retry that
+--       has ended to be in the way, or '' when nobody is] [stage, destination, due of each report]
+--       [id, record, tail of its entry, task score, state score, effect value, [how long keys are
+--       remembered, delivery value], stage, destination, due …]
 -- Answer: O done (then N, or D and id, of the next attempt), F fenced, V other version, X no such
--- retry, E and the effect key that belongs here, I, K or L and who holds the intent, the child or,
--- alive, the effect key of an ended retry that was to live again.
-local OPEN, CLOSE, NO_CHILD, NEW_CHILD, NEXT, NEXT_DELIVERY = 1, 2, 4, 8, 16, 32
+-- retry, E and the effect key that belongs here, I, K or L and who holds the intent, the child or
+-- the effect key, which was to be taken, or that of an ended retry that was to live again.
+local OPEN, CLOSE, NO_CHILD, NEW_CHILD, NEXT, NEXT_DELIVERY, TAKE = 1, 2, 4, 8, 16, 32, 64
 local meta = {byte(ARGV[1], 1, 10)}
 local FIRST_TERMINAL = 5
 local by_fence, keep, kind, state, asked = meta[1] == 1, meta[2] == 1, meta[3], meta[4], meta[5]
@@ -117,6 +118,18 @@ if has(asked, NEW_CHILD) then
     end
     repeated = repeated and parent == id
 end
+local effect_key, taken, limit = ARGV[9]
+if has(asked, TAKE) then
+    taken, effect_key, limit = key(), arg(), arg()
+    local holder = limit ~= '' and call('GET', taken)
+    if holder and sub(holder, 1, 16) ~= id then
+        local until_ms = u48(holder, 17)
+        if until_ms == 0 or until_ms > tonumber(limit) then
+            return 'L' .. sub(holder, 1, 16)
+        end
+    end
+    repeated = repeated and sub(old, 31, 46) == effect_key
+end
 
 -- 3. what was applied already, or the writes
 local any_due, report_due = false, false
@@ -138,7 +151,8 @@ if not repeated then
         kept = kept + CHILD
     end
     call('SET', KEYS[1], pack('>BBBBI4', 1, state, kind, kept, version + 1) .. fence
-        .. pack('>I6I6I2', lease, due, tries) .. sub(old, 31, 52) .. child_key .. body)
+        .. pack('>I6I6I2', lease, due, tries) .. effect_key .. sub(old, 47, 52)
+        .. child_key .. body)
     if not keep then
         if kind == 0 then
             call('ZREM', tasks, id)
@@ -163,8 +177,13 @@ if not repeated then
         call('DECR', KEYS[6])
         call('INCR', waiting)
     end
-    local held = old_state ~= state and call('GET', effect)
-    if revived or (held and sub(held, 1, 16) == id and held ~= effect_value) then
+    local held = (taken or old_state ~= state) and call('GET', effect)
+    if taken then
+        if taken ~= effect and held and sub(held, 1, 16) == id then
+            call('DEL', effect)
+        end
+        call('SET', taken, effect_value)
+    elseif revived or (held and sub(held, 1, 16) == id and held ~= effect_value) then
         call('SET', effect, effect_value)
     end
     if open then
