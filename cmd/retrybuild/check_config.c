@@ -18,6 +18,14 @@ static int print_schema(void)
                                                                         : RB_EXIT_FAILED;
 }
 
+static void print_warning(void *arg, const char *file, unsigned line, unsigned column,
+                          const char *text)
+{
+    (void)arg;
+    (void)fprintf(stderr, "%s:%u:%u: warning: %s\n", file == NULL ? "defaults" : file, line, column,
+                  text);
+}
+
 static int run(int argc, char **argv)
 {
     const char *path = rb_config_find();
@@ -39,6 +47,8 @@ static int run(int argc, char **argv)
     RB_CLEANUP(rb_settings_unrefp) struct rb_settings *s = NULL;
     status = rb_check_settings(&rb_command_check_config, path, &s);
     if (status == RB_EXIT_OK) {
+        const struct rb_problem_ear ear = {.told = print_warning};
+        rb_find_weak(path, s, &ear);
         (void)printf("%s: good (%u sources, %u rules, %u destinations)\n",
                      path == NULL ? "defaults" : path, s->n_sources, s->n_rules, s->n_destinations);
     }

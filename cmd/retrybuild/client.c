@@ -47,7 +47,7 @@ int rb_client_open(struct rb_client *c, const struct rb_command *command)
         return status;
     }
     struct rb_err err = {.code = RB_OK};
-    RB_CLEANUP(rb_problems_release) struct rb_problems problems = {NULL, 0};
+    RB_CLEANUP(rb_problems_release) struct rb_problems problems = {.items = NULL};
     if (rb_config_parse("", 0, "defaults", ".", &c->settings, &problems, &err) != RB_OK ||
         rb_httpc_new(c->settings, &c->http, &err) != RB_OK) {
         rb_cli_error(command, "%s", err.msg);
@@ -249,6 +249,12 @@ int rb_client_verb(struct rb_client *c, const char *id, const char *verb)
     rb_buf_adds(&path, "/v1/retries/");
     rb_url_encode(&path, id, strlen(id));
     rb_buf_addf(&path, "/%s", verb);
+    if (c->dry_run && c->json) {
+        RB_CLEANUP(rb_json_decrefp)
+        json_t *would = json_pack("{s:s, s:s}", "would", verb, "id", id);
+        rb_client_print_json(would);
+        return RB_EXIT_OK;
+    }
     if (c->dry_run) {
         (void)printf("would %s %s\n", verb, id);
         return RB_EXIT_OK;

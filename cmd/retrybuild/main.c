@@ -51,6 +51,25 @@ static int unknown_command(const char *word)
     return RB_EXIT_USAGE;
 }
 
+static const struct rb_command *find_command(const char *word)
+{
+    for (size_t i = 0; i < RB_ARRAY_LEN(commands); i++) {
+        if (strcmp(word, commands[i]->name) == 0) {
+            return commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* explain - `retrybuild help COMMAND` is `retrybuild COMMAND -h`. */
+static int explain(char *word)
+{
+    static char help[] = "-h";
+    char *argv[] = {word, help, NULL};
+    const struct rb_command *command = find_command(word);
+    return command == NULL ? unknown_command(word) : command->run(2, argv);
+}
+
 int main(int argc, char **argv)
 {
     rb_tune_malloc();
@@ -60,6 +79,9 @@ int main(int argc, char **argv)
         return RB_EXIT_USAGE;
     }
     const char *word = argv[1];
+    if (strcmp(word, "help") == 0 && argc > 2) {
+        return explain(argv[2]);
+    }
     if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
         print_commands(stdout);
         return RB_EXIT_OK;
@@ -71,11 +93,10 @@ int main(int argc, char **argv)
     if (strcmp(word, "--version") == 0) {
         word = "version";
     }
-    for (size_t i = 0; i < RB_ARRAY_LEN(commands); i++) {
-        if (strcmp(word, commands[i]->name) == 0) {
-            int status = commands[i]->run(argc - 1, argv + 1);
-            return fflush(stdout) == 0 ? status : RB_EXIT_FAILED;
-        }
+    const struct rb_command *command = find_command(word);
+    if (command == NULL) {
+        return unknown_command(word);
     }
-    return unknown_command(word);
+    int status = command->run(argc - 1, argv + 1);
+    return fflush(stdout) == 0 ? status : RB_EXIT_FAILED;
 }

@@ -19,11 +19,13 @@
 
 #define KEY_PATH_BYTES 64
 #define ITEM_KEYS_MAX 64
+#define STRONG_SECRET_BYTES 16
 
 struct findings {
     const struct rb_problem_ear *ear;
     const char *file;
     const struct rb_settings *settings;
+    const struct rb_problems *before; /* what the loader found */
     unsigned n;
 };
 
@@ -41,10 +43,27 @@ static void print_problem(void *arg, const char *file, unsigned line, unsigned c
 static void wrong(struct findings *f, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* is_known - did the loader find fault with @key, or with something in it? What is missing only
+ * because it was wrong needs no second problem. */
+static bool is_known(const struct findings *f, const char *key)
+{
+    size_t len = strlen(key);
+    for (unsigned i = 0; f->before != NULL && i < f->before->n; i++) {
+        const char *text = f->before->items[i].text;
+        if (text != NULL && strncmp(text, key, len) == 0 && strchr(":.[_", text[len]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void wrong(struct findings *f, const char *key, const char *fmt, ...)
 {
     unsigned line = 0;
     unsigned column = 0;
+    if (is_known(f, key)) {
+        return;
+    }
     rb_config_place(f->settings, key, &line, &column);
     RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(2048);
     rb_buf_addf(&text, "%s: ", key);
@@ -122,6 +141,9 @@ static void check_sources(struct findings *f)
     static const char *const common[] = {"name", "type", "secrets", "who", NULL};
     const struct rb_settings *s = f->settings;
     for (unsigned i = 0; i < s->n_sources; i++) {
+        if (s->sources[i].type == NULL) {
+            continue; /* the loader told */
+        }
         const struct rb_source_type *type = rb_source_type_find(s->sources[i].type);
         if (type == NULL) {
             wrong_type(f, "sources", i, s->sources[i].type, rb_source_type_names());
@@ -131,7 +153,8 @@ static void check_sources(struct findings *f)
         struct rb_err err = {.code = RB_OK};
         const char *key = "type";
         if (type->check != NULL) {
-            found_by_type(f, "sources", i, type->check(&s->sources[i], &key, &err), key, &err);
+            enum rb_code rc = type->check(&s->sources[i], &key, &err); /* before key is read */
+            found_by_type(f, "sources", i, rc, key, &err);
         }
     }
 }
@@ -142,6 +165,9 @@ static void check_destinations(struct findings *f)
                                          "timeout", "give_up", "schedule", "max_in_flight", NULL};
     const struct rb_settings *s = f->settings;
     for (unsigned i = 0; i < s->n_destinations; i++) {
+        if (s->destinations[i].type == NULL) {
+            continue;
+        }
         const struct rb_destination_type *type = rb_destination_type_find(s->destinations[i].type);
         if (type == NULL) {
             wrong_type(f, "destinations", i, s->destinations[i].type, rb_destination_type_names());
@@ -151,8 +177,8 @@ static void check_destinations(struct findings *f)
         struct rb_err err = {.code = RB_OK};
         const char *key = "type";
         if (type->check != NULL) {
-            found_by_type(f, "destinations", i, type->check(&s->destinations[i], &key, &err), key,
-                          &err);
+            enum rb_code rc = type->check(&s->destinations[i], &key, &err);
+            found_by_type(f, "destinations", i, rc, key, &err);
         }
     }
 }
@@ -206,6 +232,29 @@ void rb_find_unreachable(const char *path, const struct rb_settings *s,
     check_reaches(&f);
 }
 
+static void check_weak(struct findings *f, const char *list, unsigned i,
+                       const struct rb_secret *secret)
+{
+    if (secret != NULL && rb_secret_len(secret) < STRONG_SECRET_BYTES) {
+        char key[KEY_PATH_BYTES];
+        (void)snprintf(key, sizeof key, "%s[%u].secret", list, i);
+        wrong(f, key,
+              "is shorter than %d bytes and could be guessed; make one with 'openssl rand -hex 24'",
+              STRONG_SECRET_BYTES);
+    }
+}
+
+void rb_find_weak(const char *path, const struct rb_settings *s, const struct rb_problem_ear *ear)
+{
+    struct findings f = {.ear = ear, .file = path, .settings = s};
+    for (unsigned i = 0; i < s->n_tokens; i++) {
+        check_weak(&f, "api.tokens", i, s->tokens[i].secret);
+    }
+    for (unsigned i = 0; i < s->front_door.n_access_keys; i++) {
+        check_weak(&f, "api.front_door.access_keys", i, s->front_door.access_keys[i].secret);
+    }
+}
+
 /* check_pattern - rule @i with no other condition than one expression, so that every bad one is
  * found and its key is known. */
 static void check_pattern(struct findings *f, unsigned i, const char *condition,
@@ -241,7 +290,7 @@ static void check_rules(struct findings *f)
 enum rb_code rb_find_problems(const char *path, const struct rb_problem_ear *ear,
                               struct rb_settings **ret_s, struct rb_err *err)
 {
-    RB_CLEANUP(rb_problems_release) struct rb_problems problems = {NULL, 0};
+    RB_CLEANUP(rb_problems_release) struct rb_problems problems = {.items = NULL};
     RB_CLEANUP(rb_settings_unrefp) struct rb_settings *s = NULL;
     enum rb_code rc = rb_config_load(path, &s, &problems, err);
     for (unsigned i = 0; i < problems.n; i++) {
@@ -251,10 +300,12 @@ enum rb_code rb_find_problems(const char *path, const struct rb_problem_ear *ear
     if (rc == RB_E_INVALID && problems.n == 0) {
         ear->told(ear->arg, path, 0, 0, err->msg);
     }
-    if (rc != RB_OK) {
+    const struct rb_settings *readable = rc == RB_OK ? s : problems.partial;
+    if (readable == NULL) {
         return rc;
     }
-    struct findings findings = {.ear = ear, .file = path, .settings = s};
+    struct findings findings = {
+        .ear = ear, .file = path, .settings = readable, .before = &problems};
     check_sources(&findings);
     check_destinations(&findings);
     check_addresses(&findings);
@@ -262,7 +313,7 @@ enum rb_code rb_find_problems(const char *path, const struct rb_problem_ear *ear
     if (ear->strict) {
         check_reaches(&findings);
     }
-    if (findings.n > 0) {
+    if (rc != RB_OK || findings.n > 0) {
         return RB_E_INVALID;
     }
     *ret_s = RB_TAKE(s);

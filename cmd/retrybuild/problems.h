@@ -21,6 +21,8 @@ enum rb_code rb_find_problems(const char *path, const struct rb_problem_ear *ear
  * ends as dead. */
 void rb_find_unreachable(const char *path, const struct rb_settings *s,
                          const struct rb_problem_ear *ear);
+/* rb_find_weak - tell @ear of tokens and keys of callers that are short enough to be guessed. */
+void rb_find_weak(const char *path, const struct rb_settings *s, const struct rb_problem_ear *ear);
 /* rb_load_settings - RB_EXIT_OK with settings, or RB_EXIT_CONFIG after one line per problem on
  * standard error. @path NULL: defaults. */
 int rb_load_settings(const struct rb_command *c, const char *path, struct rb_settings **ret_s);

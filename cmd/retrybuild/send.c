@@ -53,7 +53,7 @@ static bool resolve(struct sending *s)
 static int post(struct sending *s, const char *const *headers)
 {
     struct rb_err err = {.code = RB_OK};
-    RB_CLEANUP(rb_problems_release) struct rb_problems problems = {NULL, 0};
+    RB_CLEANUP(rb_problems_release) struct rb_problems problems = {.items = NULL};
     RB_CLEANUP(rb_settings_unrefp) struct rb_settings *settings = NULL;
     struct rb_httpc *http = NULL;
     if (rb_config_parse("", 0, "defaults", ".", &settings, &problems, &err) != RB_OK ||

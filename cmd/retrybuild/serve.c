@@ -155,12 +155,22 @@ static void log_unreachable(void *arg, const char *file, unsigned line, unsigned
            RB_F("what", text));
 }
 
-/* Said once each time: what goes there will be refused by the address guard. */
-static void warn_of_unreachable(const char *path, const struct rb_settings *s)
+static void log_weak(void *arg, const char *file, unsigned line, unsigned column, const char *text)
 {
-    const struct rb_problem_ear ear = {.told = log_unreachable};
+    (void)arg;
+    (void)column;
+    rb_log(RB_LOG_WARN, "config.weak_secret", RB_F("file", file), RB_FI("line", line),
+           RB_F("what", text));
+}
 
-    rb_find_unreachable(path, s, &ear);
+/* Said once each time: what will be refused by the address guard, and what could be guessed. */
+static void warn_of(const char *path, const struct rb_settings *s)
+{
+    const struct rb_problem_ear unreachable = {.told = log_unreachable};
+    const struct rb_problem_ear weak = {.told = log_weak};
+
+    rb_find_unreachable(path, s, &unreachable);
+    rb_find_weak(path, s, &weak);
 }
 
 static void reload(struct service *s)
@@ -179,7 +189,7 @@ static void reload(struct service *s)
         rb_gauge(RB_M_CONFIG_RELOAD_OK, NULL, 0.0);
     } else {
         rb_httpd_reload(s->httpd, fresh);
-        warn_of_unreachable(s->config_path, fresh);
+        warn_of(s->config_path, fresh);
         RB_CLEANUP(rb_buf_release) struct rb_buf diff = RB_BUF_INIT(256 * 1024);
         rb_config_diff(s->settings, fresh, &diff);
         log_diff(rb_buf_str(&diff));
@@ -266,7 +276,7 @@ static int run(int argc, char **argv)
     status = rb_load_settings(&rb_command_serve, s.config_path, &s.settings);
     if (status == RB_EXIT_OK) {
         rb_aws_settle_region(s.settings, rb_clock_system());
-        warn_of_unreachable(s.config_path, s.settings);
+        warn_of(s.config_path, s.settings);
         status = serve(&s, &signals);
     }
     rb_settings_unref(s.settings);

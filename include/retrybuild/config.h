@@ -22,11 +22,13 @@ struct rb_problem {
 struct rb_problems {
     struct rb_problem *items;
     unsigned n;
+    struct rb_settings *partial; /* what could be read all the same, so that other areas find their
+                                    problems too; never to be run with. NULL: nothing */
 };
 void rb_problems_release(struct rb_problems *p);
 
 /* rb_config_load - read @path (NULL: defaults and @state_dir only). On RB_E_INVALID every problem
- * found is in @ret_problems (always initialised; caller releases), and nothing else is returned.
+ * found is in @ret_problems (always initialised; caller releases), with what could be read.
  * RB_E_NOT_FOUND, RB_E_IO: @err tells. */
 enum rb_code rb_config_load(const char *path, struct rb_settings **ret_s,
                             struct rb_problems *ret_problems, struct rb_err *err);

@@ -157,7 +157,7 @@ enum rb_code rb_config_parse(const char *text, size_t len, const char *name, con
                              struct rb_settings **ret_s, struct rb_problems *ret_problems,
                              struct rb_err *err)
 {
-    *ret_problems = (struct rb_problems){NULL, 0};
+    *ret_problems = (struct rb_problems){.items = NULL};
     struct rb_settings *made = calloc(1, sizeof *made);
     if (made == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "configuration: no memory");
@@ -178,6 +178,7 @@ enum rb_code rb_config_parse(const char *text, size_t len, const char *name, con
     }
     if (ret_problems->n > 0) {
         rb_problems_sort(&c.problems);
+        ret_problems->partial = s->document == NULL ? NULL : RB_TAKE(s);
         return rb_err_set(err, RB_E_INVALID, "%s: %u problem%s", name, ret_problems->n,
                           ret_problems->n == 1 ? "" : "s");
     }
@@ -212,7 +213,7 @@ static enum rb_code read_file(const char *path, struct rb_buf *out, struct rb_er
 enum rb_code rb_config_load(const char *path, struct rb_settings **ret_s,
                             struct rb_problems *ret_problems, struct rb_err *err)
 {
-    *ret_problems = (struct rb_problems){NULL, 0};
+    *ret_problems = (struct rb_problems){.items = NULL};
     if (path == NULL) {
         return rb_config_parse("", 0, "defaults", NULL, ret_s, ret_problems, err);
     }

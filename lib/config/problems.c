@@ -66,6 +66,6 @@ void rb_problems_release(struct rb_problems *p)
         free(p->items[i].text);
     }
     free(p->items);
-    p->items = NULL;
-    p->n = 0;
+    rb_settings_unref(p->partial);
+    *p = (struct rb_problems){.items = NULL};
 }

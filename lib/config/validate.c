@@ -10,7 +10,6 @@
 #include "validate.h"
 
 #define NAME_MAX_BYTES 63
-#define TOKEN_MIN_BYTES 16
 #define ACCESS_KEY_MAX_BYTES 128
 #define SECRET_KEY_MAX_BYTES 256
 #define PORT_MAX 65535
@@ -225,13 +224,8 @@ static void check_tokens(struct rb_conversion *c)
             rb_wrong(c, path, "is missing: viewer or operator");
         }
         path = rb_path(c, "api.tokens[%u].secret", i);
-        if (x->secret == NULL) {
-            if (!rb_has_problem(c, path)) {
-                rb_wrong(c, path, "is missing (or secret_file, secret_env)");
-            }
-        } else if (rb_secret_len(x->secret) < TOKEN_MIN_BYTES) {
-            rb_wrong(c, path, "is shorter than %d bytes; make one with 'openssl rand -hex 24'",
-                     TOKEN_MIN_BYTES);
+        if (x->secret == NULL && !rb_has_problem(c, path)) {
+            rb_wrong(c, path, "is missing (or secret_file, secret_env)");
         }
         for (unsigned k = 0; k < i; k++) {
             check_taken(c, "api.tokens", i, k, x->name, s->tokens[k].name);
@@ -279,10 +273,9 @@ static void check_front_door(struct rb_conversion *c)
             if (!rb_has_problem(c, path)) {
                 rb_wrong(c, path, "is missing (or secret_file, secret_env)");
             }
-        } else if (rb_secret_len(x->secret) < TOKEN_MIN_BYTES ||
-                   rb_secret_len(x->secret) > SECRET_KEY_MAX_BYTES) {
-            rb_wrong(c, path, "must have %d to %d bytes; make one with 'openssl rand -hex 20'",
-                     TOKEN_MIN_BYTES, SECRET_KEY_MAX_BYTES);
+        } else if (rb_secret_len(x->secret) > SECRET_KEY_MAX_BYTES) {
+            rb_wrong(c, path, "is longer than %d bytes; make one with 'openssl rand -hex 20'",
+                     SECRET_KEY_MAX_BYTES);
         }
     }
 }

@@ -35,7 +35,7 @@ enum rb_code rb_explain(const struct rb_policy *p, const struct rb_settings *s,
 static enum rb_code defaults_of(const char *type, struct rb_settings **ret_s, struct rb_err *err)
 {
     RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(1024);
-    RB_CLEANUP(rb_problems_release) struct rb_problems problems = {NULL, 0};
+    RB_CLEANUP(rb_problems_release) struct rb_problems problems = {.items = NULL};
     rb_buf_addf(&text,
                 "sources: [{name: explained, type: %s, secrets: [{value: not-used-to-explain}]}]\n",
                 type);

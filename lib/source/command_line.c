@@ -227,6 +227,14 @@ static bool argument(struct reading *k, const struct rb_command_word *w)
     return target(k, w->text);
 }
 
+/* says_build_again - "retry build TARGET": the second verb says what the first did. */
+static bool says_build_again(const struct reading *k, const char *verb)
+{
+    const struct rb_command_word *w = &k->w->items[k->at]; /* and what stands behind it */
+    return rb_str_ieq(verb, "retry") && k->at + 1 < k->w->n && !w->quoted &&
+           rb_str_ieq(w->text, "build") && w[1].text[0] != '-' && !is_pair(w[1].text);
+}
+
 /* take_verb - the verb, if the next word is one. False: it looks like one and is none. */
 static bool take_verb(struct reading *k, bool named)
 {
@@ -236,6 +244,7 @@ static bool take_verb(struct reading *k, bool named)
     }
     if (rb_command_verb_parse(w->text, &k->c->verb)) {
         k->at++;
+        k->at += says_build_again(k, w->text) ? 1 : 0;
         return true;
     }
     if (!named && rb_str_ieq(w->text, "retest")) {

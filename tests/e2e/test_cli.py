@@ -83,6 +83,12 @@ def every_command_explains_itself(w):
 
 
 @case
+def help_with_a_command_is_its_own(w):
+    equal(w.run("help", "list"), w.run("list", "-h"))
+    equal("did you mean 'list'?" in w.run("help", "lst", code=USAGE)[1], True)
+
+
+@case
 def a_wrong_word_suggests_the_nearest(w):
     for wrong, right in (("lst", "list"), ("Show", "show"), ("chek-config", "check-config"), ("requue", "requeue"), ("sevre", "serve")):
         equal(f"did you mean '{right}'?" in w.run(wrong, code=USAGE)[1], True, wrong)
@@ -106,6 +112,12 @@ def version_names_itself_and_the_libraries(w):
     for words in (("version",), ("--version",)):
         out, err = w.run(*words)
         equal((out.startswith("retrybuild 0."), "libmicrohttpd" in out and "SQLite" in out, err), (True, True, ""), out)
+
+
+@case
+def version_is_json_too(w):
+    answer = json.loads(w.run("version", "--json")[0])
+    equal((answer["version"] in w.run("version")[0], "sqlite" in answer["libraries"]), (True, True), answer)
 
 
 # ---- reaching the service ----
@@ -226,6 +238,7 @@ def requeue_dry_run_changes_nothing(w):
     held = w.held()
     out, _ = w.run("requeue", held, "--dry-run")
     equal(out, f"would requeue {held}\n")
+    equal(json.loads(w.run("requeue", held, "--dry-run", "--json")[0]), {"would": "requeue", "id": held})
     out, err = w.run("requeue", held, code=FAILED)
     equal((out, "409" in err), ("", True), err)
     out, err = w.run("requeue", "--state", "dead", "--all", "--dry-run")
@@ -316,6 +329,27 @@ def check_config_finds_everything_at_once(w):
                   ":1:31: network.allow[1]: '300.1.1.1'", ":4:26: rules[0].when.message: ", ":4:61: rules[1].when.message: "):
         equal(path + words in err, True, (words, err))
     equal(len(err.splitlines()), 5, err)
+
+
+@case
+def check_config_tells_what_adapters_and_expressions_lack_beside_wrong_keys(w):
+    path = w.file("bad.yaml", "\n".join([
+        "bogus: 1", "sources:", "  - {name: a, type: eventbrigde}", "  - {name: b, type: sns}", "  - {name: c, type: sns, topics: [builds]}",
+        "rules: [{name: a, when: {mesage: x}}, {name: b, when: {message: 'a(b'}}]",
+        "destinations: [{name: a, type: slak}, {name: b, type: slack}, {name: c, type: slack, url_file: nowhere}]", ""]))
+    out, err = w.run("check-config", "--config", path, code=CONFIG)
+    for words in (":1:1: bogus: ", ":3:15: sources[0].type: there is no type 'eventbrigde'", ":3:5: sources[0].secrets: ", ":4:5: sources[1].topics: is missing",
+                  ":5:26: sources[2].topics: 'builds' is not", ":6:26: rules[0].when.mesage: ", ":6:56: rules[1].when.message: ", ":7:26: destinations[0].type: there is no type 'slak'",
+                  ":7:39: destinations[1].url: slack needs", "destinations[2].url_file: "):
+        equal(path + words in err or (words[0] != ":" and words in err), True, (words, err))
+    equal((out, len(err.splitlines())), ("", 10), err)
+
+
+@case
+def check_config_warns_of_what_could_be_guessed(w):
+    path = w.file("weak.yaml", "api: {tokens: [{name: a, role: viewer, secret: CANARY}]}\n")
+    out, err = w.run("check-config", "--config", path)
+    equal((f"{path}:1:40: warning: api.tokens[0].secret: is shorter than 16 bytes" in err, "CANARY" in out + err), (True, False), err)
 
 
 @case
