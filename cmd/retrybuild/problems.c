@@ -201,15 +201,20 @@ static void check_addresses(struct findings *f)
 
 /* check_reach - a URL that the guard will refuse whatever its name is. Of the address alone: the
  * rest of it may be a secret, and other faults of it are told elsewhere. */
-static void check_reach(struct findings *f, const char *list, unsigned i, const char *name,
-                        const char *url)
+static void check_reach_of(struct findings *f, const char *key, const char *url)
 {
     struct rb_err err = {.code = RB_OK};
     if (url != NULL && rb_httpc_foresee(f->settings, url, &err) == RB_E_BLOCKED) {
-        char key[KEY_PATH_BYTES];
-        (void)snprintf(key, sizeof key, "%s[%u].%s", list, i, name);
         wrong(f, key, "%s", err.msg);
     }
+}
+
+static void check_reach(struct findings *f, const char *list, unsigned i, const char *name,
+                        const char *url)
+{
+    char key[KEY_PATH_BYTES];
+    (void)snprintf(key, sizeof key, "%s[%u].%s", list, i, name);
+    check_reach_of(f, key, url);
 }
 
 static void check_reaches(struct findings *f)
@@ -223,6 +228,7 @@ static void check_reaches(struct findings *f)
         check_reach(f, "destinations", i, "url", d->url == NULL ? NULL : rb_secret_data(d->url));
         check_reach(f, "destinations", i, "api.url", d->api.url);
     }
+    check_reach_of(f, "telemetry.otlp_endpoint", s->telemetry.otlp_endpoint);
 }
 
 void rb_find_unreachable(const char *path, const struct rb_settings *s,

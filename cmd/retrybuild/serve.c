@@ -21,6 +21,7 @@
 #include <retrybuild/httpd.h>
 #include <retrybuild/log.h>
 #include <retrybuild/store.h>
+#include <retrybuild/telemetry.h>
 
 #include "cli.h"
 #include "notify.h"
@@ -28,6 +29,7 @@
 #include "version.h"
 
 #define LAME_DUCK_MS 300
+#define SPANS_GRACE_MS 1500
 #define DESCRIPTORS_BESIDE 256 /* store, workers, destinations, files */
 
 struct service {
@@ -35,6 +37,7 @@ struct service {
     struct rb_settings *settings;
     struct rb_store *store;
     struct rb_aws *aws;
+    struct rb_tracer *tracer;
     struct rb_engine *engine;
     struct rb_httpd *httpd;
 };
@@ -98,8 +101,11 @@ static enum rb_code start(struct service *s, struct rb_err *err)
         rc = rb_aws_new(s->settings, clock, &s->aws, err);
     }
     if (rc == RB_OK) {
-        const struct rb_engine_deps deps = {s->settings, s->store, s->aws, clock,
-                                            rb_random_system()};
+        rc = rb_tracer_new(s->settings, clock, rb_random_system(), RB_VERSION, &s->tracer, err);
+    }
+    if (rc == RB_OK) {
+        const struct rb_engine_deps deps = {s->settings, s->store,           s->aws,
+                                            clock,       rb_random_system(), s->tracer};
         rc = rb_engine_new(&deps, &s->engine, err);
     }
     if (rc == RB_OK) {
@@ -122,6 +128,9 @@ static void stop(struct service *s)
     }
     bool whole = s->engine == NULL || rb_engine_stop(s->engine, grace_ms);
     rb_httpd_stop(s->httpd, grace_ms);
+    if (s->tracer != NULL) {
+        rb_tracer_stop(s->tracer, SPANS_GRACE_MS);
+    }
     rb_log(RB_LOG_INFO, "service.stopped",
            RB_F("work", whole ? "finished" : "cut; its leases run out"));
     if (!whole) {
@@ -129,6 +138,7 @@ static void stop(struct service *s)
     }
     rb_store_close(s->store);
     rb_engine_free(s->engine);
+    rb_tracer_free(s->tracer);
     rb_aws_free(s->aws);
 }
 
@@ -189,6 +199,7 @@ static void reload(struct service *s)
         rb_gauge(RB_M_CONFIG_RELOAD_OK, NULL, 0.0);
     } else {
         rb_httpd_reload(s->httpd, fresh);
+        rb_tracer_reload(s->tracer, fresh);
         warn_of(s->config_path, fresh);
         RB_CLEANUP(rb_buf_release) struct rb_buf diff = RB_BUF_INIT(256 * 1024);
         rb_config_diff(s->settings, fresh, &diff);

@@ -35,6 +35,7 @@ enum rb_metric {
     RB_M_BUILD_INFO,         /* gauge {version,revision} */
     RB_M_BUDGET_REMAINING,   /* gauge {project} */
     RB_M_BREAKER_OPEN,       /* gauge {scope} */
+    RB_M_SPANS,              /* counter {result} */
     RB_METRIC_COUNT
 };
 

@@ -19,6 +19,7 @@
 #include <retrybuild/store.h>
 
 struct rb_engine;
+struct rb_tracer;
 
 struct rb_engine_deps {
     struct rb_settings *settings;
@@ -26,6 +27,7 @@ struct rb_engine_deps {
     struct rb_aws *aws;
     const struct rb_clock *clock;
     const struct rb_random *random;
+    struct rb_tracer *tracer; /* outlives the engine; NULL = no spans */
 };
 
 enum rb_code rb_engine_new(const struct rb_engine_deps *deps, struct rb_engine **ret_e,

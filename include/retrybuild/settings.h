@@ -164,6 +164,11 @@ struct rb_price_setting {     /* what a minute of a build counts */
     unsigned line;
 };
 
+struct rb_telemetry_header { /* of every request to the collector */
+    const char *name;
+    struct rb_secret *value;
+};
+
 struct rb_timing {
     int64_t lease_ms, resend_window_ms, token_window_ms, signature_window_ms, visibility_grace_ms,
         quarantine_ms, follow_poll_ms, sweep_every_ms, max_event_age_ms, double_click_ms,
@@ -249,6 +254,14 @@ struct rb_settings {
         const char *ca_file;
         const char *proxy; /* "" = none */
     } network;
+    struct {
+        const char *otlp_endpoint; /* NULL or "" = no spans are made */
+        struct rb_telemetry_header *headers;
+        unsigned n_headers;
+        double sampling; /* 0..1, of traces that begin here */
+        const char *service_name;
+        int64_t timeout_ms;
+    } telemetry;
     struct rb_timing timing;
     int refs; /* atomic; use the functions */
 };

@@ -293,6 +293,27 @@ static const struct rb_key network_keys[] = {
      "HTTP proxy for outbound calls; the environment's is never used", AT(network.proxy)},
 };
 
+static const struct rb_key telemetry_header_keys[] = {
+    {"name", RB_KEY_TEXT, NULL, true, "such as authorization", IN(rb_telemetry_header, name)},
+    {"value", RB_KEY_SECRET, NULL, true, "such as Bearer TOKEN", IN(rb_telemetry_header, value)},
+};
+
+static const struct rb_key telemetry_keys[] = {
+    {"otlp_endpoint", RB_KEY_TEXT, "", true,
+     "root of a collector's OTLP/HTTP, to which /v1/traces is added; empty = nothing is exported",
+     AT(telemetry.otlp_endpoint)},
+    {"headers", RB_KEY_LIST, NULL, true, "of every request to it", AT(telemetry.headers),
+     LIST_OF(rb_telemetry_header, telemetry_header_keys,
+             offsetof(struct rb_settings, telemetry.n_headers), SIZE_MAX)},
+    {"sampling", RB_KEY_NUMBER, "1", true,
+     "part of the traces that begin here which is recorded; one that comes says so itself",
+     AT(telemetry.sampling), .min = 0, .max = 1},
+    {"service_name", RB_KEY_TEXT, "retrybuild", true, "service.name of the spans",
+     AT(telemetry.service_name)},
+    {"timeout", RB_KEY_DURATION, "10s", true, "for one request to the collector",
+     AT(telemetry.timeout_ms), .min = 10, .max = 5 * MINUTE},
+};
+
 #define WINDOW(key, member, def, least, help)                                                    \
     {                                                                                            \
         key, RB_KEY_DURATION, def, true, help, AT(timing.member), .min = least, .max = 365 * DAY \
@@ -358,6 +379,8 @@ const struct rb_key rb_schema[] = {
              offsetof(struct rb_settings, n_destinations),
              offsetof(struct rb_destination_setting, line))},
     {"network", RB_KEY_MAP, NULL, false, "outbound connections", CHILDREN(network_keys)},
+    {"telemetry", RB_KEY_MAP, NULL, true, "spans of each retry's life, for a collector",
+     CHILDREN(telemetry_keys)},
     {"timing", RB_KEY_MAP, NULL, true, "every window of the protocol", CHILDREN(timing_keys)},
 };
 const size_t rb_schema_len = RB_ARRAY_LEN(rb_schema);

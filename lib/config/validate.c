@@ -433,4 +433,5 @@ void rb_validate(struct rb_conversion *c)
     check_prices(c);
     check_destinations(c);
     check_timing(c);
+    rb_validate_telemetry(c);
 }

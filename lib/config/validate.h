@@ -9,5 +9,6 @@
 void rb_validate(struct rb_conversion *c);
 /* rb_validate_conditions - ranges and hours of rule @i. */
 void rb_validate_conditions(struct rb_conversion *c, unsigned i);
+void rb_validate_telemetry(struct rb_conversion *c);
 
 #endif

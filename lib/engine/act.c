@@ -1,5 +1,6 @@
 /* act.c - what a person may do with a retry: one table row a verb. */
 #include "off.h"
+#include "spans.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -133,6 +134,7 @@ static enum rb_code act_once(struct rb_engine *e, const struct rb_runtime *rt,
                RB_F("by", who), RB_F("state", rb_state_name(r->state)));
         if (rb_state_terminal(r->state)) {
             rb_count(RB_M_RETRIES_TOTAL, rb_state_name(r->state), NULL);
+            rb_spans_ended(e, rt->settings, r);
         }
         if (s.next != RB_TASK_NONE) {
             rb_engine_wake(e, s.next);

@@ -8,6 +8,7 @@ struct admission_box {
     struct rb_admission a; /* first: the box is found from it */
     struct rb_engine *e;
     struct rb_retry *retry;
+    bool follows;          /* a further attempt that the follower made: nothing was delivered */
     struct rb_build ended; /* of an ENDED admission: what names the build */
     struct rb_arena arena; /* strings of an ENDED admission, which has no record */
     struct rb_delivery delivery;

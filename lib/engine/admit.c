@@ -9,6 +9,7 @@
 #include <retrybuild/digest.h>
 
 #include "admission.h"
+#include "spans.h"
 
 #define RB_ENDED_ARENA_BYTES 4096
 #define RB_AHEAD_MS 60000 /* a sender's clock may be ahead by this much */
@@ -69,6 +70,9 @@ void rb_engine_admission_free(struct rb_admission *a)
     struct admission_box *box = (struct admission_box *)a;
     count_stored(box);
     tally_stored(box);
+    if (a->rc == RB_OK && a->result == RB_ADMIT_NEW && box->retry != NULL) {
+        rb_spans_admitted(box->e, box->retry, !box->follows);
+    }
     rb_retry_free(box->retry);
     rb_arena_release(&box->arena);
     free(box);
@@ -335,6 +339,7 @@ enum rb_code rb_engine_follow_on(struct rb_engine *e, const struct rb_runtime *r
     RB_CLEANUP(rb_engine_admission_freep) struct rb_admission *a = &box->a;
     a->rc = RB_E_INTERNAL;
     a->mode = RB_ADMIT_EVENT;
+    box->follows = true;
     box->retry = rb_engine_retry_new(e, child, &r->source, r->chain, now_ms);
     bool ok = box->retry != NULL && inherit(box->retry, r);
     if (ok && d->state == RB_STATE_DEFERRED) {

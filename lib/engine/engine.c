@@ -62,6 +62,7 @@ enum rb_code rb_engine_new(const struct rb_engine_deps *deps, struct rb_engine *
     e->aws = deps->aws;
     e->clock = deps->clock;
     e->random = deps->random;
+    e->tracer = deps->tracer;
     pthread_mutex_init(&e->lock, NULL);
     for (int i = 0; i < RB_TASK_KIND_COUNT; i++) {
         rb_cond_init(&e->wake[i].cond);

@@ -11,6 +11,7 @@
 #include <retrybuild/log.h>
 
 #include "fault.h"
+#include "spans.h"
 
 #define RB_FOLLOW_AT_ONCE 100
 #define RB_FOLLOW_NOTE_BYTES 600
@@ -101,6 +102,9 @@ static enum rb_code finish(struct rb_work *k, enum rb_state state, const char *n
     }
     rb_retry_enter(k->r, state, rb_engine_now_ms(k->e), note);
     rc = rb_work_settle(k, &s, true, err);
+    if (rc == RB_OK) {
+        rb_spans_built(k);
+    }
     if (rc == RB_OK && follow_on != NULL) {
         rc = take_over(k, follow_on, err);
         rb_engine_wake(k->e, follow_on->task);

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "fault.h"
+#include "spans.h"
 
 #define RB_INSPECT_AT_ONCE 50
 #define RB_INSPECT_AGAIN_MS 1000
@@ -91,6 +92,7 @@ static enum rb_code decide(struct rb_work *k, struct rb_err *err)
         rb_tally_left(k->e, r);
         rb_count(RB_M_DECISIONS, rb_action_name(r->decision.action), r->decision.rule);
         rb_engine_used(k->e, RB_USE_RULE, r->decision.rule, NULL);
+        rb_spans_decided(k->e, k->rt->settings, r);
     }
     return rc;
 }
@@ -238,7 +240,7 @@ static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct
     return rc == RB_OK ? decide(k, err) : rc;
 }
 
-static void inspect_one(struct rb_work *k, const struct rb_fetch *f)
+static void inspect_one(struct rb_work *k, const struct rb_fetch *f, int64_t began_ms)
 {
     struct rb_err err = {.code = RB_OK};
     char note[RB_INSPECT_NOTE_BYTES];
@@ -261,6 +263,7 @@ static void inspect_one(struct rb_work *k, const struct rb_fetch *f)
         rc = rb_work_later(k, rb_engine_jitter_ms(k->e, 300, most_ms > 30000 ? 30000 : most_ms),
                            note, &err);
     }
+    rb_spans_inspected(k, began_ms, rc);
     rb_work_done(k, rc, &err);
 }
 
@@ -276,12 +279,13 @@ static void inspect_batch(struct rb_worker *w, struct rb_task **tasks, unsigned 
                                      .region = tasks[i]->retry->build.region,
                                      .id = tasks[i]->retry->build.id};
     }
+    int64_t began_ms = rb_engine_now_ms(w->e);
     rb_fetch_builds(w, fetch, n, &arena);
     RB_FAULT_POINT("inspect.after_get");
     for (unsigned i = 0; i < n; i++) {
         struct rb_work k;
         rb_work_begin(&k, w, tasks[i], boot_ms, lease_ms);
-        inspect_one(&k, &fetch[i]);
+        inspect_one(&k, &fetch[i], began_ms);
         rb_work_end(&k);
     }
     rb_arena_release(&arena);

@@ -80,6 +80,7 @@ struct rb_engine {
     const struct rb_clock *clock;
     const struct rb_random *random;
     struct rb_forge_tokens *forge_tokens;
+    struct rb_tracer *tracer; /* NULL = no spans */
 
     pthread_mutex_t lock; /* guards the block below */
     struct rb_runtime *runtime;

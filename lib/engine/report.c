@@ -104,8 +104,8 @@ static enum rb_code post(struct rb_worker *w, struct rb_task *t,
                          struct rb_post_result *ret, struct rb_err *err)
 {
     struct rb_post_result result = {.verdict = RB_POST_AGAIN};
-    char header[RB_TRACEPARENT_BYTES];
-    rb_spans_header(t->retry, 1.0, NULL, header);
+    struct rb_span_of_report traced;
+    rb_spans_report_begin(w->e, w->rt->settings, t->retry, &traced);
     const struct rb_report_view view = {
         .retry = t->retry,
         .stage = t->stage,
@@ -114,9 +114,9 @@ static enum rb_code post(struct rb_worker *w, struct rb_task *t,
         .now_ms = rb_engine_now_ms(w->e),
         .forge_tokens = w->e->forge_tokens,
         .receipt = t->receipt,
-        .traceparent = header,
+        .traceparent = traced.header,
         .tracestate = t->retry->tracestate,
-        .event_trace = header,
+        .event_trace = traced.event,
     };
 
     if (!rb_report_by_aws(w->codebuild, w->rt->settings, d, &view, t->first_due_ms, &result)) {
@@ -124,6 +124,7 @@ static enum rb_code post(struct rb_worker *w, struct rb_task *t,
                             &result);
     }
     *ret = result;
+    rb_spans_report_end(w->e, w->rt->settings, t, d, &result, &traced);
     if (result.receipt[0] != '\0') {
         snprintf(t->receipt, sizeof(t->receipt), "%s", result.receipt);
     }

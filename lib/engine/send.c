@@ -12,6 +12,7 @@
 #include <retrybuild/log.h>
 
 #include "fault.h"
+#include "spans.h"
 
 #define RB_AGAIN_SOON_MS 250
 #define RB_LATER_MIN_MS 60000
@@ -369,6 +370,7 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
         .arg = &c,
     };
     rb_codebuild_of_account(k->w->codebuild, k->r->build.account);
+    int64_t began_ms = rb_engine_now_ms(k->e);
     rc = k->r->decision.pipeline
              ? rb_pipeline_call(k, last_check, &c, &access_key, &retry_after_ms, &why)
              : rb_codebuild_retry(k->w->codebuild, &call, &k->arena, &child, &access_key,
@@ -377,6 +379,9 @@ enum rb_code rb_submit_send(struct rb_work *k, struct rb_err *err)
     if (c.marks > 1 || (c.marks == 1 && c.check != RB_OK)) {
         /* The client went to the wire more than once: "not sent" speaks for the last time only. */
         rc = rc == RB_E_UNAVAIL || rc == RB_E_CLOSED ? RB_E_AMBIGUOUS : rc;
+    }
+    if (c.marks > 0) {
+        rb_spans_called(k, began_ms, rc, &why);
     }
     struct rb_plan_state state;
     rb_plan_state_of(k->r, &state);

@@ -5,6 +5,7 @@
  * longer than the store does.
  */
 #include "internal.h"
+#include "spans.h"
 
 #include <string.h>
 
@@ -116,6 +117,9 @@ enum rb_code rb_work_settle(struct rb_work *k, struct rb_settle *s, bool stubbor
     if (changed) {
         k->state_stored = k->r->state;
         tell_state(k->r);
+        if (rb_state_terminal(k->r->state)) {
+            rb_spans_ended(k->e, k->rt->settings, k->r);
+        }
     }
     return RB_OK;
 }

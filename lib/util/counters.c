@@ -75,6 +75,7 @@ static const struct metric_family families[RB_METRIC_COUNT] = {
         GAUGE("budget_remaining", "Retries that the project's budget still allows.", "project"),
     [RB_M_BREAKER_OPEN] =
         GAUGE("breaker_open", "1 while the breaker of the scope is open.", "scope"),
+    [RB_M_SPANS] = COUNTER("spans_total", "Spans for the collector of telemetry.", "result"),
 };
 
 static struct {

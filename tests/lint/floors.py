@@ -8,7 +8,7 @@ from pathlib import Path
 import common
 
 AREAS = {
-    "util": 0, "codec": 1, "model": 2, "config": 3, "source": 3, "store": 3, "httpc": 3, "aws": 4, "destination": 4,
+    "util": 0, "codec": 1, "model": 2, "config": 3, "source": 3, "store": 3, "httpc": 3, "aws": 4, "destination": 4, "telemetry": 4,
     "engine": 5, "httpd": 6, "sim": 6, "cmd": 7,
 }
 HEADERS = {
@@ -21,6 +21,7 @@ HEADERS = {
     "httpc": "httpc",
     "aws": "aws examine sigv4 codebuild codepipeline publish",
     "destination": "destination forge",
+    "telemetry": "telemetry",
     "engine": "command_run engine explain policy",
     "httpd": "httpd",
     "sim": "sim",

@@ -290,10 +290,10 @@ static void the_examples_of_the_file_are_good(void **state)
 {
     (void)state;
     static const char *const files[] = {
-        "eventbridge.key", "ops.token",      "ci.url",       "ci.key",       "redis.password",
-        "server.pem",      "server.key",     "redis-ca.pem", "client.pem",   "client.key",
-        "company-ca.pem",  "front-door.key", "sns.pem",      "github.token", "app.pem",
-        "slack.token",     "google.pem"};
+        "eventbridge.key", "ops.token",      "ci.url",         "ci.key",       "redis.password",
+        "server.pem",      "server.key",     "redis-ca.pem",   "client.pem",   "client.key",
+        "company-ca.pem",  "front-door.key", "sns.pem",        "github.token", "app.pem",
+        "slack.token",     "google.pem",     "collector.token"};
     assert_non_null(mkdtemp(dir));
     for (unsigned i = 0; i < RB_ARRAY_LEN(files); i++) {
         RB_CLEANUP(rb_freep) char *path = NULL;

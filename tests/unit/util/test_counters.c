@@ -80,6 +80,7 @@ static void every_family_of_the_contract_is_there(void **state)
                                         "reports_total counter",
                                         "budget_remaining gauge",
                                         "breaker_open gauge",
+                                        "spans_total counter",
                                         "store_up gauge",
                                         "store_set_back_total counter",
                                         "store_batch_size histogram",
