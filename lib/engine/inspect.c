@@ -267,6 +267,27 @@ static void inspect_one(struct rb_work *k, const struct rb_fetch *f, int64_t beg
     rb_work_done(k, rc, &err);
 }
 
+static bool shows_nothing(const struct rb_fetch *f)
+{
+    return f->build == NULL && (f->rc == RB_OK || f->rc == RB_E_REFUSED || f->rc == RB_E_NOT_FOUND);
+}
+
+/* ask_around - a build of which nobody could say whose it is, and which our own account does not
+ * show, may be one of any other that is configured. */
+static void ask_around(struct rb_worker *w, struct rb_fetch *f, struct rb_arena *a)
+{
+    const struct rb_settings *s = w->rt->settings;
+
+    for (unsigned i = 0; f->account == NULL && shows_nothing(f) && i < s->aws.n_accounts; i++) {
+        struct rb_fetch other = *f;
+        other.account = s->aws.accounts[i].id;
+        rb_fetch_builds(w, &other, 1, a);
+        if (!shows_nothing(&other)) {
+            *f = other;
+        }
+    }
+}
+
 static void inspect_batch(struct rb_worker *w, struct rb_task **tasks, unsigned n, int64_t boot_ms,
                           int64_t lease_ms)
 {
@@ -281,6 +302,9 @@ static void inspect_batch(struct rb_worker *w, struct rb_task **tasks, unsigned 
     }
     int64_t began_ms = rb_engine_now_ms(w->e);
     rb_fetch_builds(w, fetch, n, &arena);
+    for (unsigned i = 0; i < n; i++) {
+        ask_around(w, &fetch[i], &arena);
+    }
     RB_FAULT_POINT("inspect.after_get");
     for (unsigned i = 0; i < n; i++) {
         struct rb_work k;

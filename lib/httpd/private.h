@@ -119,9 +119,6 @@ struct rb_httpc;
 struct rb_signers;
 struct rb_feed;
 struct rb_stream;
-struct rb_resolve;
-struct rb_whose;
-struct rb_late;
 
 #define RB_REQUEST_ID_BYTES 37 /* a UUID + NUL */
 

@@ -75,10 +75,12 @@ class World:
         return b if b["buildStatus"] != "IN_PROGRESS" else None
 
     @contextlib.contextmanager
-    def serving(self, kind="sqlite", extra="", timing=service.FAST):
+    def serving(self, kind="sqlite", extra="", timing=service.FAST, edit=None):
         redis = service.Redis() if kind == "redis" else None
         url = redis.url if redis else "sqlite:life.db" if kind == "sqlite" else kind
         s = service.Service(self.build / "cmd/retrybuild/retrybuild", url, self.sim.url, extra, timing)
+        if edit:
+            s.config.write_text(edit(s.config.read_text()))
         try:
             yield s.start()
         except BaseException:

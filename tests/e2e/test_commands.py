@@ -94,8 +94,8 @@ def a_slash_command_is_answered_before_its_retry_ends_and_the_end_is_told(w):
     again = w.slack(build["id"])
     equal((again["response_type"], "Already retrying" in again["text"]), ("ephemeral", True), again)
     r = reach(w.s, found[0]["id"], "recovered")
-    told = wait_until("the end is told", lambda: w.replies(r["child"]["id"]))
-    equal([b["response_type"] for b in told if "recovered" in b["text"]], ["in_channel"], told)
+    told = wait_until("the end is told", lambda: [b for b in w.replies(r["child"]["id"]) if "recovered" in b["text"]])
+    equal([b["response_type"] for b in told], ["in_channel"], told)
     equal((len(w.effects_of(build["id"])), [d["type"] for d in r["deliveries"]]), (1, ["slack", "slack"]))
     equal("secret-path" in w.s.log.read_text() + json.dumps(w.s.api("GET", f"/v1/retries/{r['id']}")), False)
 

@@ -28,21 +28,13 @@ BOTH = OURS + f'accounts: [{{id: "{OTHER}", role_arn: "arn:aws:iam::{OTHER}:role
 @contextlib.contextmanager
 def serving(world, kind, rule=FAST_RULE, aws=""):
     """A service with a chat, whose configuration says of the accounts what `aws` does."""
-    redis = service.Redis() if kind == "redis" else None
-    timing = service.FAST.replace("sweep_every: 3s", "sweep_every: 1h")
-    s = service.Service(world.build / "cmd/retrybuild/retrybuild", redis.url if redis else "sqlite:whose.db", world.sim.url, f"rules: [{rule}]", timing)
-    s.config.write_text(s.config.read_text().replace("aws: {", f"aws: {{{aws}").replace("sources: [", f"sources: [{SLACK}, "))
+    def edit(text):
+        return text.replace("aws: {", f"aws: {{{aws}").replace("sources: [", f"sources: [{SLACK}, ")
     try:
-        yield s.start()
-    except BaseException:
-        print(s.tail())
-        raise
+        with world.serving(kind, f"rules: [{rule}]", service.FAST.replace("sweep_every: 3s", "sweep_every: 1h"), edit) as s:
+            yield s
     finally:
         world.sim.faults()
-        if s.proc and s.proc.poll() is None:
-            s.stop()
-        if redis:
-            redis.stop()
 
 
 def of_account(event, account):

@@ -115,6 +115,31 @@ static void a_swept_name_of_ours_is_not_the_one_of_another_account(void **state)
     w->settings->aws.n_accounts = 0;
 }
 
+/* Asked for by its id alone, while nobody could say whose it is. */
+static void a_build_without_an_account_is_looked_for_in_each(void **state)
+{
+    static struct rb_account_setting rows[] = {{.id = THERE, .role_arn = "r"},
+                                               {.id = FAR, .role_arn = "r"}};
+    struct world *w = *state;
+    struct world_build *b = world_failed(w, "web", NULL);
+    struct world_build bare;
+
+    w->settings->aws.accounts = rows;
+    w->settings->aws.n_accounts = RB_ARRAY_LEN(rows);
+    world_move(b, FAR);
+    b->elsewhere = true;
+    bare = *b;
+    bare.b.account = NULL;
+    bare.b.arn = NULL;
+    assert_int_equal(world_ask(w, &bare, NULL, false, ids[0]), RB_ADMIT_NEW);
+    assert_true(world_round(&w->inspect));
+    world_work(w, &w->submit, 1000);
+    world_expect(w, ids[0], RB_STATE_RUNNING);
+    assert_int_equal(world_deliver(w, b, "d1", ids[1]), RB_ADMIT_DUPLICATE);
+    assert_string_equal(ids[1], ids[0]);
+    w->settings->aws.n_accounts = 0;
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void)
@@ -124,6 +149,7 @@ int main(void)
         T(a_stop_goes_to_the_account_of_the_child),
         T(the_sweep_finds_what_each_account_has),
         T(a_swept_name_of_ours_is_not_the_one_of_another_account),
+        T(a_build_without_an_account_is_looked_for_in_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

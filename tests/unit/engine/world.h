@@ -23,8 +23,9 @@
 struct world_build {
     struct rb_build b; /* id NULL = free */
     char id[80], arn[160], next_auto_retry[160], parent[80], initiator[80];
-    bool hidden; /* not in lists and look-ups yet */
-    bool denied; /* we may not look at it: a look-up that names it fails as a whole */
+    bool hidden;    /* not in lists and look-ups yet */
+    bool elsewhere; /* other accounts are asked for it and do not show it */
+    bool denied;    /* we may not look at it: a look-up that names it fails as a whole */
 };
 
 struct world_batch {

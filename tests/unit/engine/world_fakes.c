@@ -262,6 +262,7 @@ enum rb_code rb_codebuild_get(struct rb_codebuild *c, const char *region, const 
     pthread_mutex_lock(&w->lock);
     for (unsigned i = 0; i < n; i++) {
         struct world_build *b = world_find(w, ids[i]);
+        b = b != NULL && b->elsewhere && !ours_to_see(c, b) ? NULL : b;
         denied = denied || (b != NULL && b->denied);
         assert_true(b == NULL || ours_to_see(c, b));
         if (b != NULL && !b->hidden) {

@@ -34,6 +34,25 @@ static enum rb_code take_plainly(struct fix *f, struct rb_task *t, int64_t now)
     return take(f, t, RB_EFFECT_TAKE, T0, now, &s);
 }
 
+/* taken - asked for, and the worker that has it knows whose it is and took the key. */
+static struct rb_task *taken(struct fix *f, char ret_id[RB_ID_BYTES])
+{
+    ask(f, T0, ret_id);
+    struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, T0);
+    assert_int_equal(take_plainly(f, t, T0), RB_OK);
+    return t;
+}
+
+/* told_meanwhile - asked for, and before its worker knows more the event of the build comes. */
+static struct rb_task *told_meanwhile(struct fix *f, char ret_id[RB_ID_BYTES],
+                                      char ret_other[RB_ID_BYTES])
+{
+    ask(f, T0, ret_id);
+    struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, T0);
+    admit_new(f, "web", 1, T0, ret_other);
+    return t;
+}
+
 static enum rb_admit_result tell(struct fix *f, int64_t now, char ret_id[RB_ID_BYTES])
 {
     struct entry e;
@@ -69,9 +88,7 @@ static void a_key_that_was_taken_is_held_as_one_of_admission(void **state)
 {
     struct fix *f = *state;
     char id[RB_ID_BYTES], told[RB_ID_BYTES];
-    ask(f, T0, id);
-    struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, T0);
-    assert_int_equal(take_plainly(f, t, T0), RB_OK);
+    struct rb_task *t = taken(f, id);
     assert_int_equal(tell(f, T0 + 300 * DAY, told), RB_ADMIT_DUPLICATE);
     assert_string_equal(told, id);
     rb_task_free(t);
@@ -81,9 +98,7 @@ static void a_key_that_was_taken_is_held_a_day_beyond_the_end(void **state)
 {
     struct fix *f = *state;
     char id[RB_ID_BYTES], told[RB_ID_BYTES];
-    ask(f, T0, id);
-    struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, T0);
-    assert_int_equal(take_plainly(f, t, T0), RB_OK);
+    struct rb_task *t = taken(f, id);
     end(f, t, T0 + SECOND);
     assert_int_equal(tell(f, T0 + 24 * HOUR, told), RB_ADMIT_DUPLICATE);
     assert_string_equal(told, id);
@@ -95,9 +110,7 @@ static void a_key_that_was_taken_is_given_back(void **state)
 {
     struct fix *f = *state;
     char id[RB_ID_BYTES], told[RB_ID_BYTES];
-    ask(f, T0, id);
-    struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, T0);
-    assert_int_equal(take_plainly(f, t, T0), RB_OK);
+    struct rb_task *t = taken(f, id);
     rb_retry_enter(t->retry, RB_STATE_REFUSED, T0, "not so");
     struct rb_settle s = {.give_effect = true};
     assert_int_equal(settle(f, t, &s, T0), RB_OK);
@@ -109,9 +122,7 @@ static void the_key_that_was_held_before_is_free(void **state)
 {
     struct fix *f = *state;
     char id[RB_ID_BYTES], again[RB_ID_BYTES];
-    ask(f, T0, id);
-    struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, T0);
-    assert_int_equal(take_plainly(f, t, T0), RB_OK);
+    struct rb_task *t = taken(f, id);
     ask(f, T0, again);
     assert_string_not_equal(again, id);
     /* and the end of the first does not touch who has it now */
@@ -130,9 +141,7 @@ static void a_key_of_a_retry_that_lives_is_not_taken(void **state)
     struct fix *f = *state;
     char id[RB_ID_BYTES], other[RB_ID_BYTES], told[RB_ID_BYTES];
     struct rb_settle s;
-    ask(f, T0, id);
-    struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, T0);
-    admit_new(f, "web", 1, T0, other);
+    struct rb_task *t = told_meanwhile(f, id, other);
     assert_int_equal(take(f, t, RB_EFFECT_TAKE, T0 + DAY, T0, &s), RB_E_CONFLICT);
     assert_int_equal(s.conflict, RB_CONFLICT_EFFECT);
     assert_string_equal(s.other_id, other);
@@ -150,9 +159,7 @@ static void a_key_of_a_retry_that_ended_since_is_not_taken(void **state)
     struct fix *f = *state;
     char id[RB_ID_BYTES], other[RB_ID_BYTES];
     struct rb_settle s;
-    ask(f, T0, id);
-    struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, T0);
-    admit_new(f, "web", 1, T0, other);
+    struct rb_task *t = told_meanwhile(f, id, other);
     finish(f, other, T0 + SECOND);
     assert_int_equal(take(f, t, RB_EFFECT_TAKE, T0, T0 + MINUTE, &s), RB_E_CONFLICT);
     assert_int_equal(s.conflict, RB_CONFLICT_EFFECT);
@@ -182,9 +189,7 @@ static void force_takes_the_key_of_a_retry_that_lives(void **state)
     struct fix *f = *state;
     char id[RB_ID_BYTES], other[RB_ID_BYTES], told[RB_ID_BYTES];
     struct rb_settle s;
-    ask(f, T0, id);
-    struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, T0);
-    admit_new(f, "web", 1, T0, other);
+    struct rb_task *t = told_meanwhile(f, id, other);
     assert_int_equal(take(f, t, RB_EFFECT_FORCE, 0, T0, &s), RB_OK);
     assert_int_equal(tell(f, T0, told), RB_ADMIT_DUPLICATE);
     assert_string_equal(told, id);
@@ -195,9 +200,7 @@ static void a_key_may_be_taken_twice(void **state)
 {
     struct fix *f = *state;
     char id[RB_ID_BYTES], told[RB_ID_BYTES];
-    ask(f, T0, id);
-    struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, T0);
-    assert_int_equal(take_plainly(f, t, T0), RB_OK);
+    struct rb_task *t = taken(f, id);
     assert_int_equal(take_plainly(f, t, T0), RB_OK);
     assert_int_equal(tell(f, T0, told), RB_ADMIT_DUPLICATE);
     assert_string_equal(told, id);
