@@ -269,7 +269,7 @@ struct rb_filter {
 };
 #define RB_CURSOR_BYTES 64
 /* rb_store_list - newest first. Each *ret_items[i] is the caller's. ret_next[0] == 0: last page.
- * RB_E_INVALID: bad cursor. */
+ * Else a page may be short, even empty: it looks for a moment only. RB_E_INVALID: bad cursor. */
 enum rb_code rb_store_list(struct rb_store_session *ses, const struct rb_filter *f,
                            struct rb_retry **ret_items, unsigned *ret_n,
                            char ret_next[RB_CURSOR_BYTES], struct rb_err *err);

@@ -79,13 +79,13 @@ struct rb_store_ops {
                         struct rb_err *err);
     enum rb_code (*child_of)(struct rb_store_session *ses, const char *build_key,
                              char ret_retry_id[RB_ID_BYTES], struct rb_err *err);
-    /* list - @after_created_ms and @after_id are the decoded cursor (last item of the page before),
-     * after_id "" on the first page; f->cursor is not to be read. *ret_more: there is another page
-     * after the last item returned. */
+    /* list - @after_created_ms and @after_id are the decoded cursor, after_id "" on the first page;
+     * f->cursor is not to be read. Whatever the backend wrote there by rb_cursor_write comes back,
+     * besides the id of a retry. Looks for RB_LIST_MS, then returns what it has and a cursor. */
     enum rb_code (*list)(struct rb_store_session *ses, const struct rb_filter *f,
                          int64_t after_created_ms, const char *after_id,
-                         struct rb_retry **ret_items, unsigned *ret_n, bool *ret_more,
-                         struct rb_err *err);
+                         struct rb_retry **ret_items, unsigned *ret_n,
+                         char ret_next[RB_CURSOR_BYTES], struct rb_err *err);
     enum rb_code (*counts)(struct rb_store_session *ses, struct rb_counts *ret_c,
                            struct rb_err *err); /* *ret_c is zeroed before */
     enum rb_code (*pause)(struct rb_store_session *ses, const char *project /* "*" = all */,
@@ -132,11 +132,14 @@ struct rb_store_ops {
  * that those never cost a quarantine; a backup that is younger than this is not found out so. */
 #define RB_STORE_SILENCE_MS (15 * 60000)
 #define RB_STORE_DEADLINE_MS 2000   /* longest wait of a session */
+#define RB_LIST_MS 250              /* of one page: what fits few is looked for page by page */
 #define RB_CLAIM_MAX 128            /* tasks of one claim */
 #define RB_LEASE_MAX_MS 3600000     /* longest lease */
 #define RB_ADMITTER_MAX_ITEMS 8192  /* under way in one admitter; more is RB_E_FULL */
 #define RB_ADMIT_BATCH_MAX 256      /* admissions that travel together */
 #define RB_LAST_ERROR_MAX_BYTES 256 /* kept of a report's last error */
+
+#define RB_FIRST_ID "rty_00000000000000000000000000" /* no id of its millisecond is before it */
 
 /* rb_message_id - "msg_" and 32 hex digits from (retry, destination, stage, @made_version: the
  * record's version when the report was made): the same on every attempt, and after a repeat of the

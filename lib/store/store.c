@@ -11,8 +11,6 @@
 #include "cursor.h"
 #include "ops.h"
 
-#define FIRST_ID "rty_00000000000000000000000000" /* no id is before it */
-
 /* The scheme is what stands before the first ':'. The URL may hold a password: it is never shown.
  */
 static const struct rb_store_backend *find_backend(const struct rb_store_backend *const *backends,
@@ -334,20 +332,16 @@ enum rb_code rb_store_list(struct rb_store_session *ses, const struct rb_filter 
     if (f->cursor == NULL &&
         f->before_ms > 0) { /* behind the first that its millisecond may have */
         after_ms = f->before_ms;
-        (void)memcpy(after_id, FIRST_ID, sizeof(FIRST_ID));
+        (void)memcpy(after_id, RB_FIRST_ID, sizeof(RB_FIRST_ID));
     }
-    bool more = false;
+    char next[RB_CURSOR_BYTES] = "";
     unsigned n = 0;
-    enum rb_code rc = ses->store->ops->list(ses, f, after_ms, after_id, ret_items, &n, &more, err);
-    if (rc != RB_OK) {
-        return rc;
+    enum rb_code rc = ses->store->ops->list(ses, f, after_ms, after_id, ret_items, &n, next, err);
+    if (rc == RB_OK) {
+        (void)memcpy(ret_next, next, sizeof(next));
+        *ret_n = n;
     }
-    ret_next[0] = '\0';
-    if (more && n > 0) {
-        rb_store_cursor(ret_items[n - 1], ret_next);
-    }
-    *ret_n = n;
-    return RB_OK;
+    return rc;
 }
 
 void rb_store_cursor(const struct rb_retry *r, char ret_next[RB_CURSOR_BYTES])

@@ -5,20 +5,21 @@
  * SCHEDULED the task index and the calendar while they are small. A list of up to RLIST_WHOLE
  * entries is read whole and sorted; a longer one in windows counted from its head, the oldest, so
  * that admissions meanwhile shift nothing; windows overlap the cursor by MARGIN, for clocks differ
- * a little.
+ * a little. A search that takes long ends between two windows, with a cursor there.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include <retrybuild/cleanup.h>
 
+#include "cursor.h"
 #include "list.h"
 
 #define WINDOW 2048
 #define MARGIN 256
 #define RECORDS_AT_ONCE 128
 #define ENTRIES_PER_RECORD 16 /* of a list read in the time of one record */
-#define RESERVE_MS 500        /* of the deadline, kept for the last step of a long search */
+#define SKEW_MS 60000         /* clocks of replicas, at most */
 
 enum source { FROM_STATE, FROM_LIST, FROM_TASKS };
 
@@ -33,9 +34,12 @@ struct listing {
     bool last_window;
     int64_t
         position; /* FROM_STATE: offset; lists: how many entries are older than the window's end */
+    struct rlist_entry border; /* the last entry of the window that was read, whatever fits */
+    int64_t until_ms;          /* boot clock; then the search ends at the next border */
     struct rb_retry **items;
     unsigned n_items;
     bool more;
+    char next[RB_CURSOR_BYTES];
 };
 
 int rlist_newest_first(const void *a, const void *b)
@@ -148,7 +152,11 @@ static enum rb_code window_of_list(struct listing *l, struct rb_err *err)
     int64_t from = l->position - WINDOW;
     enum rb_code rc = read_range(l, from < 0 ? 0 : from, l->position - 1, err);
     if (rc == RB_OK) {
-        take_entries(l, l->ses->replies[0]);
+        const redisReply *r = l->ses->replies[0];
+        take_entries(l, r);
+        if (r->type == REDIS_REPLY_ARRAY && r->elements > 0 && r->element[0]->len == RENTRY_BYTES) {
+            memcpy(l->border.key, r->element[0]->str, RLIST_KEY_BYTES);
+        }
         l->position -= WINDOW;
         l->last_window = l->position <= 0;
     }
@@ -185,6 +193,9 @@ static enum rb_code window_of_state(struct listing *l, struct rb_err *err)
     }
     l->position += WINDOW;
     l->last_window = l->n < WINDOW;
+    if (l->n > 0) {
+        l->border = l->entries[l->n - 1];
+    }
     return RB_OK;
 }
 
@@ -304,6 +315,7 @@ static enum rb_code read_records(struct listing *l, struct rb_err *err)
             rb_retry_free(r);
         } else if (l->n_items == l->f->limit) {
             l->more = true;
+            rb_store_cursor(l->items[l->n_items - 1], l->next);
             rb_retry_free(r);
         } else {
             l->items[l->n_items++] = r;
@@ -312,21 +324,42 @@ static enum rb_code read_records(struct listing *l, struct rb_err *err)
     return RB_OK;
 }
 
+/* What is of the border's millisecond is in no order with what the next window has of it, so all of
+ * that millisecond is left to the next page. False: nothing was gained yet, so the search goes on.
+ */
+static bool stop_at_border(struct listing *l)
+{
+    int64_t border_ms = rget48(l->border.key);
+    if (l->has_after && rget48(l->after.key) <= border_ms + 1) {
+        return false;
+    }
+    while (l->n_items > 0 && l->items[l->n_items - 1]->created_ms <= border_ms) {
+        rb_retry_free(l->items[--l->n_items]);
+        l->items[l->n_items] = NULL;
+    }
+    rb_cursor_write(border_ms + 1, RB_FIRST_ID, l->next);
+    l->more = true;
+    return true;
+}
+
+/* Nothing of what is left was created since then. */
+static bool all_older(const struct listing *l)
+{
+    int64_t newest_ms = l->n > 0 ? rget48(l->entries[0].key) : rget48(l->border.key) + SKEW_MS;
+    return l->source != FROM_STATE && l->f->since_ms > 0 && newest_ms < l->f->since_ms;
+}
+
 static enum rb_code search(struct listing *l, struct rb_err *err)
 {
+    l->until_ms = rb_boot_ms(l->ses->store->clock) + RB_LIST_MS;
     enum rb_code rc = first_window(l, err);
     while (rc == RB_OK && !l->more) {
         if (l->at < l->n) {
             rc = read_records(l, err);
-        } else if (l->last_window || (l->source != FROM_STATE && l->n > 0 && l->f->since_ms > 0 &&
-                                      rget48(l->entries[0].key) < l->f->since_ms)) {
+        } else if (l->last_window || all_older(l)) {
             break;
-        } else {
+        } else if (rb_boot_ms(l->ses->store->clock) < l->until_ms || !stop_at_border(l)) {
             rc = next_window(l, err);
-        }
-        if (l->n_items > 0 && !l->more &&
-            rb_boot_ms(l->ses->store->clock) > l->ses->deadline_ms - RESERVE_MS) {
-            l->more = true; /* a long search: the next page goes on from here */
         }
     }
     return rc;
@@ -357,7 +390,7 @@ static enum rb_code add_details(struct listing *l, struct rb_err *err)
 
 enum rb_code redis_list(struct rb_store_session *base, const struct rb_filter *f,
                         int64_t after_created_ms, const char *after_id, struct rb_retry **ret_items,
-                        unsigned *ret_n, bool *ret_more, struct rb_err *err)
+                        unsigned *ret_n, char ret_next[RB_CURSOR_BYTES], struct rb_err *err)
 {
     struct listing l = {.ses = rses(base), .f = f, .items = ret_items};
     uint8_t id[RKEY_RAW];
@@ -388,6 +421,6 @@ enum rb_code redis_list(struct rb_store_session *base, const struct rb_filter *f
         return rc;
     }
     *ret_n = l.n_items;
-    *ret_more = l.more;
+    (void)memcpy(ret_next, l.next, RB_CURSOR_BYTES);
     return RB_OK;
 }

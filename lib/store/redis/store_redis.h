@@ -273,7 +273,7 @@ enum rb_code redis_child_of(struct rb_store_session *ses, const char *build_key,
                             char ret_retry_id[RB_ID_BYTES], struct rb_err *err);
 enum rb_code redis_list(struct rb_store_session *ses, const struct rb_filter *f,
                         int64_t after_created_ms, const char *after_id, struct rb_retry **ret_items,
-                        unsigned *ret_n, bool *ret_more, struct rb_err *err);
+                        unsigned *ret_n, char ret_next[RB_CURSOR_BYTES], struct rb_err *err);
 enum rb_code redis_counts(struct rb_store_session *ses, struct rb_counts *ret_c,
                           struct rb_err *err);
 enum rb_code redis_pause(struct rb_store_session *ses, const char *project, bool on,

@@ -1,5 +1,6 @@
 /* book.c - open addressing with linear probing; striking closes the gap, so that there are no
- * tombstones.
+ * tombstones. Hashes stand apart from references: a look-up reads the former only, until one fits.
+ * The table grows by a quarter, for a doubling would leave half of it empty.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,25 +10,39 @@
 #define FIRST_SLOTS 1024
 #define FIRST_CHANGES 256
 
-static uint64_t hash_key(enum rb_sq_domain domain, const uint8_t *key)
+static uint32_t hash_key(enum rb_sq_domain domain, const uint8_t *key)
 {
     uint64_t h = 0;
     memcpy(&h, key, sizeof(h)); /* keys are parts of a SHA-256 */
-    return domain == RB_SQ_DELIVERIES ? h * 0x9e3779b97f4a7c15U + 1 : h;
+    h = domain == RB_SQ_DELIVERIES ? h * 0x9e3779b97f4a7c15U + 1 : h;
+    uint32_t hash = (uint32_t)(h ^ h >> 32);
+    return hash == 0 ? 1 : hash;
 }
 
-static size_t home(const struct rb_sq_book *b, uint64_t hash)
+static size_t home(const struct rb_sq_book *b, uint32_t hash)
 {
-    return (size_t)(hash ^ hash >> 32) & (b->n_slots - 1);
+    return (size_t)((uint64_t)hash * b->n_slots >> 32);
+}
+
+static size_t after(const struct rb_sq_book *b, size_t at)
+{
+    return at + 1 == b->n_slots ? 0 : at + 1;
+}
+
+/* How far @to is behind @from, going round. */
+static size_t distance(const struct rb_sq_book *b, size_t from, size_t to)
+{
+    return to >= from ? to - from : to + b->n_slots - from;
 }
 
 static void put(struct rb_sq_book *b, struct rb_sq_slot slot)
 {
     size_t at = home(b, slot.hash);
-    while (b->slots[at].ref != 0) {
-        at = (at + 1) & (b->n_slots - 1);
+    while (b->hashes[at] != 0) {
+        at = after(b, at);
     }
-    b->slots[at] = slot;
+    b->hashes[at] = slot.hash;
+    b->refs[at] = slot.ref;
     b->n++;
 }
 
@@ -36,22 +51,25 @@ bool rb_sq_book_reserve(struct rb_sq_book *b, size_t n)
     struct rb_sq_book bigger = *b;
     bigger.n_slots = b->n_slots == 0 ? FIRST_SLOTS : b->n_slots;
     bigger.n = 0;
-    while (n * 4 >= bigger.n_slots * 3) {
-        bigger.n_slots *= 2;
+    while (n * 5 >= bigger.n_slots * 4) {
+        bigger.n_slots += bigger.n_slots / 4;
     }
     if (bigger.n_slots == b->n_slots) {
         return true;
     }
-    bigger.slots = calloc(bigger.n_slots, sizeof(*bigger.slots));
-    if (bigger.slots == NULL) {
+    bigger.hashes = calloc(bigger.n_slots, sizeof(*bigger.hashes));
+    bigger.refs = bigger.hashes == NULL ? NULL : calloc(bigger.n_slots, sizeof(*bigger.refs));
+    if (bigger.refs == NULL) {
+        free(bigger.hashes);
         return false;
     }
     for (size_t i = 0; i < b->n_slots; i++) {
-        if (b->slots[i].ref != 0) {
-            put(&bigger, b->slots[i]);
+        if (b->hashes[i] != 0) {
+            put(&bigger, (struct rb_sq_slot){.hash = b->hashes[i], .ref = b->refs[i]});
         }
     }
-    free(b->slots);
+    free(b->hashes);
+    free(b->refs);
     *b = bigger;
     return true;
 }
@@ -59,15 +77,15 @@ bool rb_sq_book_reserve(struct rb_sq_book *b, size_t n)
 /* Moves what follows into the gap, unless it would come before its home. */
 static void take(struct rb_sq_book *b, size_t gap)
 {
-    size_t mask = b->n_slots - 1;
-    for (size_t at = (gap + 1) & mask; b->slots[at].ref != 0; at = (at + 1) & mask) {
-        size_t from_home = (at - home(b, b->slots[at].hash)) & mask;
-        if (from_home >= ((at - gap) & mask)) {
-            b->slots[gap] = b->slots[at];
+    for (size_t at = after(b, gap); b->hashes[at] != 0; at = after(b, at)) {
+        if (distance(b, home(b, b->hashes[at]), at) >= distance(b, gap, at)) {
+            b->hashes[gap] = b->hashes[at];
+            b->refs[gap] = b->refs[at];
             gap = at;
         }
     }
-    b->slots[gap] = (struct rb_sq_slot){0};
+    b->hashes[gap] = 0;
+    b->refs[gap] = 0;
     b->n--;
 }
 
@@ -77,11 +95,10 @@ static bool take_slot(struct rb_sq_book *b, struct rb_sq_slot slot)
         return false;
     }
     size_t at = home(b, slot.hash);
-    while (b->slots[at].ref != 0 &&
-           (b->slots[at].hash != slot.hash || b->slots[at].ref != slot.ref)) {
-        at = (at + 1) & (b->n_slots - 1);
+    while (b->hashes[at] != 0 && (b->hashes[at] != slot.hash || b->refs[at] != slot.ref)) {
+        at = after(b, at);
     }
-    if (b->slots[at].ref == 0) {
+    if (b->hashes[at] == 0) {
         return false;
     }
     take(b, at);
@@ -105,7 +122,8 @@ static bool room_for_change(struct rb_sq_book *b)
 
 void rb_sq_book_release(struct rb_sq_book *b)
 {
-    free(b->slots);
+    free(b->hashes);
+    free(b->refs);
     free(b->changes);
     memset(b, 0, sizeof(*b));
 }
@@ -138,15 +156,15 @@ bool rb_sq_book_strike(struct rb_sq_book *b, enum rb_sq_domain domain, const uin
 int64_t rb_sq_book_next(const struct rb_sq_book *b, enum rb_sq_domain domain, const uint8_t *key,
                         size_t *at)
 {
-    uint64_t hash = hash_key(domain, key);
+    uint32_t hash = hash_key(domain, key);
     if (b->n_slots == 0) {
         return 0;
     }
-    *at = *at == SIZE_MAX ? home(b, hash) : (*at + 1) & (b->n_slots - 1);
-    while (b->slots[*at].ref != 0 && b->slots[*at].hash != hash) {
-        *at = (*at + 1) & (b->n_slots - 1);
+    *at = *at == SIZE_MAX ? home(b, hash) : after(b, *at);
+    while (b->hashes[*at] != 0 && b->hashes[*at] != hash) {
+        *at = after(b, *at);
     }
-    return b->slots[*at].ref;
+    return b->hashes[*at] == 0 ? 0 : b->refs[*at];
 }
 
 void rb_sq_book_keep(struct rb_sq_book *b)

@@ -2,10 +2,10 @@
  *
  * Keys are hashes, so an index of them on disk would touch a page of its own for every admission,
  * the more so the more there is. Instead a key is written once, in the row of its retry, where
- * everything is appended; the book leads from eight bytes of the key to that row, sixteen bytes an
- * entry, and is filled by one pass over the table at the start. It never decides by itself: whoever
- * follows a reference compares the whole key in the row. What a transaction enters and strikes can
- * be undone. Threads: the writer's.
+ * everything is appended; the book leads from four bytes of the key to that row, twelve bytes a
+ * slot, and is filled by one pass over the table at the start. It never decides by itself: whoever
+ * follows a reference compares the whole key in the row. Keys whose time is over are struck
+ * (keys.c). What a transaction enters and strikes can be undone. Threads: the writer's.
  */
 #ifndef RB_STORE_SQLITE_BOOK_H
 #define RB_STORE_SQLITE_BOOK_H
@@ -17,15 +17,16 @@
 enum rb_sq_domain { RB_SQ_EFFECTS, RB_SQ_DELIVERIES };
 
 struct rb_sq_slot {
-    uint64_t hash;
-    int64_t ref; /* what the key leads to; 0 = free slot */
+    uint32_t hash; /* never 0 */
+    int64_t ref;   /* what the key leads to */
 };
 struct rb_sq_change {
     struct rb_sq_slot slot;
     bool entered; /* else struck */
 };
 struct rb_sq_book {
-    struct rb_sq_slot *slots;
+    uint32_t *hashes; /* n_slots of them; 0 = free slot */
+    int64_t *refs;
     size_t n_slots, n;
     struct rb_sq_change *changes; /* of this transaction */
     size_t n_changes, max_changes;

@@ -133,7 +133,6 @@ static const char *const sql[SQ_STMT_COUNT] = {
                        " SELECT destination, chain, rid, ?2 FROM reports WHERE seq = ?1",
     [SQ_RECEIPTS_DROP] = "DELETE FROM receipts WHERE rid = ?1",
     /* the rest */
-    [SQ_COUNT_RETRIES] = "SELECT count(*) FROM retries",
     [SQ_COUNT_REPORTS] = "SELECT count(*) FROM reports WHERE state = 0",
     [SQ_NAME_GET] = "SELECT nid FROM names WHERE name = ?1",
     [SQ_NAME_PUT] = "INSERT INTO names(name) VALUES(?1)",
@@ -168,7 +167,10 @@ static const char *const sql[SQ_STMT_COUNT] = {
     [SQ_BUCKETS] = "SELECT first FROM buckets ORDER BY first",
     [SQ_BUCKET_PUT] = "INSERT INTO buckets(first) VALUES(?1)",
     [SQ_BUCKET_SIZE] = "SELECT count(*) FROM retries WHERE bucket = ?1",
-    [SQ_LOAD] = "SELECT rid, state, kind, due, effect, delivery FROM retries",
+    [SQ_SWEEP] = "SELECT rid, ended, effect, delivery, until FROM retries WHERE rid > ?1"
+                 " ORDER BY rid LIMIT ?2",
+    [SQ_LOAD] = "SELECT rid, state, kind, due, effect, delivery, ended, until FROM retries"
+                " ORDER BY rid",
     [SQ_LOAD_REPEATS] = "SELECT seq, k FROM repeats",
 };
 

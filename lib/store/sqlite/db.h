@@ -86,7 +86,6 @@ enum rb_sq_stmt {
     SQ_REPORTS_DROP,
     SQ_RECEIPT_PUT,
     SQ_RECEIPTS_DROP,
-    SQ_COUNT_RETRIES,
     SQ_COUNT_REPORTS,
     SQ_NAME_GET,
     SQ_NAME_PUT,
@@ -109,6 +108,7 @@ enum rb_sq_stmt {
     SQ_BUCKETS,
     SQ_BUCKET_PUT,
     SQ_BUCKET_SIZE,
+    SQ_SWEEP,
     SQ_LOAD,
     SQ_LOAD_REPEATS,
     SQ_STMT_COUNT
@@ -124,6 +124,8 @@ struct rb_sq_tally {
     size_t n_buckets;
     int64_t in_bucket;   /* rows of the newest bucket */
     int64_t highest_rid; /* of all rows ever seen */
+    int64_t swept_rid;   /* keys of rows up to it that have run out are not in the book */
+    int64_t sweep_ms;    /* when those of the next row run out; 0 = not looked yet */
 };
 
 struct rb_sq_db {

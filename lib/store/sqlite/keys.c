@@ -26,13 +26,16 @@ struct rb_sq_holder rb_sq_effect_get(struct rb_sq_db *db, const uint8_t *key)
 {
     struct rb_sq_holder h = {0};
     size_t at = SIZE_MAX;
-    for (int64_t ref = 0; h.rid == 0 && !rb_sq_broken(db) &&
-                          (ref = rb_sq_book_next(&db->book, RB_SQ_EFFECTS, key, &at)) != 0;) {
+    for (int64_t ref = 0;
+         !rb_sq_broken(db) && (ref = rb_sq_book_next(&db->book, RB_SQ_EFFECTS, key, &at)) != 0;) {
         sqlite3_stmt *st = rb_sq_query(db, SQ_KEYS_OF, "i", ref);
         if (rb_sq_row(db, st)) {
-            if (same_key(st, EFFECT, key)) {
+            int64_t ended = sqlite3_column_int64(st, 3);
+            /* one whose time was over when another came may still have the key in its row */
+            bool better = h.rid == 0 || (h.ended != 0 && (ended == 0 || ended > h.ended));
+            if (better && same_key(st, EFFECT, key)) {
                 h = take_holder(st);
-                h.ended = sqlite3_column_int64(st, 3);
+                h.ended = ended;
             }
             rb_sq_end(st);
         }
@@ -123,6 +126,32 @@ void rb_sq_keys_forget(struct rb_sq_db *db, int64_t rid)
         strike(db, RB_SQ_DELIVERIES, sqlite3_column_blob(st, DELIVERY), rid);
     }
     rb_sq_end(st);
+}
+
+void rb_sq_keys_sweep(struct rb_sq_db *db, int64_t now_ms, unsigned max)
+{
+    if (now_ms < db->tally.sweep_ms) {
+        return;
+    }
+    sqlite3_stmt *st = rb_sq_query(db, SQ_SWEEP, "ii", db->tally.swept_rid, (int64_t)max);
+    while (rb_sq_row(db, st)) {
+        int64_t rid = sqlite3_column_int64(st, 0);
+        int64_t ended = sqlite3_column_int64(st, 1);
+        int64_t until = sqlite3_column_int64(st, 4);
+        if (until > now_ms) {
+            db->tally.sweep_ms = until;
+            rb_sq_end(st);
+            return;
+        }
+        if (sqlite3_column_bytes(st, 3) == RB_SQ_KEY_BYTES) {
+            strike(db, RB_SQ_DELIVERIES, sqlite3_column_blob(st, 3), rid);
+        }
+        if (ended != 0 && ended + db->effect_ttl_ms <= now_ms &&
+            sqlite3_column_bytes(st, 2) == RB_SQ_KEY_BYTES) {
+            strike(db, RB_SQ_EFFECTS, sqlite3_column_blob(st, 2), rid);
+        }
+        db->tally.swept_rid = rid;
+    }
 }
 
 unsigned rb_sq_repeats_trim(struct rb_sq_db *db, int64_t now_ms, unsigned max)

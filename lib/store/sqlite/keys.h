@@ -28,4 +28,8 @@ void rb_sq_keys_forget(struct rb_sq_db *db, int64_t rid);
 /* rb_sq_repeats_trim - at most @max that are forgotten at @now_ms; how many. */
 unsigned rb_sq_repeats_trim(struct rb_sq_db *db, int64_t now_ms, unsigned max);
 
+/* rb_sq_keys_sweep - strike keys that no admission can meet any more: of deliveries whose time is
+ * over, and of effects of retries that ended long enough ago; @max rows further. */
+void rb_sq_keys_sweep(struct rb_sq_db *db, int64_t now_ms, unsigned max);
+
 #endif

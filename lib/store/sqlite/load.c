@@ -29,7 +29,9 @@ static void enter(struct rb_sq_db *db, enum rb_sq_domain domain, sqlite3_stmt *s
     rb_sq_book_keep(&db->book); /* nothing of this will be undone */
 }
 
-static void load_row(struct rb_sq_db *db, sqlite3_stmt *st)
+/* @beat_ms: the last sign of life. What had run out by then is left out: the time now is not known
+ * here, for it comes with the requests. */
+static void load_row(struct rb_sq_db *db, sqlite3_stmt *st, int64_t beat_ms)
 {
     int64_t rid = sqlite3_column_int64(st, 0);
     int64_t state = sqlite3_column_int64(st, 1);
@@ -41,31 +43,37 @@ static void load_row(struct rb_sq_db *db, sqlite3_stmt *st)
         db->tally.tasks[kind]++;
         rb_sq_schedule(db, (enum rb_task_kind)kind, sqlite3_column_int64(st, 3), rid);
     }
-    enter(db, RB_SQ_EFFECTS, st, 4, rid);
-    enter(db, RB_SQ_DELIVERIES, st, 5, rid);
+    int64_t ended = sqlite3_column_int64(st, 6);
+    int64_t until = sqlite3_column_int64(st, 7);
+    if (ended == 0 || ended + db->effect_ttl_ms > beat_ms) {
+        enter(db, RB_SQ_EFFECTS, st, 4, rid);
+    }
+    if (until > beat_ms) {
+        enter(db, RB_SQ_DELIVERIES, st, 5, rid);
+    } else if (db->tally.swept_rid == db->tally.highest_rid) {
+        db->tally.swept_rid = rid; /* as were all before it */
+    }
     db->tally.highest_rid = rid > db->tally.highest_rid ? rid : db->tally.highest_rid;
 }
 
-/* To grow on the way would move everything several times. */
-static void reserve(struct rb_sq_db *db)
+static int64_t last_beat(struct rb_sq_db *db)
 {
-    sqlite3_stmt *st = rb_sq_query(db, SQ_COUNT_RETRIES, "");
+    int64_t beat_ms = 0;
+    sqlite3_stmt *st = rb_sq_query(db, SQ_META_GET, "t", "beat");
     if (rb_sq_row(db, st)) {
-        size_t n = (size_t)sqlite3_column_int64(st, 0);
+        beat_ms = sqlite3_column_int64(st, 0);
         rb_sq_end(st);
-        if (!rb_sq_book_reserve(&db->book, 2 * n)) {
-            rb_sq_fail(db, SQLITE_NOMEM);
-        }
     }
+    return beat_ms;
 }
 
 void rb_sq_load(struct rb_sq_db *db)
 {
-    reserve(db);
+    int64_t beat_ms = last_beat(db);
     load_buckets(db);
     sqlite3_stmt *st = rb_sq_query(db, SQ_LOAD, "");
     while (rb_sq_row(db, st)) {
-        load_row(db, st);
+        load_row(db, st, beat_ms);
     }
     st = rb_sq_query(db, SQ_LOAD_REPEATS, "");
     while (rb_sq_row(db, st)) {

@@ -1,11 +1,15 @@
 /* questions.c - the asker's side of reading, switches, projects, epoch and retention. */
+#include <stdio.h>
 #include <string.h>
 
 #include <retrybuild/cleanup.h>
+#include <retrybuild/digest.h>
 
+#include "cursor.h"
 #include "session.h"
 
 #define PAUSED_MAX 4096
+#define PLACE "at:" /* before the number within its millisecond */
 
 static struct rb_sq_session *mine(struct rb_store_session *base)
 {
@@ -61,16 +65,17 @@ enum rb_code rb_sq_session_child_of(struct rb_store_session *base, const char *b
     return rc;
 }
 
-static bool fill_list(struct rb_sq_op *op, const struct rb_filter *f, const char *after_id)
+static bool fill_list(struct rb_sq_op *op, const struct rb_filter *f, const char *after_id,
+                      unsigned limit)
 {
     op->by_state = f->by_state;
     op->state = f->state;
     op->since_ms = f->since_ms;
-    op->limit = f->limit;
+    op->limit = limit;
     op->project = rb_arena_strdup(&op->arena, f->project);
     op->source = rb_arena_strdup(&op->arena, f->source);
     op->id = rb_arena_strdup(&op->arena, after_id);
-    op->shelves = rb_arena_alloc(&op->arena, f->limit * sizeof(*op->shelves));
+    op->shelves = rb_arena_alloc(&op->arena, ((size_t)limit + 1) * sizeof(*op->shelves));
     return op->id != NULL && op->shelves != NULL && (op->project != NULL || f->project == NULL) &&
            (op->source != NULL || f->source == NULL);
 }
@@ -94,23 +99,81 @@ static enum rb_code open_list(const struct rb_sq_op *op, struct rb_retry **items
     return RB_OK;
 }
 
-enum rb_code rb_sq_session_list(struct rb_store_session *base, const struct rb_filter *f,
-                                int64_t after_created_ms, const char *after_id,
-                                struct rb_retry **ret_items, unsigned *ret_n, bool *ret_more,
-                                struct rb_err *err)
+/* A cursor of ours is a place among the rows, which stays when its retry goes. */
+static void write_place(int64_t place, char ret_next[RB_CURSOR_BYTES])
+{
+    char text[RB_ID_BYTES];
+    (void)snprintf(text, sizeof(text), PLACE "%05x",
+                   (unsigned)(place & (((int64_t)1 << RB_SQ_RID_SHIFT) - 1)));
+    rb_cursor_write(place >> RB_SQ_RID_SHIFT, text, ret_next);
+}
+
+/* 0: @text is no place, but an id. */
+static int64_t read_place(int64_t created_ms, const char *text)
+{
+    uint8_t number[3];
+    if (strncmp(text, PLACE, strlen(PLACE)) != 0) {
+        return 0;
+    }
+    char digits[7] = "0";
+    (void)snprintf(digits + 1, sizeof(digits) - 1, "%s", text + strlen(PLACE));
+    if (!rb_unhex(digits, strlen(digits), number, sizeof(number))) {
+        return 0;
+    }
+    return created_ms * ((int64_t)1 << RB_SQ_RID_SHIFT) +
+           (number[0] << 16 | number[1] << 8 | number[2]);
+}
+
+/* One step of the writer; adds to the page. @place: where to begin, and where to go on. */
+static enum rb_code list_step(struct rb_store_session *base, const struct rb_filter *f,
+                              int64_t after_created_ms, const char *after_id, int64_t *place,
+                              struct rb_retry **items, unsigned *n, bool *ret_full,
+                              struct rb_err *err)
 {
     struct rb_sq_op *op = rb_sq_op_new(rb_sq_op_list);
-    if (op == NULL || !fill_list(op, f, after_id)) {
+    unsigned added = 0;
+    if (op == NULL || !fill_list(op, f, after_id, f->limit - *n)) {
         return no_memory(base, op, err);
     }
     op->after_ms = after_created_ms;
+    op->below = *place;
     enum rb_code rc = rb_sq_ask(mine(base), op, err);
-    if (rc == RB_OK) {
-        rc = open_list(op, ret_items, ret_n, err);
-        *ret_more = op->more;
-        rb_sq_op_drop(mine(base)->store, op);
+    if (rc != RB_OK) {
+        return rc;
     }
+    rc = open_list(op, items + *n, &added, err);
+    *n += added;
+    *place = op->place;
+    *ret_full = op->full;
+    rb_sq_op_drop(mine(base)->store, op);
     return rc;
+}
+
+enum rb_code rb_sq_session_list(struct rb_store_session *base, const struct rb_filter *f,
+                                int64_t after_created_ms, const char *after_id,
+                                struct rb_retry **ret_items, unsigned *ret_n,
+                                char ret_next[RB_CURSOR_BYTES], struct rb_err *err)
+{
+    int64_t until_ms = rb_boot_ms(rb_clock_system()) + RB_LIST_MS;
+    int64_t place = read_place(after_created_ms, after_id);
+    enum rb_code rc = RB_OK;
+    unsigned n = 0;
+    bool full = false;
+    do {
+        rc = list_step(base, f, after_created_ms, after_id, &place, ret_items, &n, &full, err);
+    } while (rc == RB_OK && !full && place != 0 && rb_boot_ms(rb_clock_system()) < until_ms);
+    if (rc != RB_OK) {
+        while (n > 0) {
+            rb_retry_free(ret_items[--n]);
+            ret_items[n] = NULL;
+        }
+        return rc;
+    }
+    if (place != 0) {
+        write_place(place, ret_next);
+    }
+    *ret_n = n;
+    return RB_OK;
 }
 
 enum rb_code rb_sq_session_counts(struct rb_store_session *base, struct rb_counts *ret_c,

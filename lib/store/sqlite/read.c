@@ -9,6 +9,7 @@
 
 #define LAST_RID INT64_MAX
 #define BEAT_EVERY_MS 30000
+#define LIST_STEP_MS 15 /* of the writer, for one step of a list */
 
 enum rb_code rb_sq_op_get(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err)
 {
@@ -38,14 +39,17 @@ enum rb_code rb_sq_op_child_of(struct rb_sq_db *db, struct rb_sq_op *op, struct 
     return RB_OK;
 }
 
-/* Row ids below this come after the cursor. When the cursor's retry is gone, those of its
- * millisecond are skipped with it: a page must never repeat. */
+/* Row ids below this come after the cursor, which names a place, or a retry. When the retry is
+ * gone, those of its millisecond are skipped with it: a page must never repeat. */
 static int64_t below(struct rb_sq_db *db, const struct rb_sq_op *op)
 {
+    int64_t rid = 0;
+    if (op->below > 0) {
+        return op->below;
+    }
     if (op->id[0] == '\0') {
         return LAST_RID;
     }
-    int64_t rid = 0;
     sqlite3_stmt *st = rb_sq_query(db, SQ_RETRY_FIND, "t", op->id);
     if (rb_sq_row(db, st)) {
         rid = sqlite3_column_int64(st, 0);
@@ -86,7 +90,8 @@ static bool search_bucket(struct rb_sq_db *db, struct rb_sq_op *op, const struct
                                    (int64_t)(op->limit - op->n_shelves) + 1, (int64_t)bucket);
     while (rb_sq_row(db, st)) {
         if (op->n_shelves == op->limit) {
-            op->more = true;
+            op->place = op->n_shelves == 0 ? s->below : op->shelves[op->n_shelves - 1].rid;
+            op->full = true;
             rb_sq_end(st);
             return false;
         }
@@ -97,11 +102,37 @@ static bool search_bucket(struct rb_sq_db *db, struct rb_sq_op *op, const struct
     return true;
 }
 
+/* Whether every row of the index that is chosen fits. */
+static bool exact(const struct search *s)
+{
+    const int64_t any = -1;
+    int n = (s->state != any) + (s->project != any) + (s->source != any);
+    return s->by != SQ_LIST_PROJECT && n == (s->by == SQ_LIST ? 0 : 1);
+}
+
+/* Bucket by bucket, the newest first. Admissions wait meanwhile, so it is for a moment only: then
+ * op->place says where to go on. */
+static void search_buckets(struct rb_sq_db *db, struct rb_sq_op *op, struct search *s)
+{
+    const int64_t from = s->from;
+    int64_t until_ms = rb_boot_ms(rb_clock_system()) + LIST_STEP_MS;
+    size_t oldest = rb_sq_bucket_of(db, from);
+    for (size_t b = rb_sq_bucket_of(db, s->below) + 1; b > oldest; b--) {
+        s->from = db->buckets[b - 1] > from ? db->buckets[b - 1] : from;
+        if (!search_bucket(db, op, s, b - 1) || rb_sq_broken(db)) {
+            return;
+        }
+        if (b - 1 > oldest && rb_boot_ms(rb_clock_system()) >= until_ms) {
+            op->place = s->from;
+            return;
+        }
+        s->below = s->from;
+    }
+}
+
 enum rb_code rb_sq_op_list(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err)
 {
     (void)err;
-    op->n_shelves = 0;
-    op->more = false;
     const int64_t any = -1;
     int64_t since = op->since_ms <= 0 ? 0 : op->since_ms;
     struct search s = {
@@ -113,16 +144,16 @@ enum rb_code rb_sq_op_list(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_e
         .project = op->project == NULL ? any : rb_sq_name_find(db, op->project),
         .source = op->source == NULL ? any : rb_sq_name_find(db, op->source),
     };
+    op->n_shelves = 0;
+    op->place = 0;
+    op->full = false;
     if (s.project == 0 || s.source == 0) {
         return RB_OK; /* a name that no retry has */
     }
-    if (s.by != SQ_LIST_PROJECT) {
+    if (exact(&s)) {
         (void)search_bucket(db, op, &s, 0);
-        return RB_OK;
-    }
-    size_t oldest = rb_sq_bucket_of(db, s.from);
-    for (size_t b = rb_sq_bucket_of(db, s.below) + 1;
-         b > oldest && search_bucket(db, op, &s, b - 1) && !rb_sq_broken(db); b--) {
+    } else {
+        search_buckets(db, op, &s);
     }
     return RB_OK;
 }

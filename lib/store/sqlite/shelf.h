@@ -61,6 +61,7 @@ struct rb_sq_op {
 
     /* in */
     int64_t now_ms, lease_ms, due_ms, since_ms, after_ms;
+    int64_t below; /* row ids of a list; 0 = as id and after_ms say */
     enum rb_task_kind kind;
     uint64_t fence;
     unsigned limit;
@@ -79,7 +80,8 @@ struct rb_sq_op {
     unsigned n_tasks;
     struct rb_sq_shelf *shelves; /* room for limit */
     unsigned n_shelves;
-    bool more;
+    bool full;      /* of a list: there are more than limit */
+    int64_t place;  /* of a list: row ids below come next; 0 = none do */
     int64_t number; /* next due time, count, birth: what the op is about */
     char other_id[RB_ID_BYTES];
     struct rb_counts counts;

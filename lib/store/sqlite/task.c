@@ -1,5 +1,8 @@
 /* task.c - main tasks: a claim moves the due time to the end of the lease and names a new fence. */
+#include "keys.h"
 #include "shelf.h"
+
+#define SWEEP_MORE 16 /* rows whose keys are looked at by an admission, besides two each */
 
 enum rb_code rb_sq_op_admit(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_err *err)
 {
@@ -7,6 +10,7 @@ enum rb_code rb_sq_op_admit(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_
     for (unsigned i = 0; i < op->n_admissions && !rb_sq_broken(db); i++) {
         rb_sq_admit(db, &op->admissions[i], false, op->now_ms);
     }
+    rb_sq_keys_sweep(db, op->now_ms, 2 * op->n_admissions + SWEEP_MORE);
     return RB_OK;
 }
 

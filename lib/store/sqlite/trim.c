@@ -41,6 +41,7 @@ enum rb_code rb_sq_op_trim(struct rb_sq_db *db, struct rb_sq_op *op, struct rb_e
 {
     (void)err;
     struct step s;
+    rb_sq_keys_sweep(db, op->now_ms, 4 * STEP_MAX);
     unsigned left = op->limit > STEP_MAX ? STEP_MAX : op->limit;
     op->number = 0;
     for (int state = 0; state < RB_STATE_COUNT && left > 0; state++) {

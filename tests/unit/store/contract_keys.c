@@ -291,6 +291,49 @@ static void an_ended_retry_does_not_live_again_beside_another_of_its_build(void 
     entry_release(&e);
 }
 
+/* Admissions enough that keys whose time is over are put out of mind on the way. */
+static void pass_days(struct fix *f, int64_t until)
+{
+    int64_t birth = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        struct entry e;
+        entry_init(&e, "busy", 1000 + i, 1000 + i, until - 40 + i);
+        entry_state(&e, RB_STATE_IGNORED, RB_TASK_NONE);
+        assert_int_equal(admit(f, &e, until - 40 + i), RB_ADMIT_NEW);
+        entry_release(&e);
+    }
+    assert_int_equal(rb_store_epoch(f->ses, until, &birth, NULL), RB_OK);
+}
+
+static void a_key_whose_time_is_over_goes_to_another_and_back(void **state)
+{
+    struct fix *f = *state;
+    char id[RB_ID_BYTES], other_id[RB_ID_BYTES];
+    int64_t later = T0 + 6 * DAY;
+    struct rb_settle s;
+    struct entry e;
+    admit_new(f, "web", 1, T0, id);
+    give_up(f, T0);
+    pass_days(f, later);
+    admit_new(f, "web", 1, later, other_id);
+    for (unsigned restarts = 0; restarts < 2; restarts++) {
+        entry_init(&e, "web", 1, 77 + restarts, later + SECOND);
+        assert_int_equal(admit(f, &e, later + SECOND), RB_ADMIT_DUPLICATE);
+        assert_string_equal(e.a.retry_id, other_id);
+        entry_release(&e);
+        assert_int_equal(revive(f, id, &s), RB_E_CONFLICT);
+        assert_string_equal(s.other_id, other_id);
+        fix_reopen(f);
+    }
+    finish(f, other_id, later + SECOND);
+    assert_int_equal(revive(f, id, &s), RB_OK);
+    fix_reopen(f);
+    entry_init(&e, "web", 1, 79, later + SECOND);
+    assert_int_equal(admit(f, &e, later + SECOND), RB_ADMIT_DUPLICATE);
+    assert_string_equal(e.a.retry_id, id);
+    entry_release(&e);
+}
+
 const struct CMUnitTest contract_keys_tests[] = {
     STORE_TEST(a_repeated_token_gives_the_same_retry),
     STORE_TEST(a_repeated_token_with_other_parameters_is_a_mismatch),
@@ -309,5 +352,6 @@ const struct CMUnitTest contract_keys_tests[] = {
     STORE_TEST(an_effect_key_is_held_as_long_as_its_retry_lives),
     STORE_TEST(keys_survive_a_restart),
     STORE_TEST(an_ended_retry_does_not_live_again_beside_another_of_its_build),
+    STORE_TEST(a_key_whose_time_is_over_goes_to_another_and_back),
     {0},
 };

@@ -14,7 +14,7 @@ static size_t gather(struct CMUnitTest *all)
         contract_admit_tests,  contract_keys_tests,   contract_child_tests,   contract_task_tests,
         contract_settle_tests, contract_report_tests, contract_list_tests,    contract_read_tests,
         contract_async_tests,  contract_later_tests,  contract_receipt_tests, contract_sheets_tests,
-        contract_effect_tests};
+        contract_effect_tests, contract_pages_tests};
     size_t n = 0;
     for (size_t i = 0; i < RB_ARRAY_LEN(suites); i++) {
         for (const struct CMUnitTest *t = suites[i]; t->test_func != NULL && n < MAX_TESTS; t++) {

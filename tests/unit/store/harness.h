@@ -107,7 +107,8 @@ void finish(struct fix *f, const char *id, int64_t now); /* a scheduled one: cla
 extern const struct CMUnitTest contract_admit_tests[], contract_keys_tests[],
     contract_child_tests[], contract_task_tests[], contract_settle_tests[], contract_report_tests[],
     contract_receipt_tests[], contract_list_tests[], contract_read_tests[], contract_async_tests[],
-    contract_later_tests[], contract_sheets_tests[], contract_effect_tests[];
+    contract_later_tests[], contract_sheets_tests[], contract_effect_tests[],
+    contract_pages_tests[];
 
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fix_setup, fix_teardown)
 
