@@ -55,11 +55,17 @@ enum rb_code rb_forge_authorization(const struct rb_forge *f, const char *reposi
 void rb_forge_distrust(const struct rb_forge *f, const char *repository);
 
 /* ---- questions ---- */
-/* rb_forge_permission - of the user with this id or name (which of them counts is the host's). Who
- * is not known there has none. */
+/* rb_forge_permission - of the user with this id or name (which of them counts is the host's), by
+ * themselves or through groups. Who is not known there has none. */
 enum rb_code rb_forge_permission(const struct rb_forge *f, const char *repository,
                                  const char *user_id, const char *user_name,
                                  enum rb_permission *ret_p, struct rb_err *err);
+
+/* rb_forge_member - is that user in @group? Named as the host has it: "org/team" (GitHub), the
+ * group's path or number (GitLab), the team's number (Gitea, Forgejo), its name (Bitbucket Data
+ * Center). RB_E_INVALID: Bitbucket Cloud, whose API does not tell. */
+enum rb_code rb_forge_member(const struct rb_forge *f, const char *group, const char *user_id,
+                             const char *user_name, bool *ret_member, struct rb_err *err);
 
 struct rb_forge_pull {
     const char *commit; /* its head */

@@ -134,6 +134,13 @@ void rb_build_add_link(const struct rb_build *b, struct rb_buf *out);
 /* rb_build_is_batch - @b is a whole batch build: its ARN is that of the batch. */
 bool rb_build_is_batch(const struct rb_build *b);
 
+/* rb_repository_same - @a and @b, each a clone URL (https, ssh, git@host:path) or the repository's
+ * page, are of one repository: without scheme, user, ".git", and in any case, as git hosts compare
+ * them. Ports count between two of https. False when one of them is no such address. */
+bool rb_repository_same(const char *a, const char *b);
+/* rb_repository_is - @text is such an address (what S3 has is none). */
+bool rb_repository_is(const char *text);
+
 #define RB_KEY_BYTES 33 /* 32 hex digits (128 bits of SHA-256) + NUL */
 /* rb_build_key - key of (account, region, build id), of a batch also its run: effect keys and the
  * child index. Without the account, which who asks by an id alone may not know, it is another key:
@@ -172,6 +179,8 @@ struct rb_event {
         RB_FIND_NOTHING,  /* nothing is missing but, at most, account and region */
         RB_FIND_COMMIT,   /* a failed build of build.project with build.resolved_version */
         RB_FIND_STATUSES, /* in the git host's statuses of that commit */
+        RB_FIND_BATCH,    /* what made the batch build.id fail; without id, the newest batch of
+                             build.project with build.resolved_version */
     } find;
     const char *find_in; /* STATUSES: the repository, as the host's API wants it */
 };
@@ -179,7 +188,9 @@ struct rb_event {
 struct rb_delivery {
     const char *source; /* configured name */
     const char *type;
-    const char *key; /* the sender's id, as sent (at most 256 bytes), or the body's SHA-256 */
+    const char *key;    /* the sender's id, as sent (at most 256 bytes), or the body's SHA-256 */
+    const char *proved; /* what a repetition is known by where anybody could write another key; NULL
+                           = the key; not kept with a record */
     int64_t at_ms;
 };
 

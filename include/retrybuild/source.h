@@ -34,7 +34,9 @@ struct rb_command;
 struct rb_events {
     struct rb_event *items; /* in the arena handed to parse */
     unsigned n;
-    const char *delivery_id;         /* what the sender repeats; NULL = use the body's SHA-256 */
+    const char *delivery_id; /* what the sender repeats; NULL = use the body's SHA-256 */
+    bool id_unproved; /* it stands where no signature covers it: shown, but the body's SHA-256 is
+                         what a repetition is known by */
     const char *const *delivery_ids; /* of a batch: one an event, each may be NULL; NULL = none */
 
     /* what a person asked for (command.h); at most RB_MAX_COMMANDS of one delivery */

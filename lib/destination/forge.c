@@ -24,7 +24,8 @@
         .statuses = "/repos/%r/commits/%s/status?limit=100&page=%p", .statuses_at = "statuses",  \
         .status_state = "status", .status_link = "target_url", .status_name = {"context", NULL}, \
         .failed = {"failure", "error"}, .self = "/user", .self_id = "id", .self_name = "login",  \
-        .react = "/repos/%r/%k/%c/reactions", .comment = "/repos/%r/issues/%n/comments"          \
+        .react = "/repos/%r/%k/%c/reactions", .comment = "/repos/%r/issues/%n/comments",         \
+        .member = "/teams/%g/members/%u"                                                         \
     }
 
 static const struct rb_forge_row rows[] = {
@@ -34,6 +35,9 @@ static const struct rb_forge_row rows[] = {
         .proof = FORGE_BEARER_OR_BASIC,
         .permission = "/repositories/%r/permissions-config/users/%i",
         .permission_at = "permission",
+        .effective =
+            "/workspaces/%P/permissions/repositories/%S?pagelen=100&q=user.uuid%%3D%%22%i%%22",
+        .effective_user = "user.uuid",
         .pull = "/repositories/%r/pullrequests/%n",
         .pull_commit = "source.commit.hash",
         .pull_branch = "source.branch.name",
@@ -56,13 +60,28 @@ static const struct rb_forge_row rows[] = {
         .type = "bitbucket-server",
         .proof = FORGE_BEARER,
         .permission = "/projects/%b/permissions/users?filter=%u",
-        .permission_at = "values.0.permission",
+        .permission_at = "permission",
+        .permission_user = "user.name",
+        .effective = "/users?limit=1000&filter=%u&permission.1=%q&permission.1.projectKey=%P"
+                     "&permission.1.repositorySlug=%S",
+        .effective_user = "name",
+        .effective_words = {"REPO_ADMIN", "REPO_WRITE", "REPO_READ"},
+        .member = "/users?limit=1000&filter=%u&group=%g",
+        .member_user = "name",
         .pull = "/projects/%b/pull-requests/%n",
         .pull_commit = "fromRef.latestCommit",
         .pull_branch = "fromRef.displayId",
         .pull_state = "state",
         .branch = "/projects/%b/commits?limit=1&until=refs/heads/%H",
         .branch_commit = "values.0.id",
+        .statuses = "^/build-status/latest/commits/%s?limit=100&start=%o",
+        .statuses_at = "values",
+        .status_state = "state",
+        .status_link = "url",
+        .status_name = {"name", "key"},
+        .failed = {"FAILED", NULL},
+        .react = "^/comment-likes/latest/projects/%b/%k/%c/reactions/%e",
+        .react_by = REACT_PUT,
         .comment = "/projects/%b/pull-requests/%n/comments",
         .comment_by = COMMENT_TEXT,
     },
@@ -91,6 +110,8 @@ static const struct rb_forge_row rows[] = {
         .self_name = "login",
         .react = "/repos/%r/%k/%c/reactions",
         .comment = "/repos/%r/issues/%n/comments",
+        .member = "/orgs/%G/memberships/%u",
+        .member_state = "state",
     },
     {
         .type = "gitlab",
@@ -117,6 +138,8 @@ static const struct rb_forge_row rows[] = {
         .react = "/projects/%R/%k/%c/award_emoji",
         .react_by = REACT_NAME,
         .comment = "/projects/%R/merge_requests/%n/notes",
+        .member = "/groups/%g/members/all/%i",
+        .member_state = "state",
     },
 };
 
@@ -135,74 +158,17 @@ bool rb_forge_known(const char *type)
     return rb_forge_row_find(type) != NULL;
 }
 
-static enum rb_code row_of(const struct rb_forge *f, const struct rb_forge_row **ret_row,
-                           struct rb_err *err)
+enum rb_code rb_forge_row_of(const struct rb_forge *f, const struct rb_forge_row **ret_row,
+                             struct rb_err *err)
 {
     *ret_row = rb_forge_row_find(f->type);
     return *ret_row != NULL ? RB_OK
                             : rb_err_set(err, RB_E_INVALID, "type '%s' has no API here", f->type);
 }
 
-static enum rb_code unreadable(const char *what, struct rb_err *err)
+enum rb_code rb_forge_unreadable(const char *what, struct rb_err *err)
 {
     return rb_err_set(err, RB_E_UNAVAIL, "the git host's answer does not say %s", what);
-}
-
-/* ---- permission ---- */
-
-static bool permission_word(const json_t *v, enum rb_permission *ret_p)
-{
-    static const struct {
-        const char *word;
-        enum rb_permission p;
-    } words[] = {
-        {"admin", RB_PERMISSION_ADMIN},         {"owner", RB_PERMISSION_ADMIN},
-        {"maintain", RB_PERMISSION_WRITE},      {"write", RB_PERMISSION_WRITE},
-        {"triage", RB_PERMISSION_READ},         {"read", RB_PERMISSION_READ},
-        {"none", RB_PERMISSION_NONE},           {"REPO_ADMIN", RB_PERMISSION_ADMIN},
-        {"REPO_WRITE", RB_PERMISSION_WRITE},    {"REPO_READ", RB_PERMISSION_READ},
-        {"PROJECT_ADMIN", RB_PERMISSION_ADMIN}, {"PROJECT_WRITE", RB_PERMISSION_WRITE},
-        {"PROJECT_READ", RB_PERMISSION_READ},
-    };
-    if (json_is_integer(v)) { /* GitLab: 10 guest, 20 reporter, 30 developer, 40 maintainer */
-        json_int_t level = json_integer_value(v);
-        *ret_p = level >= 40   ? RB_PERMISSION_ADMIN
-                 : level >= 30 ? RB_PERMISSION_WRITE
-                 : level >= 10 ? RB_PERMISSION_READ
-                               : RB_PERMISSION_NONE;
-        return true;
-    }
-    for (size_t i = 0; i < RB_ARRAY_LEN(words); i++) {
-        if (rb_str_eq(json_string_value(v), words[i].word)) {
-            *ret_p = words[i].p;
-            return true;
-        }
-    }
-    return false;
-}
-
-enum rb_code rb_forge_permission(const struct rb_forge *f, const char *repository,
-                                 const char *user_id, const char *user_name,
-                                 enum rb_permission *ret_p, struct rb_err *err)
-{
-    RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
-    const struct rb_forge_row *row = NULL;
-    const struct rb_forge_ask ask = {
-        .repository = repository, .user_id = user_id, .user_name = user_name};
-    enum rb_code rc = row_of(f, &row, err);
-    if (rc == RB_OK) {
-        rc = rb_forge_call(f, "GET", row->permission, &ask, NULL, &j, err);
-    }
-    if (rc == RB_E_NOT_FOUND) {
-        *ret_p = RB_PERMISSION_NONE;
-        return RB_OK;
-    }
-    if (rc != RB_OK) {
-        return rb_err_wrap(err, rc, "permission");
-    }
-    return permission_word(rb_forge_at(j, row->permission_at), ret_p)
-               ? RB_OK
-               : unreadable("what this user may do", err);
 }
 
 /* ---- pull requests ---- */
@@ -213,7 +179,7 @@ enum rb_code rb_forge_pull(const struct rb_forge *f, const char *repository, int
     RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
     const struct rb_forge_row *row = NULL;
     const struct rb_forge_ask ask = {.repository = repository, .number = number};
-    enum rb_code rc = row_of(f, &row, err);
+    enum rb_code rc = rb_forge_row_of(f, &row, err);
     if (rc == RB_OK) {
         rc = rb_forge_call(f, "GET", row->pull, &ask, NULL, &j, err);
     }
@@ -223,7 +189,7 @@ enum rb_code rb_forge_pull(const struct rb_forge *f, const char *repository, int
     const char *commit = rb_forge_text(j, row->pull_commit);
     const char *state = rb_forge_text(j, row->pull_state);
     if (rb_str_empty(commit) || state == NULL) {
-        return unreadable("what the pull request's head is", err);
+        return rb_forge_unreadable("what the pull request's head is", err);
     }
     struct rb_forge_pull p = {
         .commit = rb_arena_strdup(a, commit),
@@ -301,7 +267,7 @@ enum rb_code rb_forge_failed(const struct rb_forge *f, const char *repository, c
 {
     const struct rb_forge_row *row = NULL;
     struct rb_forge_ask ask = {.repository = repository, .commit = commit};
-    enum rb_code rc = row_of(f, &row, err);
+    enum rb_code rc = rb_forge_row_of(f, &row, err);
     if (rc != RB_OK) {
         return rc;
     }
@@ -316,12 +282,15 @@ enum rb_code rb_forge_failed(const struct rb_forge *f, const char *repository, c
     for (ask.page = 1; ask.page <= PAGES_MAX; ask.page++) {
         RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
         rc = rb_forge_call(f, "GET", row->statuses, &ask, NULL, &j, err);
+        if (rc == RB_E_NOT_FOUND && row->statuses[0] == '^') {
+            break; /* an API of its own, which may be switched off */
+        }
         if (rc != RB_OK) {
             return rb_err_wrap(err, rc, "statuses");
         }
         const json_t *list = rb_forge_at(j, row->statuses_at);
         if (!json_is_array(list)) {
-            return unreadable("the statuses of the commit", err);
+            return rb_forge_unreadable("the statuses of the commit", err);
         }
         for (size_t i = 0; i < json_array_size(list); i++) {
             if (!add_status(row, json_array_get(list, i), a, &s)) {
@@ -351,7 +320,7 @@ enum rb_code rb_forge_self(const struct rb_forge *f, struct rb_arena *a, const c
     RB_CLEANUP(rb_json_decrefp) json_t *j = NULL;
     const struct rb_forge_row *row = NULL;
     const struct rb_forge_ask ask = {.repository = NULL};
-    enum rb_code rc = row_of(f, &row, err);
+    enum rb_code rc = rb_forge_row_of(f, &row, err);
     if (rc != RB_OK) {
         return rc;
     }
@@ -372,14 +341,20 @@ enum rb_code rb_forge_react(const struct rb_forge *f, const char *repository, co
                             const char *comment, const char *reaction, struct rb_err *err)
 {
     const struct rb_forge_row *row = NULL;
-    const struct rb_forge_ask ask = {.repository = repository, .kind = kind, .comment = comment};
-    enum rb_code rc = row_of(f, &row, err);
+    const struct rb_forge_ask ask = {
+        .repository = repository, .kind = kind, .comment = comment, .word = reaction};
+    enum rb_code rc = rb_forge_row_of(f, &row, err);
     if (rc != RB_OK) {
         return rc;
     }
     bool commit_note = row->react_by == REACT_NAME && rb_str_starts(kind, "repository/");
     if (row->react == NULL || commit_note) {
         return RB_OK;
+    }
+    if (row->react_by == REACT_PUT) {
+        rc = rb_forge_call(f, "PUT", row->react, &ask, NULL, NULL, err);
+        bool none = rc == RB_E_NOT_FOUND || rc == RB_E_INVALID; /* switched off, or no such root */
+        return rc == RB_OK || none ? RB_OK : rb_err_wrap(err, rc, "reaction");
     }
     RB_CLEANUP(rb_json_decrefp)
     json_t *body = json_pack("{s:s}", row->react_by == REACT_NAME ? "name" : "content", reaction);
@@ -410,7 +385,7 @@ enum rb_code rb_forge_comment(const struct rb_forge *f, const char *repository, 
         [COMMENT_BODY] = "body", [COMMENT_TEXT] = "text", [COMMENT_RAW] = "raw"};
     const struct rb_forge_row *row = NULL;
     const struct rb_forge_ask ask = {.repository = repository, .number = number};
-    enum rb_code rc = row_of(f, &row, err);
+    enum rb_code rc = rb_forge_row_of(f, &row, err);
     if (rc != RB_OK) {
         return rc;
     }

@@ -77,6 +77,26 @@ static bool add_both(struct rb_buf *out, const char *repository)
     return true;
 }
 
+/* half - the part of "one/two" before the slash, or behind it. */
+static bool add_half(struct rb_buf *out, const char *text, bool second)
+{
+    const char *slash = text == NULL ? NULL : strchr(text, '/');
+    if (slash == NULL || has_dots(text) || strchr(slash + 1, '/') != NULL ||
+        strlen(text) > SEGMENT_MAX_BYTES) {
+        return false;
+    }
+    rb_url_encode(out, second ? slash + 1 : text,
+                  second ? strlen(slash + 1) : (size_t)(slash - text));
+    return true;
+}
+
+static bool add_team(struct rb_buf *out, const char *group)
+{
+    bool first = add_half(out, group, false);
+    rb_buf_adds(out, "/teams/");
+    return first && add_half(out, group, true);
+}
+
 static bool add_letter(struct rb_buf *out, char letter, const struct rb_forge_ask *ask)
 {
     switch (letter) {
@@ -106,9 +126,39 @@ static bool add_letter(struct rb_buf *out, char letter, const struct rb_forge_as
     case 'p':
         rb_buf_addf(out, "%lld", (long long)ask->page);
         return true;
+    case 'o':
+        rb_buf_addf(out, "%lld", (long long)(ask->page - 1) * 100);
+        return true;
+    case 'P':
+        return add_half(out, ask->repository, false);
+    case 'S':
+        return add_half(out, ask->repository, true);
+    case 'g':
+        return add_text(out, ask->group, false);
+    case 'G':
+        return add_team(out, ask->group);
+    case 'q':
+    case 'e':
+        return add_text(out, ask->word, false);
+    case '%':
+        rb_buf_addc(out, '%');
+        return true;
     default:
         return false;
     }
+}
+
+/* leave_version - "…/rest/api/latest" becomes "…/rest". */
+static bool leave_version(struct rb_buf *url)
+{
+    const char *text = rb_buf_str(url);
+    const char *last = strrchr(text, '/');
+    size_t len = last == NULL ? 0 : (size_t)(last - text);
+    if (len < 4 || strncmp(text + len - 4, "/api", 4) != 0) {
+        return false;
+    }
+    rb_buf_truncate(url, len - 4);
+    return true;
 }
 
 static bool add_path(struct rb_buf *out, const char *path, const struct rb_forge_ask *ask)
@@ -306,6 +356,10 @@ enum rb_code rb_forge_send(const struct rb_forge *f, const char *method, const c
         return rc;
     }
     rb_buf_adds(&url, root);
+    if (path[0] == '^' && !leave_version(&url)) {
+        return rb_err_set(err, RB_E_INVALID, "api.url does not end in /api/ and a version");
+    }
+    path += path[0] == '^' ? 1 : 0;
     if (!add_path(&url, path, ask)) {
         return rb_err_set(err, RB_E_INVALID, "what is asked of the git host does not fit its API");
     }

@@ -16,7 +16,7 @@ extern const struct rb_destination_type rb_destination_discord, rb_destination_g
 /* answers to who asked */
 extern const struct rb_destination_type rb_reply_discord, rb_reply_mattermost, rb_reply_slack;
 extern const struct rb_destination_type rb_reply_forgejo, rb_reply_gitea, rb_reply_github,
-    rb_reply_gitlab;
+    rb_reply_bitbucket_server, rb_reply_gitlab;
 
 /* rb_standard_webhooks_sign - append "v1,<base64>" to @out, after a blank when it holds a signature
  * already. RB_E_INVALID: the secret is no key. */

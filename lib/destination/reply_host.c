@@ -70,6 +70,8 @@ static void post(struct rb_poster *p)
     }
 }
 
+const struct rb_destination_type rb_reply_bitbucket_server = {.type = "bitbucket-server",
+                                                              .post = post};
 const struct rb_destination_type rb_reply_forgejo = {.type = "forgejo", .post = post};
 const struct rb_destination_type rb_reply_gitea = {.type = "gitea", .post = post};
 const struct rb_destination_type rb_reply_github = {.type = "github", .post = post};

@@ -35,8 +35,15 @@ const struct rb_destination_type *rb_destination_type_find(const char *type)
 
 /* Answers to who asked, by the type of the source; never configured by a name. */
 static const struct rb_destination_type *const REPLIES[] = {
-    &rb_reply_discord, &rb_reply_forgejo,    &rb_reply_gitea, &rb_reply_github,
-    &rb_reply_gitlab,  &rb_reply_mattermost, &rb_reply_slack, NULL,
+    &rb_reply_bitbucket_server,
+    &rb_reply_discord,
+    &rb_reply_forgejo,
+    &rb_reply_gitea,
+    &rb_reply_github,
+    &rb_reply_gitlab,
+    &rb_reply_mattermost,
+    &rb_reply_slack,
+    NULL,
 };
 
 const struct rb_destination_type *rb_reply_type_find(const char *source_type)

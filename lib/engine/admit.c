@@ -205,8 +205,9 @@ bool rb_box_finish(struct admission_box *box, const struct rb_runtime *rt, int64
 
 static void set_delivery_key(struct admission_box *box, const struct rb_delivery *d)
 {
-    if (d->key != NULL) {
-        rb_scoped_key(d->source == NULL ? "" : d->source, d->key, strlen(d->key),
+    const char *known_by = d->proved != NULL ? d->proved : d->key;
+    if (known_by != NULL) {
+        rb_scoped_key(d->source == NULL ? "" : d->source, known_by, strlen(known_by),
                       box->delivery_key);
         box->a.delivery_key = box->delivery_key;
     }

@@ -9,23 +9,24 @@
 
 #define RB_FIND_PAGE 100
 #define RB_FIND_PAGES 10
+#define FULL_COMMIT 40
 
-/* same_repository - clone URLs, without ".git", in any case. */
-static bool same_repository(const char *a, const char *b)
+/* is_mirrored - CodeBuild builds nothing of Bitbucket Data Center, but of what mirrors it: the
+ * commit in full shows that. */
+static bool is_mirrored(const struct rb_order *o, const struct rb_build *b)
 {
-    if (a == NULL || b == NULL) {
-        return false;
-    }
-    size_t n = strlen(a), m = strlen(b);
-    n -= rb_str_ends(a, ".git") ? 4 : 0;
-    m -= rb_str_ends(b, ".git") ? 4 : 0;
-    return n == m && strncasecmp(a, b, n) == 0;
+    const char *head =
+        o->q->facts != NULL && o->q->facts->head != NULL ? o->q->facts->head : o->c->place.commit;
+    const char *commit = rb_build_commit(b);
+    return rb_str_eq(o->q->source->type, "bitbucket-server") && head != NULL && commit != NULL &&
+           strlen(head) >= FULL_COMMIT && rb_str_ieq(head, commit);
 }
 
 bool rb_order_same_place(const struct rb_order *o, const struct rb_build *b)
 {
     const struct rb_place *p = &o->c->place;
-    return p->repository == NULL || same_repository(b->repository, p->repository_url);
+    return p->repository == NULL || rb_repository_same(b->repository, p->repository_url) ||
+           is_mirrored(o, b);
 }
 
 static bool is_pull(const struct rb_build *b, const char *number)

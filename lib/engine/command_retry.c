@@ -10,7 +10,8 @@
 #define RB_ORDER_BUILDS_MAX 16
 
 /* request_key - what the sender repeats. A git host's delivery id stands in a header, which no
- * signature covers; a comment's own id does not change, however often the comment is sent again. */
+ * signature covers; a comment's own id does not change, however often the comment is sent again,
+ * and neither do the bytes of a button's delivery. */
 static const char *request_key(const struct rb_order *o)
 {
     const struct rb_place *p = &o->c->place;
@@ -19,7 +20,8 @@ static const char *request_key(const struct rb_order *o)
                                p->comment_kind == NULL ? "" : p->comment_kind, p->comment,
                                o->c->force ? 1 : 0);
     }
-    return o->q->delivery->key;
+    const struct rb_delivery *d = o->q->delivery;
+    return d->proved != NULL ? d->proved : d->key;
 }
 
 static const char *order_token(const struct rb_order *o, const struct rb_build *b)

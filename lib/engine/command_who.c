@@ -100,7 +100,8 @@ bool rb_command_asks_host(const struct rb_source_setting *s, const struct rb_com
     }
     bool permission = s->n_who == 0;
     for (unsigned i = 0; i < s->n_who; i++) {
-        permission = permission || s->who[i].permission != RB_PERMISSION_NONE;
+        permission =
+            permission || s->who[i].permission != RB_PERMISSION_NONE || s->who[i].groups.n > 0;
     }
     return permission || (c->verb == RB_COMMAND_RETRY && c->trouble == NULL);
 }

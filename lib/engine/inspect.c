@@ -7,7 +7,6 @@
 #include <retrybuild/counters.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "fault.h"
 #include "spans.h"
@@ -97,35 +96,6 @@ static enum rb_code decide(struct rb_work *k, struct rb_err *err)
     return rc;
 }
 
-/* same_commit - either may be cut short. */
-static bool same_commit(const char *a, const char *b)
-{
-    size_t a_len = strlen(a), b_len = strlen(b);
-    return strncasecmp(a, b, a_len < b_len ? a_len : b_len) == 0;
-}
-
-/* contradicts - what a delivery asserted of the build, such as a commit status that anybody with
- * push access can write, is not so. */
-static bool contradicts(const struct rb_build *said, const struct rb_build *seen, char *ret_note)
-{
-    const char *commit = rb_build_commit(seen);
-    if (said->account != NULL && seen->account != NULL &&
-        strcmp(said->account, seen->account) != 0) {
-        snprintf(ret_note, RB_INSPECT_NOTE_BYTES,
-                 "the delivery names account %.20s, but the build is of account %.20s",
-                 said->account, seen->account);
-        return true;
-    }
-    if (said->resolved_version != NULL && commit != NULL &&
-        !same_commit(said->resolved_version, commit)) {
-        snprintf(ret_note, RB_INSPECT_NOTE_BYTES,
-                 "the delivery names commit %.64s, but the build is of commit %.64s",
-                 said->resolved_version, commit);
-        return true;
-    }
-    return false;
-}
-
 /* contradicted - the claim ends and gives the failure's key back. Whoever else told of that build
  * in the meantime was answered that it is known: so the build enters again, as CodeBuild shows it.
  * A second claim of the same source does not count. The sweep does as much, minutes later. */
@@ -200,7 +170,7 @@ static enum rb_code judge(struct rb_work *k, const struct rb_build *seen, struct
         return again(k, "CodeBuild does not show the build", RB_STATE_REFUSED,
                      "CodeBuild does not know this build", err);
     }
-    if (contradicts(&r->build, seen, note)) {
+    if (rb_claim_contradicted(k, seen, note, sizeof(note))) {
         return contradicted(k, seen, note, err);
     }
     if (!rb_facts_merge(&r->build, seen, &r->arena)) {

@@ -191,6 +191,10 @@ enum rb_code rb_work_finish(struct rb_work *k, enum rb_state state, const char *
  * stand in the way of one that comes later. */
 enum rb_code rb_work_disown(struct rb_work *k, enum rb_state state, const char *note,
                             struct rb_err *err);
+/* rb_claim_contradicted - what a delivery asserted of the build is not so, or nothing shows that it
+ * is; @ret_note says why. */
+bool rb_claim_contradicted(const struct rb_work *k, const struct rb_build *seen, char *ret_note,
+                           size_t note_size);
 /* rb_work_later - the same kind of task again in @wait_ms; @note (may be NULL) is written unless it
  * is the newest one already. */
 enum rb_code rb_work_later(struct rb_work *k, int64_t wait_ms, const char *note,

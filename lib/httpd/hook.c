@@ -231,6 +231,7 @@ static enum rb_code prepare(struct rb_exchange *ex, const struct rb_events *even
         struct rb_event *ev = &events->items[i];
         if (events->delivery_ids != NULL && events->delivery_ids[i] != NULL) {
             one.key = events->delivery_ids[i];
+            one.proved = NULL;
         }
         ex->reasons[i] = ev->why;
         if (ev->traceparent == NULL) { /* the event's own says more than its transport's */
@@ -249,25 +250,33 @@ static enum rb_code prepare(struct rb_exchange *ex, const struct rb_events *even
     return RB_OK;
 }
 
-static const char *delivery_key(struct rb_exchange *ex, const struct rb_events *events)
+/* delivery_of - false: there is no memory. */
+static bool delivery_of(struct rb_exchange *ex, const struct rb_events *events,
+                        struct rb_delivery *ret_d)
 {
-    if (events->delivery_id != NULL) {
-        return events->delivery_id;
+    const char *id = events->delivery_id;
+    const char *digest = NULL;
+    if (id == NULL || events->id_unproved) {
+        char hex[RB_SHA256_HEX_BYTES];
+        rb_sha256_hex(ex->body.data, ex->body.len, hex);
+        digest = rb_arena_strdup(&ex->arena, hex);
+        if (digest == NULL) {
+            return false;
+        }
     }
-    char hex[RB_SHA256_HEX_BYTES];
-    rb_sha256_hex(ex->body.data, ex->body.len, hex);
-    return rb_arena_strdup(&ex->arena, hex);
+    *ret_d = (struct rb_delivery){.source = ex->source->setting->name,
+                                  .type = ex->source->setting->type,
+                                  .key = id != NULL ? id : digest,
+                                  .proved = digest,
+                                  .at_ms = rb_now_ms(ex->httpd->deps.clock)};
+    return true;
 }
 
 static void admit(struct rb_exchange *ex, struct rb_events *events)
 {
-    const struct rb_source_setting *s = ex->source->setting;
     struct rb_err err = {.code = RB_OK};
-    struct rb_delivery delivery = {.source = s->name,
-                                   .type = s->type,
-                                   .key = delivery_key(ex, events),
-                                   .at_ms = rb_now_ms(ex->httpd->deps.clock)};
-    if (delivery.key == NULL || prepare(ex, events, &delivery, &err) != RB_OK) {
+    struct rb_delivery delivery;
+    if (!delivery_of(ex, events, &delivery) || prepare(ex, events, &delivery, &err) != RB_OK) {
         count(ex, RB_RESULT_UNAVAILABLE);
         rb_answer_problem(ex, 503, "out of memory; send it again");
         return;
@@ -277,11 +286,8 @@ static void admit(struct rb_exchange *ex, struct rb_events *events)
 
 static void command(struct rb_exchange *ex, const struct rb_events *events)
 {
-    const struct rb_delivery delivery = {.source = ex->source->setting->name,
-                                         .type = ex->source->setting->type,
-                                         .key = delivery_key(ex, events),
-                                         .at_ms = rb_now_ms(ex->httpd->deps.clock)};
-    if (delivery.key == NULL) {
+    struct rb_delivery delivery;
+    if (!delivery_of(ex, events, &delivery)) {
         count(ex, RB_RESULT_UNAVAILABLE);
         rb_answer_problem(ex, 503, "out of memory; send it again");
         return;

@@ -11,7 +11,7 @@
 #define ANSWERS_MAX_BYTES ((size_t)16 * 1024 * 1024)
 #define BUILDS_MAX RB_MAX_EVENTS
 
-static enum rb_code begin(const struct rb_finder *f, const char *account, struct rb_err *err)
+enum rb_code rb_finder_begin(const struct rb_finder *f, const char *account, struct rb_err *err)
 {
     int64_t left_ms = f->until_boot_ms - rb_boot_ms(f->clock);
     if (left_ms <= 0) {
@@ -33,8 +33,7 @@ static bool no_memory_for(const void *p)
     return p == NULL;
 }
 
-/* account_at - the @i-th account to ask, ours (NULL) first; false at the end. */
-static bool account_at(const struct rb_finder *f, unsigned i, const char **ret_account)
+bool rb_finder_account(const struct rb_finder *f, unsigned i, const char **ret_account)
 {
     if (i > f->settings->aws.n_accounts) {
         return false;
@@ -43,8 +42,7 @@ static bool account_at(const struct rb_finder *f, unsigned i, const char **ret_a
     return true;
 }
 
-/* not_there - the account has no such build, or we none of its permissions there. */
-static bool not_there(enum rb_code rc)
+bool rb_finder_not_there(enum rb_code rc)
 {
     return rc == RB_E_REFUSED || rc == RB_E_NOT_FOUND;
 }
@@ -56,7 +54,7 @@ static enum rb_code look(const struct rb_finder *f, const char *account, struct 
     struct rb_build *builds = NULL;
     unsigned n = 0;
     rb_arena_init(&answers, ANSWERS_MAX_BYTES);
-    enum rb_code rc = begin(f, account, err);
+    enum rb_code rc = rb_finder_begin(f, account, err);
     if (rc == RB_OK) {
         rc = rb_codebuild_get(f->codebuild, b->region, &b->id, 1, &answers, &builds, &n, err);
     }
@@ -71,13 +69,13 @@ enum rb_code rb_find_account(const struct rb_finder *f, struct rb_build *b, stru
                              struct rb_err *err)
 {
     const char *account = NULL;
-    for (unsigned i = 0; account_at(f, i, &account); i++) {
+    for (unsigned i = 0; rb_finder_account(f, i, &account); i++) {
         bool found = false;
         enum rb_code rc = look(f, account, b, a, &found, err);
         if (found) {
             return RB_OK;
         }
-        if (rc != RB_OK && !not_there(rc)) {
+        if (rc != RB_OK && !rb_finder_not_there(rc)) {
             return rc;
         }
     }
@@ -104,9 +102,15 @@ static bool take_newest(const struct rb_build *builds, unsigned n, struct rb_bui
             best = &builds[i];
         }
     }
-    const char *author = b->author; /* CodeBuild does not know it */
+    const struct rb_build said = *b;
     bool found = best != NULL && rb_build_copy(b, best, a);
-    b->author = author;
+    b->author = said.author; /* CodeBuild does not know it */
+    if (found && said.repository != NULL) {
+        b->repository = said.repository; /* what was said is compared once more */
+    }
+    if (found) {
+        b->resolved_version = said.resolved_version;
+    }
     return found;
 }
 
@@ -121,13 +125,13 @@ static enum rb_code search(const struct rb_finder *f, const char *account, struc
         struct rb_build *builds = NULL;
         unsigned n = 0;
         unsigned n_builds = 0;
-        enum rb_code rc = begin(f, account, err);
+        enum rb_code rc = rb_finder_begin(f, account, err);
         if (rc == RB_OK) {
             rc = rb_codebuild_list(f->codebuild, b->region, b->project, next, &answers, &ids, &n,
                                    &next, err);
         }
         if (rc == RB_OK && n > 0) {
-            rc = begin(f, account, err);
+            rc = rb_finder_begin(f, account, err);
         }
         if (rc == RB_OK && n > 0) {
             rc = rb_codebuild_get(f->codebuild, b->region, ids, n, &answers, &builds, &n_builds,
@@ -148,13 +152,13 @@ enum rb_code rb_find_commit(const struct rb_finder *f, struct rb_build *b, struc
                             struct rb_err *err)
 {
     const char *account = NULL;
-    for (unsigned i = 0; account_at(f, i, &account); i++) {
+    for (unsigned i = 0; rb_finder_account(f, i, &account); i++) {
         bool found = false;
         enum rb_code rc = search(f, account, b, a, &found, err);
         if (found) {
             return RB_OK;
         }
-        if (rc != RB_OK && !not_there(rc)) {
+        if (rc != RB_OK && !rb_finder_not_there(rc)) {
             return rc;
         }
     }
@@ -166,22 +170,23 @@ enum rb_code rb_find_commit(const struct rb_finder *f, struct rb_build *b, struc
 
 /* read_status - what a status says of its build; false when it is none of CodeBuild's. */
 static bool read_status(const struct rb_source_setting *s, const struct rb_forge_status *st,
-                        const char *commit, struct rb_arena *a, struct rb_build *ret_b)
+                        const struct rb_find_in *in, struct rb_arena *a, struct rb_build *ret_b,
+                        bool *ret_batch)
 {
     struct rb_link link = {.kind = RB_LINK_NONE};
     struct rb_context context = {.region = NULL};
     bool named = rb_context_parse(st->context, a, &context);
     *ret_b = (struct rb_build)RB_BUILD_INIT;
     (void)rb_link_parse(st->link, &s->console_hosts, a, &link);
-    if (link.kind == RB_LINK_BATCH || context.batch) {
-        return false;
-    }
+    *ret_batch =
+        link.kind == RB_LINK_BATCH || (named && context.batch && link.kind != RB_LINK_BUILD);
     ret_b->region = link.region != NULL ? link.region : context.region;
     ret_b->account = link.account;
-    ret_b->resolved_version = commit;
-    ret_b->project = link.kind == RB_LINK_BUILD ? link.project : context.project;
+    ret_b->resolved_version = in->commit;
+    ret_b->repository = in->repository_url;
+    ret_b->project = link.project != NULL ? link.project : context.project;
     ret_b->id = link.id;
-    if (named && link.kind == RB_LINK_PUBLIC) {
+    if (named && link.kind == RB_LINK_PUBLIC && !*ret_batch) {
         ret_b->id = rb_arena_printf(a, "%s:%s", context.project, link.uuid);
     }
     return ret_b->project != NULL;
@@ -198,7 +203,7 @@ static bool is_listed(const struct rb_build *list, unsigned n, const struct rb_b
 }
 
 enum rb_code rb_find_failed(const struct rb_finder *f, const struct rb_source_setting *s,
-                            const char *repository, const char *commit, struct rb_arena *a,
+                            const struct rb_find_in *in, struct rb_arena *a,
                             struct rb_build **ret_builds, unsigned *ret_n, struct rb_err *err)
 {
     RB_CLEANUP(rb_arena_release) struct rb_arena work;
@@ -220,24 +225,32 @@ enum rb_code rb_find_failed(const struct rb_finder *f, const struct rb_source_se
                                    .clock = f->clock,
                                    .until_boot_ms = f->until_boot_ms,
                                    .cancel = f->cancel};
-    rc = rb_forge_failed(&forge, repository, commit, &work, &list, &n, err);
+    rc = rb_forge_failed(&forge, in->repository, in->commit, &work, &list, &n, err);
     rb_httpc_free(http);
-    for (unsigned i = 0; rc == RB_OK && i < n && n_builds < BUILDS_MAX; i++) {
+    for (unsigned i = 0; rc == RB_OK && i < n; i++) {
         struct rb_build b;
-        if (!read_status(s, &list[i], commit, &work, &b)) {
+        struct rb_build *found = &b;
+        unsigned n_found = 1;
+        bool batch = false;
+        if (!read_status(s, &list[i], in, &work, &b, &batch)) {
             continue;
         }
         b.region = b.region == NULL ? f->settings->aws.region : b.region;
-        if (b.id == NULL) {
+        if (batch) {
+            n_found = 0;
+            rc = rb_find_batch(f, &b, &work, &found, &n_found, err);
+        } else if (b.id == NULL) {
             rc = rb_find_commit(f, &b, &work, err);
         } else if (b.account == NULL) {
             rc = rb_find_account(f, &b, &work, err);
         }
-        if (rc == RB_OK && !is_listed(builds, n_builds, &b) &&
-            !rb_build_copy(&builds[n_builds++], &b, a)) {
-            rc = rb_err_set(err, RB_E_NOMEM, "no memory for builds");
+        for (unsigned k = 0; rc == RB_OK && k < n_found && n_builds < BUILDS_MAX; k++) {
+            if (!is_listed(builds, n_builds, &found[k]) &&
+                !rb_build_copy(&builds[n_builds++], &found[k], a)) {
+                rc = rb_err_set(err, RB_E_NOMEM, "no memory for builds");
+            }
         }
-        rc = not_there(rc) ? RB_OK : rc;
+        rc = rb_finder_not_there(rc) ? RB_OK : rc;
     }
     *ret_builds = builds;
     *ret_n = n_builds;

@@ -25,16 +25,33 @@ enum rb_code rb_find_account(const struct rb_finder *f, struct rb_build *b, stru
  * then. RB_E_NOT_FOUND: none among the newest. */
 enum rb_code rb_find_commit(const struct rb_finder *f, struct rb_build *b, struct rb_arena *a,
                             struct rb_err *err);
-/* rb_find_failed - the builds that @repository's statuses of @commit call failed, each with
+/* Where failed builds are looked for. */
+struct rb_find_in {
+    const char *repository;     /* as the host's API wants it */
+    const char *repository_url; /* for what is compared later; NULL = not known */
+    const char *commit;
+};
+/* rb_find_failed - the builds that the repository's statuses of the commit call failed, each with
  * project, id, region and account. Of a status without a link the build is looked up by its commit.
  */
 enum rb_code rb_find_failed(const struct rb_finder *f, const struct rb_source_setting *s,
-                            const char *repository, const char *commit, struct rb_arena *a,
+                            const struct rb_find_in *in, struct rb_arena *a,
                             struct rb_build **ret_builds, unsigned *ret_n, struct rb_err *err);
 
 /* rb_finder_of - for this exchange, with that client. */
 struct rb_finder rb_finder_of(struct rb_exchange *ex, struct rb_codebuild *c,
                               int64_t until_boot_ms);
+/* rb_find_batch - the builds that made the batch @b fail: the one with its id, else that of the
+ * newest failed build of its project and commit. RB_E_NOT_FOUND: there is none. */
+enum rb_code rb_find_batch(const struct rb_finder *f, const struct rb_build *b, struct rb_arena *a,
+                           struct rb_build **ret_builds, unsigned *ret_n, struct rb_err *err);
+
+/* rb_finder_begin - the next call is about @account; RB_E_TIMEOUT: there is no time for it. */
+enum rb_code rb_finder_begin(const struct rb_finder *f, const char *account, struct rb_err *err);
+/* rb_finder_account - the @i-th account to ask, ours (NULL) first; false at the end. */
+bool rb_finder_account(const struct rb_finder *f, unsigned i, const char **ret_account);
+/* rb_finder_not_there - the account has no such build, or we none of its permissions there. */
+bool rb_finder_not_there(enum rb_code rc);
 /* rb_finder_done - the client is as it was. */
 void rb_finder_done(const struct rb_finder *f);
 

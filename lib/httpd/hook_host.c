@@ -11,6 +11,8 @@
 #include <retrybuild/cleanup.h>
 #include <retrybuild/log.h>
 
+#define GROUPS_MAX 16
+
 static void httpc_freep(struct rb_httpc **c)
 {
     rb_httpc_free(*c);
@@ -48,6 +50,35 @@ static bool is_ours(const struct rb_forge *forge, const struct rb_command *c, st
            (id == NULL && name != NULL && rb_str_ieq(name, c->actor.name));
 }
 
+/* join_groups - those of the configuration that the actor is in: payloads do not tell. */
+static enum rb_code join_groups(const struct rb_source_setting *s, const struct rb_forge *forge,
+                                struct rb_command *c, struct rb_arena *a, struct rb_err *err)
+{
+    const char **groups = rb_arena_alloc(a, GROUPS_MAX * sizeof(*groups));
+    unsigned n_asked = 0;
+    unsigned n = 0;
+    if (groups == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for groups");
+    }
+    for (unsigned i = 0; i < s->n_who; i++) {
+        const struct rb_strings *listed = &s->who[i].groups;
+        for (unsigned k = 0; k < listed->n && n_asked < GROUPS_MAX; k++, n_asked++) {
+            bool member = false;
+            enum rb_code rc =
+                rb_forge_member(forge, listed->items[k], c->actor.id, c->actor.name, &member, err);
+            if (rc != RB_OK && rc != RB_E_INVALID) {
+                return rc;
+            }
+            if (rc == RB_OK && member) {
+                groups[n++] = listed->items[k];
+            }
+        }
+    }
+    c->actor.groups = groups;
+    c->actor.n_groups = n;
+    return RB_OK;
+}
+
 static enum rb_code ask(const struct rb_finder *f, const struct rb_source_setting *s,
                         const struct rb_forge *forge, const struct rb_command *c,
                         struct rb_arena *a, struct rb_command_facts *ret_f, struct rb_err *err)
@@ -69,7 +100,10 @@ static enum rb_code ask(const struct rb_finder *f, const struct rb_source_settin
     if (rc == RB_OK && about_pull && c->verb == RB_COMMAND_RETRY && facts.head != NULL &&
         !facts.closed) {
         struct rb_build *builds = NULL;
-        rc = rb_find_failed(f, s, repository, facts.head, a, &builds, &facts.n_builds, err);
+        const struct rb_find_in in = {.repository = repository,
+                                      .repository_url = c->place.repository_url,
+                                      .commit = facts.head};
+        rc = rb_find_failed(f, s, &in, a, &builds, &facts.n_builds, err);
         rc = rc == RB_E_INVALID ? RB_OK : rc; /* this host does not tell */
         facts.builds = builds;
     }
@@ -92,7 +126,8 @@ bool rb_host_facts(const struct rb_finder *f, const struct rb_source_setting *s,
         c->actor.bot = true;
         return false;
     }
-    if (ask(f, s, &forge, c, a, ret_f, &err) != RB_OK) {
+    if (join_groups(s, &forge, c, a, &err) != RB_OK ||
+        ask(f, s, &forge, c, a, ret_f, &err) != RB_OK) {
         log_trouble(s, "what is asked of a command", &err);
         return false;
     }

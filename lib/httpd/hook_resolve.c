@@ -66,23 +66,12 @@ static void set_aside(struct rb_exchange *ex, struct rb_event *ev, enum rb_code 
     ev->why = why != NULL ? why : "the build was not found";
 }
 
-/* spread - the event of a commit becomes one of each build that failed there. */
-static enum rb_code spread(struct rb_exchange *ex, const struct rb_finder *f, unsigned i,
-                           struct rb_err *err)
+/* spread - the event of a commit, or of a batch, becomes one of each build that failed there. */
+static enum rb_code spread(struct rb_exchange *ex, unsigned i, const struct rb_build *builds,
+                           unsigned n, struct rb_err *err)
 {
     struct rb_events *events = ex->resolve->events;
     struct rb_event *ev = &events->items[i];
-    struct rb_build *builds = NULL;
-    unsigned n = 0;
-    enum rb_code rc = rb_find_failed(f, ex->source->setting, ev->find_in,
-                                     ev->build.resolved_version, &ex->arena, &builds, &n, err);
-    if (rc != RB_OK) {
-        return rc;
-    }
-    if (n == 0) {
-        return rb_err_set(err, RB_E_NOT_FOUND,
-                          "no failed status of this commit is one of CodeBuild");
-    }
     struct rb_event *list = rb_arena_alloc(&ex->arena, n * sizeof(*list));
     if (list == NULL) {
         return rb_err_set(err, RB_E_NOMEM, "no memory for events");
@@ -100,6 +89,36 @@ static enum rb_code spread(struct rb_exchange *ex, const struct rb_finder *f, un
     return RB_OK;
 }
 
+static enum rb_code of_statuses(struct rb_exchange *ex, const struct rb_finder *f, unsigned i,
+                                struct rb_err *err)
+{
+    const struct rb_event *ev = &ex->resolve->events->items[i];
+    const struct rb_find_in in = {.repository = ev->find_in,
+                                  .repository_url = ev->build.repository,
+                                  .commit = ev->build.resolved_version};
+    struct rb_build *builds = NULL;
+    unsigned n = 0;
+    enum rb_code rc = rb_find_failed(f, ex->source->setting, &in, &ex->arena, &builds, &n, err);
+    if (rc == RB_OK && n == 0) {
+        return rb_err_set(err, RB_E_NOT_FOUND,
+                          "no failed status of this commit is one of CodeBuild");
+    }
+    return rc == RB_OK ? spread(ex, i, builds, n, err) : rc;
+}
+
+static enum rb_code of_batch(struct rb_exchange *ex, const struct rb_finder *f, unsigned i,
+                             struct rb_err *err)
+{
+    struct rb_build *builds = NULL;
+    unsigned n = 0;
+    enum rb_code rc =
+        rb_find_batch(f, &ex->resolve->events->items[i].build, &ex->arena, &builds, &n, err);
+    if (rc == RB_OK && n == 0) {
+        return rb_err_set(err, RB_E_NOT_FOUND, "no build of this batch failed");
+    }
+    return rc == RB_OK ? spread(ex, i, builds, n, err) : rc;
+}
+
 static enum rb_code resolve_one(struct rb_exchange *ex, const struct rb_finder *f, unsigned i,
                                 struct rb_err *err)
 {
@@ -111,7 +130,9 @@ static enum rb_code resolve_one(struct rb_exchange *ex, const struct rb_finder *
     }
     switch (ev->find) {
     case RB_FIND_STATUSES:
-        return spread(ex, f, i, err);
+        return of_statuses(ex, f, i, err);
+    case RB_FIND_BATCH:
+        return of_batch(ex, f, i, err);
     case RB_FIND_COMMIT:
         rc = rb_find_commit(f, &ev->build, &ex->arena, err);
         break;

@@ -138,6 +138,16 @@ static enum rb_code read_cloud_comment(const struct reading *r)
     return rb_host_comment(r->s, &c, r->a, r->ret, r->err);
 }
 
+/* clone_url - Data Center's hooks do not say it: it stands beside the API's root. */
+static const char *clone_url(const struct rb_source_setting *s, const char *repository,
+                             struct rb_arena *a)
+{
+    const char *root = s->api.url;
+    const char *rest = root == NULL ? NULL : strstr(root, "/rest/");
+    const char *base = rest == NULL ? NULL : rb_arena_strndup(a, root, (size_t)(rest - root));
+    return base == NULL ? NULL : rb_arena_printf(a, "%s/scm/%s", base, repository);
+}
+
 static enum rb_code read_server_comment(const struct reading *r)
 {
     const struct payload *p = r->p;
@@ -146,7 +156,6 @@ static enum rb_code read_server_comment(const struct reading *r)
     struct rb_host_comment c = {
         .text = p->comment.text,
         .id = p->comment.id,
-        .kind = "comments",
         .actor = {.id = p->actor_id,
                   .name = p->actor_name,
                   .bot = p->actor_type != NULL && rb_str_eq(p->actor_type, "SERVICE")},
@@ -157,8 +166,16 @@ static enum rb_code read_server_comment(const struct reading *r)
     if (c.commit == NULL && p->commit != NULL && p->commit[0] != '{') {
         c.commit = p->commit;
     }
+    c.kind =
+        p->server_pull.id != NULL
+            ? rb_arena_printf(r->a, "pull-requests/%.20s/comments", p->server_pull.id)
+            : rb_arena_printf(r->a, "commits/%.64s/comments", c.commit == NULL ? "" : c.commit);
+    if (c.kind == NULL) {
+        return rb_err_set(r->err, RB_E_NOMEM, "no memory for a comment");
+    }
     if (project != NULL && slug != NULL) {
         c.repository = rb_arena_printf(r->a, "%s/%s", project, slug);
+        c.repository_url = c.repository == NULL ? NULL : clone_url(r->s, c.repository, r->a);
         if (c.repository == NULL) {
             return rb_err_set(r->err, RB_E_NOMEM, "no memory for a comment");
         }
@@ -194,7 +211,7 @@ static enum rb_code parse_as(const struct key *k, const char *id, const struct r
 {
     struct payload p = {.full_name = NULL};
     const char *event = rb_host_header(req, "x-event-key");
-    struct rb_events found = {.delivery_id = rb_host_header(req, id)};
+    struct rb_events found = {.delivery_id = rb_host_header(req, id), .id_unproved = true};
     struct reading mine = {.s = r->s, .p = &p, .a = r->a, .ret = &found, .err = r->err};
     while (k->name != NULL && !(event != NULL && rb_str_eq(k->name, event))) {
         k++;

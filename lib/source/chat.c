@@ -103,6 +103,23 @@ enum rb_code rb_chat_slash(const struct rb_request *req, struct rb_arena *a,
     return RB_OK;
 }
 
+bool rb_chat_button(const char *action_id, enum rb_command_verb *ret_v)
+{
+    static const struct {
+        const char *id;
+        enum rb_command_verb verb;
+    } ours[] = {{"retrybuild_retry", RB_COMMAND_RETRY},
+                {"retrybuild_approve", RB_COMMAND_APPROVE},
+                {"retrybuild_deny", RB_COMMAND_DENY}};
+    for (size_t i = 0; action_id != NULL && i < RB_ARRAY_LEN(ours); i++) {
+        if (strcmp(action_id, ours[i].id) == 0) {
+            *ret_v = ours[i].verb;
+            return true;
+        }
+    }
+    return false;
+}
+
 void rb_chat_ack(struct rb_events *ret_events, unsigned status, const char *answer)
 {
     *ret_events = (struct rb_events){.answer = answer, .answer_status = status};

@@ -18,6 +18,8 @@ const char *rb_chat_text(const json_t *j, const char *path, struct rb_arena *a);
 /* rb_chat_command - one command line into @ret_events: rb_command_parse with its trouble. */
 enum rb_code rb_chat_command(const char *text, struct rb_arena *a, struct rb_events *ret_events,
                              struct rb_err *err);
+/* rb_chat_button - what a button of ours does; false: it is somebody else's. */
+bool rb_chat_button(const char *action_id, enum rb_command_verb *ret_v);
 /* rb_chat_slash - the form of a slash command, as Slack and Mattermost send it. */
 enum rb_code rb_chat_slash(const struct rb_request *req, struct rb_arena *a,
                            struct rb_events *ret_events, struct rb_err *err);

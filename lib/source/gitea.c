@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include <retrybuild/cleanup.h>
+#include <retrybuild/digest.h>
 
 #include "host.h"
 #include "host_comment.h"
@@ -159,11 +160,19 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
     RB_CLEANUP(rb_buf_release) struct rb_buf form = RB_BUF_INIT(1);
     struct payload p = {.action = NULL};
     struct rb_slice json = {NULL, 0};
-    struct rb_events found = {.delivery_id = first(req, names_of(s)->delivery)};
+    struct rb_events found = {.delivery_id = first(req, names_of(s)->delivery),
+                              .id_unproved = true};
     const char *event = first(req, names_of(s)->event);
     enum rb_code rc = rb_host_payload(req, &form, &json, err);
     if (rc == RB_OK) {
         rc = rb_pick(json, rows, RB_ARRAY_LEN(rows), a, &p, err);
+    }
+    if (rc == RB_OK && form.len > 0) { /* anybody can write the form in another way */
+        char hex[RB_SHA256_HEX_BYTES];
+        rb_sha256_hex(json.ptr, json.len, hex);
+        found.delivery_id = rb_arena_strdup(a, hex);
+        found.id_unproved = false;
+        rc = found.delivery_id == NULL ? rb_err_set(err, RB_E_NOMEM, "no memory for a key") : rc;
     }
     size_t i = 0;
     while (i < RB_ARRAY_LEN(events) && !(event != NULL && rb_str_eq(events[i].name, event))) {

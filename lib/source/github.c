@@ -282,7 +282,8 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
     struct payload p = {.action = NULL};
     struct rb_slice json = {NULL, 0};
     const char *event = rb_host_header(req, "x-github-event");
-    struct rb_events events_of = {.delivery_id = rb_host_header(req, "x-github-delivery")};
+    struct rb_events events_of = {.delivery_id = rb_host_header(req, "x-github-delivery"),
+                                  .id_unproved = true};
     const struct reading r = {.s = s, .p = &p, .a = a, .ret = &events_of, .err = err};
     enum rb_code rc = rb_host_payload(req, &form, &json, err);
     if (rc == RB_OK) {

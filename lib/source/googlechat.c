@@ -1,4 +1,5 @@
-/* googlechat.c - interaction events of a Google Chat app: mentions and slash commands.
+/* googlechat.c - interaction events of a Google Chat app: mentions, slash commands, buttons of
+ * cards.
  *
  * The proof is a token in the Authorization header, which Google signs for one audience: that of
  * the project's number by the service account of Chat, that of a URL as an identity of that
@@ -12,6 +13,7 @@
 #include <retrybuild/jwt.h>
 
 #include "chat.h"
+#include "command_private.h"
 #include "proof.h"
 #include "types.h"
 
@@ -26,6 +28,7 @@
 #define IDENTITY_ISSUER "https://accounts.google.com"
 #define PEM_BEGIN "-----BEGIN "
 #define BEARER "Bearer "
+#define PARAMETERS_MAX 16
 
 static const char *const own_keys[] = {"api", "audience", "certificate_file", "commands", NULL};
 
@@ -135,6 +138,49 @@ static const char *said(const json_t *message, struct rb_arena *a)
     return general ? text + n : text + 1;
 }
 
+/* parameter - "value" of a card's action: in a list of keys and values, or in an object. */
+static const char *parameter(const json_t *event, struct rb_arena *a)
+{
+    const json_t *list = json_object_get(json_object_get(event, "action"), "parameters");
+    for (size_t i = 0; i < json_array_size(list) && i < PARAMETERS_MAX; i++) {
+        const json_t *one = json_array_get(list, i);
+        if (rb_str_eq(json_string_value(json_object_get(one, "key")), "value")) {
+            return rb_chat_text(one, "value", a);
+        }
+    }
+    return rb_chat_text(event, "common.parameters.value", a);
+}
+
+/* click - a button of a card, whose function is named as the buttons at Slack are. */
+static enum rb_code click(const json_t *event, struct rb_arena *a, struct rb_events *ret_events,
+                          struct rb_err *err)
+{
+    const char *function = rb_chat_text(event, "action.actionMethodName", a);
+    enum rb_command_verb verb = RB_COMMAND_RETRY;
+    function = function != NULL ? function : rb_chat_text(event, "common.invokedFunction", a);
+    if (!rb_chat_button(function, &verb)) {
+        rb_chat_ack(ret_events, 200, "{}");
+        return RB_OK;
+    }
+    struct rb_command *c = rb_arena_alloc(a, sizeof *c);
+    const char *value = parameter(event, a);
+    const char *card = rb_chat_text(event, "message.name", a);
+    const char *at = rb_chat_text(event, "eventTime", a);
+    if (c == NULL) {
+        return rb_err_set(err, RB_E_NOMEM, "no memory for a command");
+    }
+    *c = (struct rb_command){.verb = verb, .build = RB_BUILD_INIT};
+    if (value == NULL || (!rb_command_target(value, a, c) && c->trouble == NULL)) {
+        return rb_err_set(err, RB_E_INVALID,
+                          "the button has no parameter 'value': a retry's id or a build");
+    }
+    *ret_events = (struct rb_events){.commands = c, .n_commands = 1};
+    if (card != NULL && at != NULL) {
+        ret_events->delivery_id = rb_arena_printf(a, "%s/%s/%s", card, at, function);
+    }
+    return RB_OK;
+}
+
 static enum rb_code parse(const struct rb_source_setting *s, const struct rb_request *req,
                           struct rb_arena *a, struct rb_events *ret_events, struct rb_err *err)
 {
@@ -151,13 +197,15 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
         return rb_err_set(err, RB_E_INVALID, "the event has no text 'type'");
     }
     bool spoken = rb_str_eq(type, "MESSAGE") || rb_str_eq(type, "ADDED_TO_SPACE");
-    if (!spoken || !json_is_object(message) || rb_str_eq(kind, "BOT")) {
+    bool clicked = rb_str_eq(type, "CARD_CLICKED");
+    if ((!clicked && (!spoken || !json_is_object(message))) || rb_str_eq(kind, "BOT")) {
         rb_chat_ack(ret_events, 200, "{}");
         return RB_OK;
     }
     struct rb_events events = {.delivery_id = rb_chat_text(message, "name", a)};
-    rc = rb_chat_command(said(message, a), a, &events, err);
-    if (rc != RB_OK) {
+    rc = clicked ? click(j, a, &events, err) : rb_chat_command(said(message, a), a, &events, err);
+    if (rc != RB_OK || events.n_commands == 0) {
+        *ret_events = rc == RB_OK ? events : *ret_events;
         return rc;
     }
     struct rb_command *c = events.commands;

@@ -80,7 +80,11 @@ enum rb_code rb_host_comment(const struct rb_source_setting *s, const struct rb_
         }
     }
     *ret_events = (struct rb_events){
-        .commands = commands, .n_commands = n, .delivery_id = ret_events->delivery_id};
+        .commands = commands,
+        .n_commands = n,
+        .delivery_id = ret_events->delivery_id,
+        .id_unproved = ret_events->id_unproved,
+    };
     return RB_OK;
 }
 
@@ -131,7 +135,11 @@ enum rb_code rb_host_press(const struct rb_source_setting *s, const struct rb_ho
     if (!set_repository_url(c, p->repository_url, a)) {
         return no_memory(err);
     }
-    *ret_events =
-        (struct rb_events){.commands = c, .n_commands = 1, .delivery_id = ret_events->delivery_id};
+    *ret_events = (struct rb_events){
+        .commands = c,
+        .n_commands = 1,
+        .delivery_id = ret_events->delivery_id,
+        .id_unproved = ret_events->id_unproved,
+    };
     return RB_OK;
 }

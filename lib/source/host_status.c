@@ -12,7 +12,8 @@ enum rb_code rb_host_nothing(struct rb_events *ret_events, struct rb_arena *a, c
                              const char *text)
 {
     (void)a;
-    *ret_events = (struct rb_events){.delivery_id = ret_events->delivery_id};
+    *ret_events = (struct rb_events){.delivery_id = ret_events->delivery_id,
+                                     .id_unproved = ret_events->id_unproved};
     ret_events->ignored = fmt;
     if (text != NULL) {
         const char *said =
@@ -48,9 +49,15 @@ static bool name_build(const struct rb_source_setting *s, const struct rb_host_s
     }
     b->region = link.region != NULL ? link.region : context.region;
     b->account = link.account;
-    if (link.kind == RB_LINK_BATCH || context.batch) {
-        *ret_why = "it is the status of a batch; the builds of a batch are known by their events";
-        return false;
+    if (link.kind == RB_LINK_BATCH || (named && context.batch && link.kind != RB_LINK_BUILD)) {
+        b->project = link.project != NULL ? link.project : context.project;
+        b->id = link.kind == RB_LINK_BATCH ? link.id : NULL;
+        ev->find = RB_FIND_BATCH;
+        if (b->id == NULL && b->resolved_version == NULL) {
+            *ret_why = "neither its link nor a commit says which batch failed";
+            return false;
+        }
+        return true;
     }
     if (link.kind == RB_LINK_BUILD) {
         b->project = link.project;
@@ -100,10 +107,15 @@ enum rb_code rb_host_status_event(const struct rb_source_setting *s,
     if (st->time != NULL) {
         (void)rb_time_parse_iso(rb_slice_str(st->time), &ev->at_ms);
     }
-    if (ev->build.id != NULL && ev->build.account != NULL && ev->build.region != NULL &&
-        !rb_build_make_arn(&ev->build, a)) {
+    if (ev->find == RB_FIND_NOTHING && ev->build.id != NULL && ev->build.account != NULL &&
+        ev->build.region != NULL && !rb_build_make_arn(&ev->build, a)) {
         return no_memory(err);
     }
-    *ret_events = (struct rb_events){.items = ev, .n = 1, .delivery_id = ret_events->delivery_id};
+    *ret_events = (struct rb_events){
+        .items = ev,
+        .n = 1,
+        .delivery_id = ret_events->delivery_id,
+        .id_unproved = ret_events->id_unproved,
+    };
     return RB_OK;
 }

@@ -76,24 +76,6 @@ static enum rb_code verify(const struct rb_source_setting *s, const struct rb_re
     return matches != 0 ? RB_OK : rb_proof_denied(err);
 }
 
-/* button_verb - what a button of ours does. */
-static bool button_verb(const char *action_id, enum rb_command_verb *ret_v)
-{
-    static const struct {
-        const char *id;
-        enum rb_command_verb verb;
-    } ours[] = {{"retrybuild_retry", RB_COMMAND_RETRY},
-                {"retrybuild_approve", RB_COMMAND_APPROVE},
-                {"retrybuild_deny", RB_COMMAND_DENY}};
-    for (size_t i = 0; action_id != NULL && i < RB_ARRAY_LEN(ours); i++) {
-        if (strcmp(action_id, ours[i].id) == 0) {
-            *ret_v = ours[i].verb;
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum rb_code press(const json_t *payload, const json_t *action, enum rb_command_verb verb,
                           const struct rb_request *req, struct rb_arena *a,
                           struct rb_events *ret_events, struct rb_err *err)
@@ -140,7 +122,7 @@ static enum rb_code interactive(const char *payload, const struct rb_request *re
     for (size_t i = 0; i < json_array_size(actions) && i < 5; i++) {
         const json_t *action = json_array_get(actions, i);
         enum rb_command_verb verb = RB_COMMAND_RETRY;
-        if (button_verb(rb_chat_text(action, "action_id", a), &verb)) {
+        if (rb_chat_button(rb_chat_text(action, "action_id", a), &verb)) {
             return press(j, action, verb, req, a, ret_events, err);
         }
     }

@@ -20,7 +20,7 @@ class Forge:
                 path = urllib.parse.urlsplit(self.path)
                 outer.asked.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body.decode()))
                 status, document = (503, {}) if outer.away else outer.answers.get(
-                    f"{self.command} {path.path}", (201, {"id": 1}) if outer.takes and self.command == "POST" else (404, {"message": "Not Found"}))
+                    f"{self.command} {path.path}", (201, {"id": 1}) if outer.takes and self.command in ("POST", "PUT") else (404, {"message": "Not Found"}))
                 data = json.dumps(document).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -28,7 +28,7 @@ class Forge:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = do_DELETE = answer
+            do_GET = do_POST = do_PUT = do_DELETE = answer
 
             def log_message(self, *_):
                 pass
@@ -37,10 +37,10 @@ class Forge:
         self.url = f"http://127.0.0.1:{self.server.server_port}/api"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def on(self, request, document, status=200):
+    def on(self, request, document, status=200, root="/api"):
         """`request` is "METHOD /path" behind the root."""
         method, path = request.split(" ", 1)
-        self.answers[f"{method} /api{path}"] = (status, document)
+        self.answers[f"{method} {root}{path}"] = (status, document)
 
     def requests(self, part):
         return [a for a in list(self.asked) if part in f"{a[0]} {a[1]}"]

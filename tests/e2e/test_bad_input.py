@@ -286,6 +286,9 @@ def large_and_odd_bodies_are_answered(w):
     status, answer = w.post("github", big, {**proof("github", big), "X-GitHub-Event": "push"})
     equal((status, answer["status"]), (200, "ignored"), answer)
     equal(w.post("github", big, {**proof("github", big), "X-Hub-Signature-256": "sha256=" + "0" * 64})[0], 401)
+    for name in ("status", "issue_comment", "check_run"):
+        status, answer = w.post("github", big, {**proof("github", big), "X-GitHub-Event": name})
+        equal(status in (200, 400), True, (name, status, answer))
     rss = int(next(x for x in open(f"/proc/{w.s.proc.pid}/status", encoding="ascii") if x.startswith("VmRSS")).split()[1])
     equal(rss < 300_000, True, f"{rss} kB")
     deep, wide = "[" * 100_000, "{" + ",".join(f'"k{n}":{n}' for n in range(100_000)) + "}"

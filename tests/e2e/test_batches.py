@@ -1,10 +1,15 @@
 #!/usr/bin/python3
 """Builds of a batch, with the real programs: its failed builds are run again together, by one call; whether CodeBuild keeps the batch or makes another."""
+import hashlib
+import hmac
+import json
 import pathlib
 import sys
+import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
+import service  # noqa: E402
 import sim_harness  # noqa: E402
 from cases import both, case  # noqa: E402
 from life import FAST_RULE, World, deliver, event_of, reach  # noqa: E402
@@ -53,6 +58,45 @@ class Batches(World):
     def stop(self):
         for s in self.sims.values():
             s.stop()
+
+
+def told_by_github(s, batch, sha, link, context):
+    body = json.dumps({"state": "failure", "sha": sha, "context": context, "target_url": link, "repository": {"full_name": "o/r", "clone_url": "https://github.com/o/r.git"}}).encode()
+    mac = hmac.new(service.KEY.encode(), body, hashlib.sha256).hexdigest()
+    code, _, text = s.request("POST", "/v1/hooks/github", body, {"X-GitHub-Event": "status", "X-GitHub-Delivery": str(uuid.uuid4()), "X-Hub-Signature-256": f"sha256={mac}"})
+    return code, json.loads(text)
+
+
+@case
+def the_status_of_a_batch_means_the_builds_that_made_it_fail(world):
+    world.use(False)
+    sha = uuid.uuid4().hex + "00000000"
+    batch_id = world.client.start_build_batch(projectName="mended", sourceVersion=sha)["buildBatch"]["id"]
+    batch = wait_until("the batch failed", lambda: (lambda b: b if b["buildBatchStatus"] == "FAILED" else None)(world.batch(batch_id)))
+    page = f"https://{service.REGION}.console.aws.amazon.com/codesuite/codebuild/projects/mended/batch/{batch_id.replace(':', '%3A')}"
+    name = f"AWS CodeBuild BuildBatch {service.REGION} (mended)"
+    with world.serving(extra=RULES) as s:
+        text = s.config.read_text()
+        s.config.write_text(text.replace("sources: [", f"sources: [{{name: github, type: github, secrets: [{{value: {service.KEY}}}]}}, "))
+        s.stop()
+        s.start()
+        for link, context, says in ((page.replace(batch_id[-6:], "000000"), name, "does not show batch"), (page.replace("aws.amazon.com", "aws.evil.example"), "x", "not a status of CodeBuild")):
+            code, answer = told_by_github(s, batch, sha, link, context)
+            equal((code, answer["status"], says in answer["reason"]), (200, "ignored", True), answer)
+        code, answer = told_by_github(s, batch, "b" * 40, page, "lies")
+        equal(code, 202, answer)
+        lies = answer["retries"]
+        wait_until("the lie is judged", lambda: all(s.api("GET", f"/v1/retries/{r['retry']}")[1]["state"] == "refused" for r in lies))
+        code, answer = told_by_github(s, batch, sha, page, name)
+        equal((code, len(answer["retries"])), (202, 2), answer)
+        for link, context in ((None, name), (page, f"AWS CodeBuild {service.REGION} (mended)"), (batch["arn"], "x")):
+            code, again = told_by_github(s, batch, sha, link, context)
+            equal((code, sorted(r["retry"] for r in again["retries"])), (200, sorted(r["retry"] for r in answer["retries"])), (link, context, again))
+        members = {b["id"] for b in world.failed_members(batch)}
+        before = world.calls()
+        ended = [reach(s, r["retry"], "recovered") for r in answer["retries"]]
+        equal({r["build"]["id"] for r in ended} <= members, True, ended)
+        equal(world.calls() - before <= 1, True)
 
 
 def deliver_all(world, s, batch):

@@ -27,6 +27,7 @@ WHO = {"users": "[{users: [UANN]}]", "channels": "[{channels: [CCI]}]", "command
        "rows": "[{users: [UBOB], commands: [status]}, {users: [UANN], channels: [CCI]}]", "anyone": "[{anyone: true}]", "nobody": None}
 HOSTS = ("github", "gitlab", "bitbucket", "bitbucket-server", "gitea", "forgejo")
 SEED, PUBLIC = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"
+DC = "/rest/api/latest"  # the root of Bitbucket Data Center
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -43,7 +44,10 @@ class Talk(World):
         self.forge, self.reply, self.n = Forge(), Catcher(), 0
         self.forge.takes = True
         api = f'api: {{url: "{self.forge.url}", token: forge-token-0123456789}}'
-        rows = [f"{{name: {t}, type: {t}, secrets: [{{value: {SECRET}}}], {api}}}" for t in HOSTS]
+        center = api.replace("/api", DC)
+        rows = [f"{{name: {t}, type: {t}, secrets: [{{value: {SECRET}}}], {center if t == 'bitbucket-server' else api}}}" for t in HOSTS]
+        rows += [f"{{name: {t}-groups, type: {t}, secrets: [{{value: {SECRET}}}], {center if t == 'bitbucket-server' else api}, who: [{{groups: [{g}]}}]}}"
+                 for t, g in (("bitbucket-server", "release-team"), ("github", "o/release-team"), ("bitbucket", "release-team"))]
         rows += [f"{{name: slack-{k}, type: slack, secrets: [{{value: {SECRET}}}]{f', who: {v}' if v else ''}}}" for k, v in WHO.items()]
         rows += [f"{{name: github-admins, type: github, secrets: [{{value: {SECRET}}}], {api}, who: [{{permission: admin, projects: [flaky]}}]}}",
                  f"{{name: bitbucket-users, type: bitbucket, secrets: [{{value: {SECRET}}}], {api}, who: [{{users: [alice, '{{99}}']}}]}}",
@@ -159,6 +163,10 @@ def comment(kind, text, n, **more):
             "object_kind": "note", "user": {"id": 42, "username": who}, "project_id": 5, "project": {"id": 5, "git_http_url": "https://host.example/o/r.git"},
             "object_attributes": {"id": n, "note": text, "noteable_type": "MergeRequest", "action": {"created": "create", "edited": "update"}[action], "system": kind_of == "Bot"},
             "merge_request": {"iid": 12, "state": {"open": "opened"}.get(state, state), "last_commit": {"id": sha}}}
+    if kind == "bitbucket-server":
+        return {"X-Event-Key": f"pr:comment:{'added' if action == 'created' else 'edited'}", "X-Request-Id": str(uuid.uuid4())}, {
+            "actor": {"id": 42 if who == "alice" else 66, "name": who, "type": "NORMAL" if kind_of == "User" else "SERVICE"}, "comment": {"id": n, "text": text},
+            "pullRequest": {"id": 12, "state": "OPEN" if state == "open" else "DECLINED", "fromRef": {"latestCommit": sha}, "toRef": {"repository": {"slug": "r", "project": {"key": "O"}}}}}
     if kind == "bitbucket":
         return {"X-Event-Key": f"pullrequest:comment_{'created' if action == 'created' else 'updated'}", "X-Request-UUID": str(n)}, {
             "actor": {"uuid": "{42}" if who == "alice" else "{66}", "nickname": who, "type": "user" if kind_of == "User" else "app_user"},
@@ -174,7 +182,7 @@ def say(w, kind, text, source=None, **more):
     w.n += 1
     headers, body = comment(kind, text, more.pop("n", 1000 + w.n), **more)
     data = json.dumps(body)
-    proof = {"github": ("X-Hub-Signature-256", "sha256="), "bitbucket": ("X-Hub-Signature", "sha256="), "gitea": ("X-Gitea-Signature", ""), "forgejo": ("X-Forgejo-Signature", "")}
+    proof = {"github": ("X-Hub-Signature-256", "sha256="), "bitbucket": ("X-Hub-Signature", "sha256="), "bitbucket-server": ("X-Hub-Signature", "sha256="), "gitea": ("X-Gitea-Signature", ""), "forgejo": ("X-Forgejo-Signature", "")}
     if kind in proof:
         headers[proof[kind][0]] = proof[kind][1] + mac(data)
     headers["X-GitHub-Delivery"] = more.get("delivery", str(uuid.uuid4())) if kind == "github" else headers.get("X-GitHub-Delivery", "none")
@@ -193,6 +201,12 @@ def host_knows(w, kind, sha, builds, may=True):
         w.forge.on("GET /projects/5/merge_requests/12", {"state": "opened", "sha": sha, "source_branch": "fix"})
         w.forge.on(f"GET /projects/5/repository/commits/{sha}/statuses", rows)
         w.forge.on("GET /user", {"id": 1, "username": "retrybuild"})
+    elif kind == "bitbucket-server":
+        users = [{"name": "alice2"}] + ([{"name": "alice"}] if may else [])
+        w.forge.on("GET /projects/O/repos/r/permissions/users", {"values": [{"user": {"name": "alice2"}, "permission": "REPO_ADMIN"}]}, root=DC)
+        w.forge.on("GET /users", {"values": users}, root=DC)
+        w.forge.on("GET /projects/O/repos/r/pull-requests/12", {"state": "OPEN", "fromRef": {"latestCommit": sha, "displayId": "fix"}}, root=DC)
+        w.forge.on(f"GET /build-status/latest/commits/{sha}", {"values": [{"state": "FAILED", "name": r["name"], "key": "k", "url": r["target_url"]} for r in rows]}, root="/rest")
     elif kind == "bitbucket":
         if may:
             w.forge.on("GET /repositories/o/r/permissions-config/users/%7B42%7D", {"permission": "write"})
@@ -207,16 +221,16 @@ def host_knows(w, kind, sha, builds, may=True):
 
 def written(w):
     """What we have written to the host."""
-    return [a for a in list(w.forge.asked) if a[0] == "POST"]
+    return [a for a in list(w.forge.asked) if a[0] in ("POST", "PUT")]
 
 
 def reactions(w):
-    words = [json.loads(a[3]) for a in written(w) if "/reactions" in a[1] or "/award_emoji" in a[1]]
+    words = [json.loads(a[3]) if a[3] else {"name": a[1].split("/reactions/")[1]} for a in written(w) if "/reactions" in a[1] or "/award_emoji" in a[1]]
     return sorted(x.get("content", x.get("name")) for x in words)
 
 
 def on_hosts(function):
-    for kind in ("github", "gitlab", "gitea", "forgejo", "bitbucket"):
+    for kind in ("github", "gitlab", "gitea", "forgejo", "bitbucket", "bitbucket-server"):
         def on(w, kind=kind):
             w.forge.asked.clear()
             sha = uuid.uuid4().hex + "00000000"
@@ -253,7 +267,7 @@ def what_is_no_command_of_a_person_who_may_starts_nothing(w, kind, sha, build):
 @on_hosts
 def a_stranger_is_refused_and_makes_us_write_nothing(w, kind, sha, build):
     host_knows(w, kind, sha, [build], may=False)
-    if kind not in ("gitlab", "bitbucket"):
+    if kind not in ("gitlab", "bitbucket", "bitbucket-server"):
         w.forge.answers.pop("GET /api/repos/o/r/collaborators/alice/permission")  # 404: the host knows nobody of this name
     elif kind == "gitlab":
         w.forge.answers.pop("GET /api/projects/5/members/all/42")
@@ -279,6 +293,65 @@ def permission_and_project_of_a_row_both_count(w):
     equal(answer["status"], "accepted", answer)
     reach(w.s, answer["retry"], "recovered")
     equal([len(w.effects_of(b["id"])) for b in (flaky, slow)], [1, 0])
+
+
+@case
+def a_failure_that_eventbridge_told_is_retried_by_a_comment_at_data_center(w):
+    sha = uuid.uuid4().hex + "00000000"
+    build = w.failed_build("broken", sourceVersion=sha)
+    deliver(w.s, event_of(build), 200)
+    host_knows(w, "bitbucket-server", sha, [])
+    w.forge.asked.clear()
+    answer = say(w, "bitbucket-server", "/retry", sha=sha)
+    equal(answer["status"], "accepted", answer)
+    r = reach(w.s, answer["retry"], "failed_again")
+    equal((r["build"]["id"], len(w.effects_of(build["id"]))), (build["id"], 1))
+    wait_until("the rocket", lambda: reactions(w) == ["eyes", "rocket"])
+    equal([a[1] for a in written(w)][0], f"/rest/comment-likes/latest/projects/O/repos/r/pull-requests/12/comments/{1000 + w.n}/reactions/eyes")
+    other = say(w, "bitbucket-server", "/retry", sha=uuid.uuid4().hex + "00000000")  # the host tells the head: this is not it
+    equal(other["status"] in ("accepted", "duplicate"), True, other)
+    host_knows(w, "bitbucket-server", uuid.uuid4().hex + "00000000", [])
+    w.forge.asked.clear()
+    nothing = say(w, "bitbucket-server", "/retry", sha=sha)
+    equal(nothing["status"], "refused", nothing)
+    told = [json.loads(a[3])["text"] for a in written(w) if a[1] == DC + "/projects/O/repos/r/pull-requests/12/comments"]
+    equal(len(told), 1, written(w))
+
+
+@case
+def a_group_is_asked_of_the_host(w):
+    sha = uuid.uuid4().hex + "00000000"
+    build = w.failed_build("flaky", sourceVersion=sha)
+    for kind, joined in (("bitbucket-server", [{"name": "alice2"}]), ("github", None), ("bitbucket", None)):
+        host_knows(w, kind, sha, [build])
+        if kind == "bitbucket-server":
+            w.forge.on("GET /users", {"values": joined}, root=DC)
+        elif kind == "github":
+            w.forge.on("GET /orgs/o/teams/release-team/memberships/alice", {"state": "pending"})
+        answer = say(w, kind, "/retry", f"{kind}-groups", sha=sha)
+        equal((answer["status"], "listed group" in answer["reason"]), ("refused", True), answer)
+    equal(w.effects_of(build["id"]), [])
+    host_knows(w, "github", sha, [build])
+    w.forge.on("GET /orgs/o/teams/release-team/memberships/alice", {"state": "active"})
+    equal(say(w, "github", "/retry", "github-groups", sha=sha)["status"], "accepted")
+    other = w.failed_build("flaky", sourceVersion=uuid.uuid4().hex + "00000000")
+    host_knows(w, "bitbucket-server", other["sourceVersion"], [other])
+    equal(say(w, "bitbucket-server", "/retry", "bitbucket-server-groups", sha=other["sourceVersion"])["status"], "accepted")
+    equal([a[1].split("&group=")[1] for a in w.forge.requests("&group=")][-1], "release-team")
+
+
+@case
+def at_bitbucket_permission_through_a_group_is_permission(w):
+    sha = uuid.uuid4().hex + "00000000"
+    build = w.failed_build("flaky", sourceVersion=sha)
+    host_knows(w, "bitbucket", sha, [build], may=False)
+    row = {"type": "repository_permission", "user": {"uuid": "{42}"}, "permission": "read"}
+    w.forge.on("GET /workspaces/o/permissions/repositories/r", {"values": [row, {**row, "user": {"uuid": "{43}"}, "permission": "admin"}]})
+    equal(say(w, "bitbucket", "/retry", sha=sha)["status"], "refused")
+    w.forge.on("GET /workspaces/o/permissions/repositories/r", {"values": [{**row, "permission": "write"}]})
+    answer = say(w, "bitbucket", "/retry", sha=sha)
+    equal(answer["status"], "accepted", answer)
+    reach(w.s, answer["retry"], "recovered")
 
 
 @case

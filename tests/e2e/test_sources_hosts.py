@@ -17,13 +17,17 @@ import cases  # noqa: E402
 import service  # noqa: E402
 from cases import case  # noqa: E402
 from forge_server import Forge  # noqa: E402
-from life import FAST_RULE, World, event_of, reach  # noqa: E402
+from life import FAST_RULE, SCRIPT, World, event_of, reach  # noqa: E402
 from service import wait_until  # noqa: E402
-from sim_harness import equal  # noqa: E402
+from sim_harness import Sim, equal  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECRET = "hook-secret-0123456789"
 SHA = "6113728f27ae82c7b1a177c8d03f9e96e0adf246"
+LOST = 'outcomes: [{status: FAILED, phase: PROVISIONING, message: "no capacity"}, {status: SUCCEEDED}]'
+SOURCES = "".join(f"  - {{name: {name}, settings: {{source: {{{source}}}}}, {LOST}}}\n" for name, source in (
+    ("of-bucket", "type: S3, location: bucket/key.zip"), ("of-another", "type: GITHUB, location: 'https://github.com/o/another.git'"),
+    ("of-ours", "type: GITHUB, location: 'https://github.com/O/r'"), ("of-nothing", "type: NO_SOURCE, buildspec: 'version: 0.2'")))
 PACKAGES = ["@octokit/webhooks-examples@7.6.1", "@octokit/webhooks-methods@6.0.0"]
 POSTER = """
 import fs from "node:fs"; import http from "node:http"; import { sign } from "@octokit/webhooks-methods";
@@ -50,6 +54,9 @@ agent.destroy();
 class Hosts(World):
     def __init__(self, build):
         super().__init__(build)
+        self.sim.stop()
+        self.sim = Sim(str(build / "cmd/codebuild-sim/codebuild-sim"), SCRIPT.replace("  - {name: steady}\n", "  - {name: steady}\n" + SOURCES))
+        self.client = self.sim.client()
         self.forge = Forge()
 
     def close(self):
@@ -138,6 +145,63 @@ def what_a_status_says_must_be_so(world):
         _, answer = github(s, "status", status(f"flaky:{uuid.uuid4()}"), 202)
         assert "does not know" in reach(s, answer["retry"], "refused")["history"][-1]["note"]
         equal(world.effects_of(build["id"]), [])
+
+
+def judged(s, answer):
+    return wait_until("it is judged", lambda: (lambda x: x if x["finished_at"] else None)(s.api("GET", f"/v1/retries/{answer['retry']}")[1]))
+
+
+@case
+def without_a_commit_the_repository_must_be_the_builds(world):
+    who = "who: [{permission: write, projects: [of-nothing]}]"
+    with world.hosts() as s:
+        text = s.config.read_text().replace("{name: github, type: github,", f"{{name: github, type: github, {who},")
+        s.config.write_text(text)
+        s.stop()
+        s.start()
+        for name, state, why in (("of-bucket", "refused", "has no repository (source type S3)"), ("of-another", "refused", "the build is of https://github.com/o/another"),
+                                 ("of-ours", None, ""), ("of-nothing", None, "")):
+            build = world.failed_build(name)
+            short = build.get("resolvedSourceVersion", "a" * 40)[:12]  # a part of a commit shows nothing
+            _, answer = github(s, "status", status(build["id"], name, sha=short), 202)
+            r = judged(s, answer)
+            equal(r["state"] == "refused", state == "refused", (name, r["history"]))
+            assert why in r["history"][-1]["note"] or not why, r["history"]
+            equal(bool(world.effects_of(build["id"])), state is None, name)
+
+
+@case
+def a_button_that_is_replayed_under_another_delivery_id_is_the_same_request(world):
+    with world.hosts() as s:
+        build = world.failed()
+        world.forge.on("GET /repos/o/r/collaborators/alice/permission", {"permission": "write"})
+        world.forge.on(f"GET /repos/o/r/commits/{SHA}/status", {"statuses": [{"state": "failure", "context": f"AWS CodeBuild {service.REGION} (flaky)", "target_url": link(build["id"])}]})
+        for action in ({"action": "requested_action", "requested_action": {"identifier": "retrybuild_retry"}}, {"action": "rerequested"}):
+            body = {**action, "check_run": {"external_id": build["id"], "head_sha": SHA, "name": "x", "details_url": None}, "sender": {"login": "alice", "id": 42, "type": "User"},
+                    "repository": {"full_name": "o/r", "clone_url": "https://github.com/o/r.git"}}
+            before = len(s.retries())
+            _, first = github(s, "check_run", body, 202)
+            wait_until("it ends", lambda i=first["retry"]: s.api("GET", f"/v1/retries/{i}")[1]["finished_at"])
+            headers, again = github(s, "check_run", body, 200)
+            equal((again["status"], again["retry"]), ("duplicate", first["retry"]), again)
+            equal(len(s.retries()), before + 1)
+
+
+@case
+def a_status_that_is_replayed_under_another_delivery_id_is_a_duplicate(world):
+    with world.hosts() as s:
+        build = world.failed()
+        body = status(build["id"], sha="c" * 40)
+        _, first = github(s, "status", body, 202)
+        equal(judged(s, first)["state"], "refused")
+        _, again = github(s, "status", body, 200)
+        equal((again["status"], again["retry"], len(s.retries())), ("duplicate", first["retry"], 1))
+        for kind, names in (("bitbucket", ("X-Event-Key", "X-Request-UUID")), ("gitea", ("X-Gitea-Event-Type", "X-Gitea-Delivery"))):
+            other = world.failed()
+            said = {"repository": {"full_name": "o/r", "clone_url": "https://github.com/o/r.git"}, "sha": "c" * 40, "state": "failure", "context": "x", "target_url": link(other["id"]),
+                    "commit_status": {"state": "FAILED", "name": "x", "url": link(other["id"]), "commit": {"hash": "c" * 40}}}
+            answers = [post(s, kind, said, {names[0]: {"bitbucket": "repo:commit_status_updated", "gitea": "status"}[kind], names[1]: str(n)}) for n in range(2)]
+            equal([a[2]["status"] for a in answers], ["accepted", "duplicate"], kind)
 
 
 @case

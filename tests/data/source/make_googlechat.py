@@ -9,6 +9,7 @@ import tempfile
 from parts import HERE
 
 NUMBER, URL, ACCOUNT = "1234567890", "https://rb.example/v1/hooks/gchat", "chat@system.gserviceaccount.com"
+RETRY, BUILD = "rty_01ARZ3NDEKTSV4RRFFQ69G5FAV", "my-project:12345678-1234-1234-1234-123456789012"
 AT = 1900000000  # within the life of certificates made before 2030
 
 
@@ -103,6 +104,14 @@ def events():
     one("added", added, answer="{}")
     one("removed", {"type": "REMOVED_FROM_SPACE", "space": {"name": "spaces/S1"}}, answer="{}")
     one("card-clicked", event(type="CARD_CLICKED", action={"actionMethodName": "x"}), answer="{}")
+    pressed = {"actionMethodName": "retrybuild_approve", "parameters": [{"key": "other", "value": "x"}, {"key": "value", "value": RETRY}]}
+    one("card-clicked-approve", event(type="CARD_CLICKED", action=pressed), command="approve retry", target=RETRY, actor="users/42",
+        delivery="spaces/S1/messages/m1.m1/2026-11-03T14:07:09Z/retrybuild_approve")
+    one("card-clicked-in-common", event(type="CARD_CLICKED", common={"invokedFunction": "retrybuild_retry", "parameters": {"value": BUILD}}), command="retry build", target=BUILD)
+    one("card-clicked-without-value", event(type="CARD_CLICKED", action={"actionMethodName": "retrybuild_deny"}), code="invalid")
+    one("card-clicked-value-no-text", event(type="CARD_CLICKED", common={"invokedFunction": "retrybuild_retry", "parameters": {"value": 7}}), code="invalid")
+    one("card-clicked-by-a-bot", event(type="CARD_CLICKED", action=pressed, user={"name": "users/7", "type": "BOT"}), answer="{}")
+    one("card-clicked-by-nobody", event(type="CARD_CLICKED", action=pressed, user={}), code="invalid")
     one("said-by-a-bot", event(user={"name": "users/7", "type": "BOT"}), answer="{}")
     one("no-type", {"message": {"text": "retry"}}, code="invalid")
     one("no-user", event(user={}), code="invalid")

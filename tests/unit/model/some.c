@@ -130,7 +130,7 @@ struct rb_retry *some_retry(void)
     if (r->has_child) {
         fill_build(&r->child, a);
     }
-    r->source = (struct rb_delivery){some_text(a), some_text(a), some_text(a), some_int()};
+    r->source = (struct rb_delivery){some_text(a), some_text(a), some_text(a), NULL, some_int()};
     fill_decision(&r->decision, a);
     r->requested_by = some_text(a);
     r->request_reason = some_text(a);
@@ -198,7 +198,7 @@ struct rb_retry *waiting_retry(void)
     r->build.started_ms = 1793714711000;
     r->build.ended_ms = 1793714826000;
     r->source = (struct rb_delivery){"eventbridge", "eventbridge",
-                                     "8b0f7c56-1d3e-4a92-b7c4-0e5d9a61f2c8", 1793714828000};
+                                     "8b0f7c56-1d3e-4a92-b7c4-0e5d9a61f2c8", NULL, 1793714828000};
     r->decision = (struct rb_decision){.action = RB_ACTION_RETRY,
                                        .rule = "platform-fault",
                                        .reason = "The build failed in PROVISIONING.",

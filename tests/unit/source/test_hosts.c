@@ -105,8 +105,10 @@ static json_t *event_json(const struct rb_event *ev)
 {
     static const char *const kinds[] = {
         [RB_EVENT_FAILURE] = "failure", [RB_EVENT_ENDED] = "ended", [RB_EVENT_NONE] = "none"};
-    static const char *const finds[] = {
-        [RB_FIND_NOTHING] = NULL, [RB_FIND_COMMIT] = "commit", [RB_FIND_STATUSES] = "statuses"};
+    static const char *const finds[] = {[RB_FIND_NOTHING] = NULL,
+                                        [RB_FIND_COMMIT] = "commit",
+                                        [RB_FIND_STATUSES] = "statuses",
+                                        [RB_FIND_BATCH] = "batch"};
     char iso[RB_TIME_ISO_BYTES];
     json_t *o = json_object();
     put_text(o, "kind", kinds[ev->kind]);
