@@ -211,6 +211,8 @@ def a_trace_that_came_goes_on_to_the_webhook(world):
         retry = deliver(s, event_of(world.failed_build("flaky")), traceparent=PARENT, tracestate="rojo=1, congo=2")
         r = reach(s, retry, "recovered")
         equal(r["trace_id"], TRACE)
+        logged = wait_until("it is logged", lambda: logged_any(s, "retry.recovered"))
+        equal([json.loads(x)["trace_id"] for x in logged], [TRACE])
         for _, headers, _ in reports(sink, retry, 2):
             equal(W3C.fullmatch(headers["traceparent"]).group(1), TRACE)
             equal(headers["traceparent"][-2:], "01")
