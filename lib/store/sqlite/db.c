@@ -350,9 +350,21 @@ void rb_sq_tally_task(struct rb_sq_db *db, enum rb_task_kind from, enum rb_task_
     db->tally.tasks[to] += to != RB_TASK_NONE;
 }
 
-void rb_sq_begin(struct rb_sq_db *db)
+/* to_disk - what is committed from here on is on the disk, or only in the WAL. */
+static void to_disk(struct rb_sq_db *db, bool on)
+{
+    if (db->is_lazy == !on) {
+        return;
+    }
+    const char *pragma = on ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL";
+    db->sql_rc = sqlite3_exec(db->handle, pragma, NULL, NULL, NULL);
+    db->is_lazy = db->sql_rc == SQLITE_OK ? !on : db->is_lazy;
+}
+
+void rb_sq_begin(struct rb_sq_db *db, bool durable)
 {
     db->sql_rc = SQLITE_OK;
+    to_disk(db, durable);
     db->tally_before = db->tally;
     memset(db->due, 0, sizeof(db->due));
     (void)rb_sq_run(db, SQ_BEGIN, "");

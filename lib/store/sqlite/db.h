@@ -139,6 +139,7 @@ struct rb_sq_db {
     size_t max_buckets;
     bool due[RB_TASK_KIND_COUNT]; /* may have become due in this transaction */
     int wal_pages;                /* not copied back yet */
+    bool is_lazy;                 /* a commit does not wait for the disk now */
     /* settings */
     int64_t delivery_ttl_ms, effect_ttl_ms, max_waiting;
     /* the file */
@@ -194,8 +195,8 @@ void rb_sq_schedule(struct rb_sq_db *db, enum rb_task_kind kind, int64_t due_ms,
 /* rb_sq_tally_move - a retry goes from one state to another; RB_STATE_COUNT = from or to nowhere */
 void rb_sq_tally_state(struct rb_sq_db *db, enum rb_state from, enum rb_state to);
 void rb_sq_tally_task(struct rb_sq_db *db, enum rb_task_kind from, enum rb_task_kind to);
-/* begin, commit, roll back: sql_rc tells */
-void rb_sq_begin(struct rb_sq_db *db);
+/* begin, commit, roll back: sql_rc tells. Durable: the commit waits for the disk. */
+void rb_sq_begin(struct rb_sq_db *db, bool durable);
 void rb_sq_commit(struct rb_sq_db *db);
 void rb_sq_rollback(struct rb_sq_db *db);
 

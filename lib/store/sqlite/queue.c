@@ -86,9 +86,9 @@ enum rb_code rb_sq_send(struct rb_sq_store *s, struct rb_sq_op *op, struct rb_sq
             s->tail->next = op;
         }
         s->tail = op;
-        (void)pthread_cond_signal(&s->wake);
     }
     (void)pthread_mutex_unlock(&s->m);
+    (void)pthread_cond_signal(&s->wake); /* who wakes finds the lock free */
     return stop ? rb_err_set(err, RB_E_CLOSED, "the store is closing") : RB_OK;
 }
 

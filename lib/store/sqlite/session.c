@@ -156,6 +156,7 @@ static struct rb_sq_op *claim_op(enum rb_task_kind kind, unsigned max, int64_t l
     struct rb_sq_op *op =
         rb_sq_op_new(kind == RB_TASK_REPORT ? rb_sq_op_report_claim : rb_sq_op_claim);
     if (op != NULL) {
+        op->is_lease = true;
         op->kind = kind;
         op->limit = max;
         op->lease_ms = lease_ms;
@@ -251,6 +252,7 @@ enum rb_code rb_sq_session_renew(struct rb_store_session *base, struct rb_task *
     struct rb_sq_op *op =
         task_op(t, t->kind == RB_TASK_REPORT ? rb_sq_op_report_renew : rb_sq_op_renew, now_ms);
     if (op != NULL) {
+        op->is_lease = true;
         op->lease_ms = lease_ms;
     }
     enum rb_code rc = tell((struct rb_sq_session *)base, op, err);

@@ -57,6 +57,8 @@ struct rb_sq_op {
     bool done;
     int refs;
 
+    bool is_lease; /* changes nothing but leases, which a machine that lost power has lost anyway */
+
     /* in */
     int64_t now_ms, lease_ms, due_ms, since_ms, after_ms;
     enum rb_task_kind kind;

@@ -53,6 +53,17 @@ static struct verdict judge(int sql_rc)
     }
 }
 
+/* Leases alone need not outlive a loss of power: who held one is gone, too. They stand in the WAL,
+ * where they outlive the process, and the next transaction that needs the disk takes them along. */
+static bool needs_disk(const struct rb_sq_op *ops, const struct rb_sq_op *end)
+{
+    const struct rb_sq_op *op = ops;
+    while (op != end && op->is_lease) {
+        op = op->next;
+    }
+    return op != end;
+}
+
 static struct verdict transact(struct rb_sq_store *s, struct rb_sq_op *ops,
                                const struct rb_sq_op *end)
 {
@@ -61,7 +72,7 @@ static struct verdict transact(struct rb_sq_store *s, struct rb_sq_op *ops,
         return (struct verdict){RB_E_UNAVAIL, RB_SQ_DOWN, "the file is gone or replaced", false};
     }
     int changes = sqlite3_total_changes(db->handle);
-    rb_sq_begin(db);
+    rb_sq_begin(db, needs_disk(ops, end));
     for (struct rb_sq_op *op = ops; op != end && !rb_sq_broken(db); op = op->next) {
         op->err = (struct rb_err){0};
         op->rc = op->run(db, op, &op->err);

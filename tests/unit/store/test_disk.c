@@ -131,6 +131,26 @@ static void a_failed_sync_is_never_believed_again(void **state)
     entry_release(&e);
 }
 
+static void a_lease_does_not_wait_for_the_disk_and_what_follows_does(void **state)
+{
+    struct fix *f = *state;
+    char id[RB_ID_BYTES];
+    struct entry e;
+    admit_new(f, "web", 1, T0, id);
+    faultfs_sync(1, SQLITE_IOERR_FSYNC);
+    struct rb_task *t = must_claim(f, RB_TASK_SUBMIT, T0);
+    assert_int_equal(rb_store_renew(f->ses, t, 30000, T0 + 1, NULL), RB_OK);
+    assert_false(faultfs_struck());
+    entry_init(&e, "web", 2, 2, T0);
+    assert_int_equal(try_admit(f, &e, T0 + 2), RB_E_UNAVAIL);
+    assert_true(faultfs_struck());
+    faultfs_sync(0, SQLITE_OK);
+    fix_reopen(f);
+    assert_true(is_there(f, id));
+    rb_task_free(t);
+    entry_release(&e);
+}
+
 static void a_settle_that_fails_in_the_middle_changes_nothing(void **state)
 {
     struct fix *f = *state;
@@ -214,6 +234,7 @@ int main(void)
         STORE_TEST(a_full_disk_refuses_writes_answers_reads_and_recovers),
         STORE_TEST(a_store_that_is_down_comes_up_by_itself),
         STORE_TEST(a_failed_sync_is_never_believed_again),
+        STORE_TEST(a_lease_does_not_wait_for_the_disk_and_what_follows_does),
         STORE_TEST(a_settle_that_fails_in_the_middle_changes_nothing),
         STORE_TEST(one_bad_request_does_not_spoil_the_others),
     };
