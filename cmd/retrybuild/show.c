@@ -69,6 +69,7 @@ static void show(const json_t *r)
     line("rule", rb_member2(r, "decision", "rule"));
     line("reason", rb_member2(r, "decision", "reason"));
     line("asked by", rb_member(r, "requested_by"));
+    line("trace", rb_member(r, "trace_id"));
     (void)printf("%-12s %lld\n", "duplicates",
                  (long long)json_integer_value(json_object_get(r, "duplicates")));
     show_list(r, "history", "at", "state", "note");

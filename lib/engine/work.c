@@ -61,15 +61,19 @@ static const char *state_event(enum rb_state s)
 static void tell_state(const struct rb_retry *r)
 {
     enum rb_log_level level = RB_LOG_INFO;
+    struct rb_trace trace = {.trace_id = ""};
 
     if (r->state == RB_STATE_SUBMITTING || r->state == RB_STATE_SCHEDULED) {
         level = RB_LOG_DEBUG;
     } else if (r->state == RB_STATE_DEAD || r->state == RB_STATE_HELD) {
         level = RB_LOG_WARN;
     }
+    if (rb_log_enabled(level)) {
+        (void)rb_retry_trace(r, 0, &trace);
+    }
     rb_log(level, state_event(r->state), RB_F("retry", r->id), RB_F("build", r->build.id),
            RB_F("child", r->has_child ? r->child.id : NULL), RB_FI("attempt", r->attempt),
-           RB_F("note", rb_work_last_note(r)));
+           RB_F("trace_id", trace.trace_id), RB_F("note", rb_work_last_note(r)));
     if (rb_state_terminal(r->state)) {
         rb_count(RB_M_RETRIES_TOTAL, rb_state_name(r->state), NULL);
     }

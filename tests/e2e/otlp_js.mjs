@@ -3,7 +3,7 @@ import {readFileSync} from "node:fs";
 import {createRequire} from "node:module";
 
 const require = createRequire(process.cwd() + "/");
-const root = require("./node_modules/@opentelemetry/otlp-transformer/build/src/generated/root.js");
+const root = require("./root.js");
 const Request = root.opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest;
 const IDS = new Set(["traceId", "spanId", "parentSpanId"]);
 

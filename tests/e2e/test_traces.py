@@ -1,19 +1,26 @@
 #!/usr/bin/python3
-"""W3C trace context: into the retry, through its life and restarts, and out to who is told."""
+"""W3C trace context: into the retry, through its life and restarts, and out to who is told; its spans, as a collector of OpenTelemetry gets them.
+
+The collector judges each request by the rules of OTLP, and each trace as a tree. OpenTelemetry's own types come by npm into the build folder."""
 import collections
 import http.server
 import json
 import pathlib
 import re
+import subprocess
 import sys
+import tarfile
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
+import js_client  # noqa: E402
+import service  # noqa: E402
 from cases import both, case  # noqa: E402
 from life import FAST_RULE, Sink, World, event_of, reach  # noqa: E402
 from service import KEY, TOKEN, wait_until  # noqa: E402
+from serving import logged_any  # noqa: E402
 from sim_harness import equal  # noqa: E402
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -21,11 +28,15 @@ PARENT, UNSAMPLED = f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00"
 W3C = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0[01]")
 
 
+BODIES = []  # of every collector
+
+
 class Collector:
     """An OTLP/HTTP receiver that takes nothing on trust; answers from a list of (status, headers, body), then 200."""
 
     def __init__(self):
-        self.spans, self.resources, self.bodies, self.wrong, self.seen, self.answers, self.hold = [], [], [], [], [], [], None
+        self.spans, self.resources, self.bodies, self.wrong, self.seen, self.answers = [], [], [], [], [], []
+        self.hold, self.held, self.down = None, 0, False
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -33,7 +44,11 @@ class Collector:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                if outer.down:  # a connection that was kept
+                    self.close_connection = True
+                    return
                 if outer.hold:
+                    outer.held += 1
                     outer.hold.wait(20)
                 status, headers, answer = outer.answers.pop(0) if outer.answers else (200, {}, {"partialSuccess": {}})
                 outer.seen.append((time.monotonic(), status, self.path, dict(self.headers), body))
@@ -60,6 +75,7 @@ class Collector:
         equal(path, "/v1/traces")
         equal(headers["Content-Type"], "application/json")
         self.bodies.append(body.decode())
+        BODIES.append(body.decode())
         request = json.loads(body)
         equal(list(request), ["resourceSpans"])
         for r in request["resourceSpans"]:
@@ -89,6 +105,7 @@ class Collector:
         return self.of(trace)
 
     def stop(self):
+        self.down = True
         self.server.shutdown()
         self.server.server_close()
 
@@ -173,6 +190,10 @@ def told(sink, form="standard"):
     return rule + f'destinations: [{{name: hook, type: webhook, url: "{sink.url}", format: {form}}}]\n'
 
 
+def serving(world, kind, extra):
+    return world.serving(kind, extra, service.FAST.replace("sweep_every: 3s", "sweep_every: 1h"))
+
+
 def deliver(s, event, expected=202, **headers):
     status, _, text = s.request("POST", "/v1/hooks/eventbridge", event, {"x-retrybuild-key": KEY, **headers})
     equal(status, expected, text)
@@ -183,13 +204,15 @@ def reports(sink, retry_id, n):
     return wait_until("the reports", lambda: [x for x in [sink.of(retry_id)] if len(x) >= n])[0]
 
 
-@both
-def a_trace_that_came_goes_on_to_the_webhook(world, kind):
+@case
+def a_trace_that_came_goes_on_to_the_webhook(world):
     sink = Sink()
-    with world.serving(kind, told(sink)) as s:
+    with serving(world, "sqlite", told(sink)) as s:
         retry = deliver(s, event_of(world.failed_build("flaky")), traceparent=PARENT, tracestate="rojo=1, congo=2")
         r = reach(s, retry, "recovered")
         equal(r["trace_id"], TRACE)
+        logged = wait_until("it is logged", lambda: logged_any(s, "retry.recovered"))
+        equal([json.loads(x)["trace_id"] for x in logged], [TRACE])
         for _, headers, _ in reports(sink, retry, 2):
             equal(W3C.fullmatch(headers["traceparent"]).group(1), TRACE)
             equal(headers["traceparent"][-2:], "01")
@@ -200,7 +223,7 @@ def a_trace_that_came_goes_on_to_the_webhook(world, kind):
 @case
 def the_next_attempt_is_of_the_same_trace(world):
     sink = Sink()
-    with world.serving("sqlite", told(sink)) as s:
+    with serving(world, "sqlite", told(sink)) as s:
         first = deliver(s, event_of(world.failed_build("stubborn")), traceparent=UNSAMPLED)
         r = reach(s, first, "failed_again")
         later = wait_until("the next attempt", lambda: [x for x in s.retries() if x["chain"] == r["chain"] and x["id"] != first])
@@ -214,24 +237,24 @@ def the_next_attempt_is_of_the_same_trace(world):
 
 @case
 def without_one_the_chain_has_a_trace_of_its_own(world):
-    sink = Sink()
-    with world.serving("sqlite", told(sink)) as s:
+    sink, bad = Sink(), ("", f"ff-{TRACE}-{SPAN}-01", f"00-{TRACE.upper()}-{SPAN}-01", f"00-{'0' * 32}-{SPAN}-01", f"00-{TRACE}-{SPAN}-01-x")
+    with serving(world, "sqlite", told(sink)) as s:
+        retries = [deliver(s, event_of(world.failed_build("flaky")), **({"traceparent": b, "tracestate": "a=b"} if b else {})) for b in bad]
         ids = set()
-        for bad in ("", f"ff-{TRACE}-{SPAN}-01", f"00-{TRACE.upper()}-{SPAN}-01", f"00-{'0' * 32}-{SPAN}-01", f"00-{TRACE}-{SPAN}-01-x"):
-            retry = deliver(s, event_of(world.failed_build("flaky")), **({"traceparent": bad, "tracestate": "a=b"} if bad else {}))
+        for retry in retries:
             r = reach(s, retry, "recovered")
             _, headers, _ = reports(sink, retry, 2)[-1]
             equal(W3C.fullmatch(headers["traceparent"]).group(1), r["trace_id"])
             equal(headers.get("tracestate"), None)
             ids.add(r["trace_id"])
-        equal(len(ids - {TRACE}), 5)
+        equal(len(ids - {TRACE}), len(bad))
     sink.stop()
 
 
 @case
 def a_person_and_a_cloud_event_bring_theirs(world):
     sink = Sink()
-    with world.serving("sqlite", told(sink, "cloudevents")) as s:
+    with serving(world, "sqlite", told(sink, "cloudevents")) as s:
         build = world.failed_build("flaky")
         status, _, text = s.request("POST", "/v1/retries", {"id": build["arn"]}, {"Authorization": f"Bearer {TOKEN}", "traceparent": PARENT})
         equal(status, 202, text)
@@ -253,7 +276,7 @@ def a_person_and_a_cloud_event_bring_theirs(world):
 @both
 def a_failing_build_that_recovers_is_one_tree_of_spans(world, kind):
     sink, collector = Sink(), Collector()
-    with world.serving(kind, exported(collector, sink, ", headers: [{name: x-key, value: collector-secret}]")) as s:
+    with serving(world, kind, exported(collector, sink, ", headers: [{name: x-key, value: collector-secret}]")) as s:
         build = world.failed_build("flaky", sourceVersion="refs/heads/main")
         retry = deliver(s, event_of(build), traceparent=PARENT, tracestate="rojo=1")
         r = reach(s, retry, "recovered")
@@ -293,8 +316,9 @@ def spans_total(s, result):
 @case
 def further_attempts_hang_below_the_first(world):
     sink, collector = Sink(), Collector()
-    with world.serving("sqlite", exported(collector, sink)) as s:
+    with serving(world, "sqlite", exported(collector, sink)) as s:
         first = deliver(s, event_of(world.failed_build("stubborn")))
+        unsampled = deliver(s, event_of(world.failed_build("flaky")), traceparent=UNSAMPLED)
         r = reach(s, first, "failed_again")
         later = wait_until("the next attempt", lambda: [x for x in s.retries() if x["chain"] == r["chain"] and x["id"] != first])[0]["id"]
         reach(s, later, "failed_again")
@@ -305,8 +329,95 @@ def further_attempts_hang_below_the_first(world):
         equal(below["status"]["code"], 2)
         equal(attributes(below)["error.type"], "failed_again")
         equal(len([s for s in spans if s["name"] == "CodeBuild/RetryBuild"]), 2)
+        reach(s, unsampled, "recovered")  # not recorded, and told on as it came
+        equal({h["traceparent"] for _, h, _ in reports(sink, unsampled, 2)}, {UNSAMPLED})
+        equal(s.stop(), 0)  # what has gathered is posted
+        equal(collector.of(TRACE), [])
+        equal(len(collector.of(r["trace_id"])), len(spans))
     collector.stop()
     sink.stop()
+
+
+@both
+def a_restart_between_admission_and_call_keeps_the_trace(world, kind):
+    collector = Collector()
+    rule = "rules: [{name: later, when: {phase: [PROVISIONING]}, then: retry, delay: {fixed: 1500ms}}]\n"
+    more = f'{rule}network: {{allow: ["127.0.0.1/32"]}}\ntelemetry: {{otlp_endpoint: "{collector.url}/", service_name: ci}}\n'
+    with serving(world, kind, more) as s:
+        person = {"Authorization": f"Bearer {TOKEN}", "traceparent": PARENT}
+        status, _, text = s.request("POST", "/v1/retries", {"id": world.failed_build("flaky")["arn"]}, person)
+        equal(status, 202, text)
+        asked = json.loads(text)
+        retry = deliver(s, event_of(world.failed_build("flaky")))
+        trace = s.api("GET", f"/v1/retries/{retry}")[1]["trace_id"]
+        equal(s.stop(), 0)
+        s.start()
+        reach(s, retry, "recovered")
+        spans = collector.wait(trace, "POST /v1/hooks/{source}", "retry", "decide", "CodeBuild/RetryBuild", "build")
+        tree(spans)
+        reach(s, asked["id"], "recovered")
+        spans = collector.wait(TRACE, "POST /v1/retries", "retry", "inspect", "decide", "CodeBuild/RetryBuild", "build")
+        tree(spans, SPAN)
+        equal(asked["trace_id"], TRACE)
+    equal(len({r["service.instance.id"] for r in collector.resources}), 2)
+    equal({r["service.name"] for r in collector.resources}, {"ci"})
+    collector.stop()
+
+
+@case
+def a_collector_in_trouble_costs_no_retry(world):
+    sink, collector = Sink(), Collector()
+    collector.hold = threading.Event()
+    with serving(world, "sqlite", exported(collector, sink, ", timeout: 30s")) as s:
+        retry = deliver(s, event_of(world.failed_build("flaky")), traceparent=PARENT)
+        reach(s, retry, "recovered")
+        wait_until("the collector holds a request", lambda: collector.held)
+        collector.answers = [(429, {"Retry-After": "0"}, {}), (503, {"Retry-After": "0"}, {}), (200, {}, {"partialSuccess": {"rejectedSpans": "1", "errorMessage": "too old"}})]
+        collector.hold.set()
+        spans = collector.wait(TRACE, "retry", "report", "report")
+        tree(spans, SPAN)
+        equal([x[1] for x in collector.seen][:3], [429, 503, 200])
+        equal(len({x[4] for x in collector.seen[:3]}), 1)  # the same each time
+        wait_until("they are counted", lambda: spans_total(s, "rejected") == 1 and spans_total(s, "exported") == len(spans) - 1)
+        equal((len(logged_any(s, "telemetry.failing")), len(logged_any(s, "telemetry.back")), len(logged_any(s, "telemetry.rejected"))), (1, 1, 1))
+        collector.stop()  # down
+        retry = deliver(s, event_of(world.failed_build("flaky")), traceparent=PARENT)
+        reach(s, retry, "recovered")
+        reports(sink, retry, 2)
+        wait_until("it is noticed", lambda: len(logged_any(s, "telemetry.failing")) == 2)
+        started = time.monotonic()
+        equal(s.stop(), 0)
+        equal(time.monotonic() - started < 10, True)
+    sink.stop()
+
+
+def official(build):
+    """The folder with the generated types of OTLP that OpenTelemetry's JavaScript client has, and nothing else of it; or None and why not."""
+    folder, why = js_client.installed(build, "otlp-js", ("protobufjs@7.5.4",))
+    if folder is None or (folder / "root.js").exists():
+        return folder, why
+    r = subprocess.run(["npm", "pack", "--silent", "@opentelemetry/otlp-transformer@0.208.0"], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    if r.returncode != 0:
+        return None, f"npm has not got the types: {r.stderr.strip()[-200:]}"
+    with tarfile.open(folder / r.stdout.split()[-1]) as t:
+        (folder / "root.js").write_bytes(t.extractfile("package/build/src/generated/root.js").read())
+    return folder, ""
+
+
+@case
+def the_official_types_know_all_of_it(world):
+    if service.PATIENCE > 2:
+        return  # once, in the plain build
+    folder, why = official(world.build)
+    if folder is None:
+        print(f"skipped: {why}")
+        return
+    if not BODIES:
+        further_attempts_hang_below_the_first(world)
+    file = folder / "requests.jsonl"
+    file.write_text("\n".join(BODIES) + "\n", encoding="utf-8")
+    for answer in js_client.told(folder, "otlp_js.mjs", str(file)):
+        equal((answer["wrong"], answer["same"]), (None, True), answer)
 
 
 if __name__ == "__main__":
