@@ -183,16 +183,25 @@ static void warn_of(const char *path, const struct rb_settings *s)
     rb_find_weak(path, s, &weak);
 }
 
+static void log_problem(void *arg, const char *file, unsigned line, unsigned column,
+                        const char *text)
+{
+    (void)arg;
+    rb_log(RB_LOG_ERROR, "config.problem", RB_F("file", file), RB_FI("line", line),
+           RB_FI("column", column), RB_F("what", text));
+}
+
 static void reload(struct service *s)
 {
+    static const struct rb_problem_ear ear = {.told = log_problem};
     struct rb_err err = {.code = RB_OK};
     RB_CLEANUP(rb_settings_unrefp) struct rb_settings *fresh = NULL;
     rb_notify("RELOADING=1");
-    int loaded = rb_load_settings(&rb_command_serve, s->config_path, &fresh);
-    if (loaded == RB_EXIT_OK) {
+    enum rb_code loaded = rb_find_problems(s->config_path, &ear, &fresh, &err);
+    if (loaded == RB_OK) {
         rb_aws_settle_region(fresh, rb_clock_system());
     }
-    if (loaded != RB_EXIT_OK || rb_engine_reload(s->engine, fresh, &err) != RB_OK) {
+    if (loaded != RB_OK || rb_engine_reload(s->engine, fresh, &err) != RB_OK) {
         rb_log(RB_LOG_ERROR, "config.reload_failed",
                RB_F("what", "the old configuration stays in force"),
                RB_F("why", err.code == RB_OK ? NULL : err.msg));

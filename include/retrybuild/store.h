@@ -121,7 +121,7 @@ struct rb_admission {
     enum rb_code rc; /* RB_OK, or why nothing happened (UNAVAIL, TIMEOUT, FULL, …) */
     enum rb_admit_result result;
     char retry_id[RB_ID_BYTES];
-    enum rb_state retry_state; /* of that retry, for DUPLICATE and NEW */
+    enum rb_state retry_state; /* of that retry, for DUPLICATE, CHILD and NEW */
     void *user;                /* the caller's */
 };
 

@@ -96,6 +96,10 @@ static enum rb_delivery_result item_result(const struct rb_exchange *ex, unsigne
         *ret_reason = "this failure is known already";
         return RB_RESULT_DUPLICATE;
     case RB_ADMIT_CHILD:
+        if (rb_state_terminal(a->retry_state)) {
+            *ret_reason = "this build is the retry itself; its outcome is known already";
+            return RB_RESULT_DUPLICATE;
+        }
         *ret_reason = "this build is the retry itself; its outcome is being read";
         return RB_RESULT_ACCEPTED;
     case RB_ADMIT_MISMATCH:

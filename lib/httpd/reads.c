@@ -53,6 +53,20 @@ static bool parse_since(const char *s, int64_t now_ms, int64_t *ret_ms)
     return false;
 }
 
+static void wrong_state(struct rb_exchange *ex, const char *state)
+{
+    const char *names[RB_STATE_COUNT];
+    for (unsigned i = 0; i < RB_STATE_COUNT; i++) {
+        names[i] = rb_state_name((enum rb_state)i);
+    }
+    const char *near = rb_nearest(state, names, RB_STATE_COUNT);
+    if (near == NULL) {
+        rb_answer_problem(ex, 400, "'%.64s' is not a state", state);
+    } else {
+        rb_answer_problem(ex, 400, "'%.64s' is not a state; did you mean '%s'?", state, near);
+    }
+}
+
 static bool build_filter(struct rb_exchange *ex, const struct query *q, struct rb_filter *f)
 {
     uint64_t limit = DEFAULT_LIMIT;
@@ -64,7 +78,7 @@ static bool build_filter(struct rb_exchange *ex, const struct query *q, struct r
     } else if (q->repeated != NULL) {
         rb_answer_problem(ex, 400, "'%s' may be given once", q->repeated);
     } else if (q->state != NULL && !rb_state_parse(q->state, &f->state)) {
-        rb_answer_problem(ex, 400, "'%.64s' is not a state", q->state);
+        wrong_state(ex, q->state);
     } else if (q->since != NULL &&
                !parse_since(q->since, rb_now_ms(ex->httpd->deps.clock), &f->since_ms)) {
         rb_answer_problem(ex, 400,

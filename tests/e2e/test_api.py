@@ -207,7 +207,7 @@ def lists_are_filtered_and_paged(s):
 
 @on_both
 def bad_filters_are_400_and_say_what_is_right(s):
-    for query, word in (("state=broken", "'broken' is not a state"), ("limit=0", "1 to 200"), ("limit=201", "1 to 200"), ("limit=many", "1 to 200"),
+    for query, word in (("state=broken", "'broken' is not a state"), ("state=heldd", "did you mean 'held'?"), ("limit=0", "1 to 200"), ("limit=201", "1 to 200"), ("limit=many", "1 to 200"),
                         ("limit=-1", "1 to 200"), ("since=yesterday", "duration"), ("cursor=nonsense", "cursor"), ("cursor=%00", ""), ("colour=red", "unknown filter 'colour'"),
                         ("state=", "is not a state"), ("cursor=" + "x" * 500, "cursor"), ("state=held&state=dead", "once")):
         problem(s.api("GET", f"/v1/retries?{query}"), 400, word)

@@ -199,6 +199,8 @@ def a_bad_file_leaves_the_old_one_in_force(binary):
         wait_until("the refusal", lambda n=before: len(logged_any(s, "config.reload_failed")) > n, 10)
         equal(s.deliver(event())[0], 202)
         equal(metric(s, "config_last_reload_successful"), 0.0)
+    told = [json.loads(line) for line in s.log.read_text(encoding="latin-1").splitlines()]  # every line is JSON
+    equal([t["line"] > 0 for t in told if t["event"] == "config.problem" and "rules[0].when.message" in t["what"]], [True])
     s.config.unlink()
     s.proc.send_signal(signal.SIGHUP)
     wait_until("the missing file", lambda: len(logged_any(s, "config.reload_failed")) == 5, 10)
