@@ -18,7 +18,8 @@
 
 /* rb_record_encode - append to @out; RB_E_TOO_LARGE when @out failed. */
 enum rb_code rb_record_encode(const struct rb_retry *r, struct rb_buf *out, struct rb_err *err);
-/* rb_record_decode - RB_E_CORRUPT names the offset. */
+/* rb_record_decode - RB_E_CORRUPT names the offset; RB_E_UNAVAIL: written by the next release in a
+ * way that this one cannot read; nothing is wrong with it. */
 enum rb_code rb_record_decode(const void *data, size_t len, struct rb_retry **ret_r,
                               struct rb_err *err);
 /* rb_retry_write_json - the contract's JSON (design 6.2) appended to @out; absent members are null.

@@ -6,11 +6,16 @@
 
 #include "record_fields.h"
 
+#define WORDS_MAX                                                                   \
+    64 /* more states, actions or kinds than that no release has: then it is damage \
+        */
+
 struct reader {
     const char *start, *p, *end;
     const char *field; /* where the top field that is being read begins */
     struct rb_arena *arena;
     struct rb_buf *scratch;
+    bool *newer; /* a word that only a newer release can have written */
 };
 
 static bool read_varint(struct reader *rd, uint64_t *ret_v)
@@ -64,9 +69,11 @@ static bool read_int(struct rb_slice value, int64_t *ret_v)
     return true;
 }
 
-static bool store_uint(char *at, int64_t v, int64_t below)
+/* store_word - one of @below words. */
+static bool store_word(char *at, int64_t v, int64_t below, bool *newer)
 {
     if (v < 0 || v >= below) {
+        *newer = v >= below && v < WORDS_MAX;
         return false;
     }
     unsigned u = (unsigned)v;
@@ -74,7 +81,7 @@ static bool store_uint(char *at, int64_t v, int64_t below)
     return true;
 }
 
-static bool store_int(const struct record_field *f, char *at, int64_t v)
+static bool store_int(const struct record_field *f, char *at, int64_t v, bool *newer)
 {
     int i = 0;
     bool b = v != 0;
@@ -93,11 +100,11 @@ static bool store_int(const struct record_field *f, char *at, int64_t v)
         memcpy(at, &b, sizeof(b));
         return v == 0 || v == 1;
     case STATE:
-        return store_uint(at, v, RB_STATE_COUNT);
+        return store_word(at, v, RB_STATE_COUNT, newer);
     case ACTION:
-        return store_uint(at, v, RB_ACTION_IGNORE + 1);
+        return store_word(at, v, RB_ACTION_IGNORE + 1, newer);
     case DELAY_KIND:
-        return store_uint(at, v, RB_DELAY_LIST + 1);
+        return store_word(at, v, RB_DELAY_LIST + 1, newer);
     case TEXT:
     case ID:
         break;
@@ -112,7 +119,7 @@ static bool read_into(struct reader *rd, const struct record_field *f, struct rb
     char *at = (char *)to + f->offset;
     if (f->type != TEXT && f->type != ID) {
         int64_t v = 0;
-        return read_int(value, &v) && store_int(f, at, v);
+        return read_int(value, &v) && store_int(f, at, v, rd->newer);
     }
     const char *text = rb_unpack_text(value, w, rd->scratch, rd->arena);
     if (text == NULL) {
@@ -233,6 +240,11 @@ enum rb_code rb_record_decode(const void *data, size_t len, struct rb_retry **re
     if (len == 0 || len > RB_RECORD_MAX_BYTES) {
         return rb_err_set(err, RB_E_CORRUPT, "a record of %zu bytes cannot be one", len);
     }
+    if (bytes[0] == RECORD_VERSION + 1) {
+        return rb_err_set(err, RB_E_UNAVAIL,
+                          "the record has version %d, of a newer release; this one knows %d",
+                          bytes[0], RECORD_VERSION);
+    }
     if (bytes[0] != RECORD_VERSION) {
         return rb_err_set(err, RB_E_CORRUPT, "record version %d at offset 0 is not known",
                           (int)(unsigned char)bytes[0]);
@@ -242,7 +254,9 @@ enum rb_code rb_record_decode(const void *data, size_t len, struct rb_retry **re
         return rb_err_set(err, RB_E_NOMEM, "no memory for a record");
     }
     RB_CLEANUP(rb_buf_release) struct rb_buf scratch = RB_BUF_INIT(RB_RETRY_MAX_BYTES);
-    struct reader rd = {.start = bytes,
+    bool newer = false;
+    struct reader rd = {.newer = &newer,
+                        .start = bytes,
                         .p = bytes + 1,
                         .end = bytes + len,
                         .arena = &r->arena,
@@ -253,6 +267,12 @@ enum rb_code rb_record_decode(const void *data, size_t len, struct rb_retry **re
         struct rb_slice value;
         rd.field = rd.p;
         if (!read_field(&rd, &tag, &value) || !read_top(&rd, tag, value, r)) {
+            if (newer) {
+                return rb_err_set(err, RB_E_UNAVAIL,
+                                  "the record has a state or action of a newer release, at "
+                                  "offset %zu",
+                                  offset);
+            }
             return rb_err_set(err, RB_E_CORRUPT, "the record is damaged at offset %zu", offset);
         }
     }

@@ -28,6 +28,11 @@ struct rb_admitter {
     void *arg;
 };
 
+/* rb_store_left_alone - tell that the task of a retry was claimed, but only a newer release can
+ * read its record, as @why says. It is not settled: when its lease has run out the newer one takes
+ * it. */
+void rb_store_left_alone(const char *retry_id, const struct rb_err *why);
+
 struct rb_store_ops {
     /* open - @url is the whole text of settings.store.url. The result's base is filled by the
      * caller afterwards, but settings and clock are needed before: they are passed too. */

@@ -6,10 +6,16 @@
 #include <string.h>
 
 #include <retrybuild/cleanup.h>
+#include <retrybuild/log.h>
 #include <retrybuild/secret.h>
 
 #include "cursor.h"
 #include "ops.h"
+
+void rb_store_left_alone(const char *retry_id, const struct rb_err *why)
+{
+    rb_log(RB_LOG_WARN, "store.newer_record", RB_F("retry", retry_id), RB_F("what", why->msg));
+}
 
 /* The scheme is what stands before the first ':'. The URL may hold a password: it is never shown.
  */

@@ -106,7 +106,41 @@ def readme_configuration_passes_check_config(build):
     return problems
 
 
+def slug(heading):
+    """The anchor of a heading, as git hosts make it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def every_link_between_the_documents_leads_somewhere(_build):
+    problems, seen = [], 0
+    for path in [*ROOT.glob("*.md"), *(ROOT / "deploy").rglob("*.md")]:
+        text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.S | re.M)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            if "://" in target or target.startswith("mailto:"):
+                continue
+            seen += 1
+            name, _, anchor = target.partition("#")
+            there = (path.parent / name).resolve() if name else path
+            if not there.exists():
+                problems.append(f"{path.relative_to(ROOT)}: {target}: no such file")
+            elif anchor and anchor not in {slug(h) for h in re.findall(r"^#+ (.+)$", there.read_text(encoding="utf-8"), re.M)}:
+                problems.append(f"{path.relative_to(ROOT)}: {target}: no such heading")
+    return problems + ([] if seen >= 15 else [f"only {seen} links were found"])
+
+
+def every_path_that_the_documents_name_is_there(_build):
+    problems, seen = [], 0
+    for path in [*ROOT.glob("*.md"), *(ROOT / "deploy").rglob("*.md")]:
+        for name in re.findall(r"`((?:deploy|configs|tests|lib|include|cmd)/[\w./-]+)`", path.read_text(encoding="utf-8")):
+            seen += 1
+            if not (ROOT / name.rstrip("/")).exists():
+                problems.append(f"{path.relative_to(ROOT)} names {name}, which is not there")
+    return problems + ([] if seen >= 30 else [f"only {seen} paths were found"])
+
+
 TESTS = [
+    every_link_between_the_documents_leads_somewhere,
+    every_path_that_the_documents_name_is_there,
     man_page_names_every_command,
     man_page_names_every_option_and_no_other,
     simulator_page_names_every_option_and_no_other,

@@ -1,8 +1,6 @@
 #!/usr/bin/python3
 """One failure comes in by EventBridge, SNS, CodeStar Notifications, a GitHub status, a GitLab pipeline and a Slack command at the same moment, at two
 processes on one Redis: one retry, one RetryBuild, and its record names every delivery. Again with one of the two killed in the middle."""
-import base64
-import datetime
 import hashlib
 import hmac
 import json
@@ -24,6 +22,7 @@ from forge_server import Forge  # noqa: E402
 from life import FAST_RULE, event_of  # noqa: E402
 from service import ACCOUNT, KEY, REGION, wait_until  # noqa: E402
 from sim_harness import Sim, equal  # noqa: E402
+from stand_ins import signed_by_sns  # noqa: E402
 
 SECRET = "hook-secret-0123456789"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:builds"
@@ -77,12 +76,7 @@ class World:
         return sha, wait_until("the build fails", ended)
 
     def sns(self, message):
-        stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        m = {"Message": message, "MessageId": str(uuid.uuid4()), "Timestamp": stamp, "TopicArn": TOPIC, "Type": "Notification"}
-        text = "".join(f"{k}\n{m[k]}\n" for k in sorted(m)).encode()
-        signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", f"{self.folder.name}/sns.key"], input=text, check=True, capture_output=True).stdout
-        return json.dumps(m | {"SignatureVersion": "2", "Signature": base64.b64encode(signature).decode(),
-                               "SigningCertURL": f"https://sns.{REGION}.amazonaws.com/SimpleNotificationService-1.pem"})
+        return json.dumps(signed_by_sns(f"{self.folder.name}/sns.key", TOPIC, "Notification", message, f"https://sns.{REGION}.amazonaws.com/SimpleNotificationService-1.pem"))
 
     def deliveries(self, sha, build):
         """(source, body, headers) of each door."""

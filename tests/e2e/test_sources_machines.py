@@ -2,7 +2,6 @@
 """EventBridge, CloudEvents, SNS, Standard Webhooks and generic senders at a running service: every case of the data folder whose proof has no
 clock, live signatures of openssl, Python and the senders' own libraries, certificates over TLS, confirmations, batches, tokens, `send`."""
 import base64
-import datetime
 import hashlib
 import hmac
 import http.client
@@ -22,8 +21,10 @@ import js_client  # noqa: E402
 import service  # noqa: E402
 from cases import case  # noqa: E402
 from life import SCRIPT  # noqa: E402
+from internet import certificate  # noqa: E402
 from service import KEY, failure_event, wait_until  # noqa: E402
 from sim_harness import Sim, equal  # noqa: E402
+from stand_ins import signed_by_sns  # noqa: E402
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / "data/source"
 LIBRARIES = ("standardwebhooks@1.1.1", "svix@1.99.1", "sns-validator@0.3.5", "cloudevents@10.0.0")
@@ -88,15 +89,6 @@ class Net:
         self.listener.close()
 
 
-def certificate(folder, name, dns, ca=None, days="30"):
-    """NAME.key and NAME.pem: its own, or signed by @ca."""
-    ext = f"{folder}/{name}.ext"
-    pathlib.Path(ext).write_text(f"subjectAltName=DNS:{dns}\n")
-    run("openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.csr", "-subj", f"/CN={dns}")
-    by = ["-CA", f"{folder}/{ca}.pem", "-CAkey", f"{folder}/{ca}.key", "-CAcreateserial"] if ca else ["-signkey", f"{folder}/{name}.key"]
-    run("openssl", "x509", "-req", "-in", f"{folder}/{name}.csr", "-days", days, "-extfile", ext, "-out", f"{folder}/{name}.pem", *by)
-
-
 def settings_of_cases():
     """{source name: setting} and [(source name, path, case)] of the cases whose proof does not depend on the clock."""
     found, all_cases = {}, []
@@ -158,14 +150,9 @@ class World:
 
     def sns(self, message, kind="Notification", version="2", key="signer", page="one", at=0, **more):
         """A signed message as SNS posts it."""
-        stamp = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=at)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        m = {"Type": kind, "MessageId": str(service.uuid.uuid4()), "TopicArn": TOPIC, "Message": message, "Timestamp": stamp, **more}
         if kind != "Notification":
-            m = {"Token": "2336412f37fb687f", "SubscribeURL": "http://169.254.169.254/latest/meta-data", **m}
-        text = "".join(f"{n}\n{m[n]}\n" for n in sorted({"Message", "MessageId", "Subject", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"} & set(m)))
-        digest = {"1": "-sha1", "2": "-sha256"}[version]
-        signature = run("openssl", "dgst", digest, "-sign", f"{self.folder.name}/{key}.key", input=text.encode()).stdout
-        return m | {"SignatureVersion": version, "Signature": base64.b64encode(signature).decode(), "SigningCertURL": URL.format(page)}
+            more = {"Token": "2336412f37fb687f", "SubscribeURL": "http://169.254.169.254/latest/meta-data", **more}
+        return signed_by_sns(f"{self.folder.name}/{key}.key", TOPIC, kind, message, URL.format(page), version, at, **more)
 
     def pem(self, name):
         return pathlib.Path(f"{self.folder.name}/{name}.pem").read_bytes()

@@ -221,13 +221,21 @@ static enum rb_code claim_round(struct redis_session *ses, unsigned max, int64_t
         if (row->type != REDIS_REPLY_STRING) {
             continue;
         }
+        struct rb_err why = {.code = RB_OK};
         rc = make_task(&m[i], row, ses->replies[0]->element[2 * i + 1], now_ms + lease_ms,
-                       &ret_tasks[made], err);
+                       &ret_tasks[made], &why);
         if (rc == RB_OK) {
             made++;
         } else if (rc == RB_E_CORRUPT) {
             bad[n_bad++] = m[i];
             rc = RB_OK;
+        } else if (rc == RB_E_UNAVAIL) {
+            char id[RB_ID_BYTES];
+            rid_text(m[i].bytes, id);
+            rb_store_left_alone(id, &why);
+            rc = RB_OK;
+        } else {
+            rc = rb_err_set(err, rc, "%s", why.msg);
         }
     }
     if (rc == RB_OK) {

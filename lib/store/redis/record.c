@@ -18,6 +18,7 @@
 #define AT_TRIES 28
 #define AT_EFFECT 30
 #define AT_CREATED 46
+#define WORDS_MAX 64 /* no release has more states or kinds of tasks: then it is damage */
 #define DEFAULT_DELIVERY_TTL_MS (96LL * 3600 * 1000)
 #define DEFAULT_EFFECT_TTL_MS (24LL * 3600 * 1000)
 
@@ -71,6 +72,11 @@ enum rb_code rrecord_read(const redisReply *r, struct rhead *ret_h, struct rb_re
     struct rhead h;
     size_t body_at = 0;
     if (!rhead_read(r->str, r->len, &h, &body_at)) {
+        const uint8_t *b = (const uint8_t *)r->str;
+        if (r->len >= RHEAD_BYTES && b[0] == HEAD_FORMAT && b[1] < WORDS_MAX && b[2] < WORDS_MAX) {
+            return rb_err_set(err, RB_E_UNAVAIL,
+                              "the record's head has a state or task of a newer release");
+        }
         return rb_err_set(err, RB_E_CORRUPT, "the record's head does not decode");
     }
     struct rb_retry *retry = NULL;

@@ -191,7 +191,8 @@ static enum rb_code claim_round(struct redis_session *ses, enum rb_task_kind kin
         if (record->type != REDIS_REPLY_STRING) {
             continue; /* another worker was faster */
         }
-        rc = make_task(record, &ret_tasks[made], err);
+        struct rb_err why = {.code = RB_OK};
+        rc = make_task(record, &ret_tasks[made], &why);
         if (rc == RB_OK) {
             rread_deliveries(ses->replies[1 + 2 * i], ret_tasks[made]->retry);
             rread_reports(ses->replies[2 + 2 * i], ret_tasks[made]->retry);
@@ -199,6 +200,13 @@ static enum rb_code claim_round(struct redis_session *ses, enum rb_task_kind kin
         } else if (rc == RB_E_CORRUPT) {
             memcpy(bad[n_bad++], ids[i], RKEY_RAW);
             rc = RB_OK;
+        } else if (rc == RB_E_UNAVAIL) {
+            char id[RB_ID_BYTES];
+            rid_text(ids[i], id);
+            rb_store_left_alone(id, &why);
+            rc = RB_OK;
+        } else {
+            rc = rb_err_set(err, rc, "%s", why.msg);
         }
     }
     if (rc == RB_OK) {

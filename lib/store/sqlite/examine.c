@@ -86,9 +86,7 @@ static enum rb_code look_inside(sqlite3 *handle, const char *path, struct rb_are
         return rb_err_set(err, RB_E_INVALID, "'%s' is a database of another program", path);
     }
     if (version > rb_sq_schema_version) {
-        return rb_err_set(err, RB_E_INVALID,
-                          "'%s' was written by a newer version (schema %lld, this one knows %d)",
-                          path, (long long)version, rb_sq_schema_version);
+        return rb_sq_file_newer(path, version, err);
     }
     ret_h->version =
         rb_arena_printf(a, "SQLite %s, schema %lld", sqlite3_libversion(), (long long)version);

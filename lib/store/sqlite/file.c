@@ -35,6 +35,14 @@ enum rb_code rb_sq_file_error(const char *path, int rc, const char *what, struct
     }
 }
 
+enum rb_code rb_sq_file_newer(const char *path, int64_t version, struct rb_err *err)
+{
+    return rb_err_set(err, RB_E_INVALID,
+                      "'%s' was written by a newer version (schema %lld, this one knows %d): "
+                      "start that one again, or put the backup from before the upgrade back",
+                      path, (long long)version, rb_sq_schema_version);
+}
+
 /* One number, or -1 and the reason in @ret_rc. */
 static int64_t number(sqlite3 *handle, const char *query, int *ret_rc)
 {
@@ -113,9 +121,7 @@ enum rb_code rb_sq_file_upgrade(sqlite3 *handle, const char *path, struct rb_err
         return rb_err_set(err, RB_E_INVALID, "'%s' is a database of another program", path);
     }
     if (version > rb_sq_schema_version) {
-        return rb_err_set(err, RB_E_INVALID,
-                          "'%s' was written by a newer version (schema %lld, this one knows %d)",
-                          path, (long long)version, rb_sq_schema_version);
+        return rb_sq_file_newer(path, version, err);
     }
     enum rb_code code = RB_OK;
     for (int v = (int)version; v < rb_sq_schema_version && code == RB_OK; v++) {

@@ -14,6 +14,8 @@
 enum rb_code rb_sq_file_make(const char *path, dev_t *ret_dev, ino_t *ret_ino, struct rb_err *err);
 /* rb_sq_file_check - RB_E_CORRUPT names the damage. A small file is checked whole. */
 enum rb_code rb_sq_file_check(sqlite3 *handle, const char *path, struct rb_err *err);
+/* rb_sq_file_newer - RB_E_INVALID: this file has a schema that is not known yet. */
+enum rb_code rb_sq_file_newer(const char *path, int64_t version, struct rb_err *err);
 /* rb_sq_file_upgrade - RB_E_INVALID: of another program, or of a newer version. */
 enum rb_code rb_sq_file_upgrade(sqlite3 *handle, const char *path, struct rb_err *err);
 /* rb_sq_file_error - what SQLite's @rc means, as "<what> '<path>': …". */

@@ -80,14 +80,15 @@ static bool fill_list(struct rb_sq_op *op, const struct rb_filter *f, const char
            (op->source != NULL || f->source == NULL);
 }
 
-/* A record that does not decode is left out: one damaged row must not hide the others. */
+/* A record that does not decode, or is a newer release's, is left out: one row must not hide the
+ * others. */
 static enum rb_code open_list(const struct rb_sq_op *op, struct rb_retry **items, unsigned *ret_n,
                               struct rb_err *err)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < op->n_shelves; i++) {
         enum rb_code rc = rb_sq_shelf_open(&op->shelves[i], &items[n], err);
-        if (rc != RB_OK && rc != RB_E_CORRUPT) {
+        if (rc != RB_OK && rc != RB_E_CORRUPT && rc != RB_E_UNAVAIL) {
             while (n > 0) {
                 rb_retry_free(items[--n]);
             }

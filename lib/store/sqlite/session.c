@@ -182,12 +182,18 @@ static enum rb_code claim_once(struct rb_sq_session *ses, enum rb_task_kind kind
     unsigned n = 0;
     *ret_bad = 0;
     for (unsigned i = 0; i < op->n_tasks && rc == RB_OK; i++) {
-        rc = make_task(&op->tasks[i], &ret_tasks[n], err);
+        struct rb_err why = {.code = RB_OK};
+        rc = make_task(&op->tasks[i], &ret_tasks[n], &why);
         n += rc == RB_OK;
         if (rc == RB_E_CORRUPT) {
             set_aside(ses, &op->tasks[i], now_ms);
             (*ret_bad)++;
             rc = RB_OK;
+        } else if (rc == RB_E_UNAVAIL) {
+            rb_store_left_alone(op->tasks[i].id, &why);
+            rc = RB_OK;
+        } else if (rc != RB_OK) {
+            rc = rb_err_set(err, rc, "%s", why.msg);
         }
     }
     *ret_next_ms = op->number;
