@@ -18,6 +18,7 @@
 #define BATCH 256
 #define PROJECTS 400
 #define RARE_EVERY 100000 /* one of the project that hardly ever fails */
+#define TRIES 30          /* of a batch: a busy machine may answer late */
 #define HOUR_MS 3600000
 #define DAY_MS (24 * HOUR_MS)
 
@@ -142,7 +143,11 @@ static bool fill(struct rb_store_session *ses, uint64_t n, int64_t days, struct 
             fill_item(&items[i], at + i, at_ms);
             batch[i] = &items[i].a;
         }
-        if (rb_store_admit(ses, batch, size, at_ms, &err) != RB_OK) {
+        enum rb_code rc = RB_E_UNAVAIL;
+        for (int tries = 0; rb_code_transient(rc) && tries < TRIES; tries++) {
+            rc = rb_store_admit(ses, batch, size, at_ms, &err); /* a repeat is new again */
+        }
+        if (rc != RB_OK) {
             (void)fprintf(stderr, "fill: %s\n", err.msg);
             return false;
         }
