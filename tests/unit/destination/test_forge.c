@@ -1,80 +1,11 @@
 /* The git hosts' APIs: what is asked, with which proof, and what an answer means. */
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
+#include "forge_world.h"
 
-#include <retrybuild/cleanup.h>
-#include <retrybuild/forge.h>
-#include <retrybuild/json.h>
-
-#include "script_server.h"
-
-#define TOKEN "canary-token"
 #define REPOSITORY "octo-org/widgets"
 
 static const char *vectors;
-
-struct world {
-    struct script_server *server;
-    struct rb_settings settings;
-    const char *allow[1];
-    struct rb_api_setting api;
-    char url[64];
-    struct rb_forge forge;
-    struct rb_arena arena;
-};
-
-static int open_world(void **state)
-{
-    struct world *w = calloc(1, sizeof(*w));
-    assert_non_null(w);
-    w->server = script_server_start();
-    w->allow[0] = "127.0.0.1";
-    w->settings.network.allow = (struct rb_strings){.items = w->allow, .n = 1};
-    (void)snprintf(w->url, sizeof(w->url), "http://127.0.0.1:%d/api",
-                   script_server_port(w->server));
-    w->api = (struct rb_api_setting){.url = w->url, .token = rb_secret_new(TOKEN, strlen(TOKEN))};
-    w->forge = (struct rb_forge){.type = "github",
-                                 .api = &w->api,
-                                 .tokens = rb_forge_tokens_new(),
-                                 .clock = rb_clock_system()};
-    assert_int_equal(rb_httpc_new(&w->settings, &w->forge.http, NULL), RB_OK);
-    rb_arena_init(&w->arena, 1024 * 1024);
-    *state = w;
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    struct world *w = *state;
-    rb_forge_tokens_free(w->forge.tokens);
-    rb_httpc_free(w->forge.http);
-    rb_secret_free(w->api.token);
-    rb_secret_free(w->api.app_key);
-    rb_arena_release(&w->arena);
-    script_server_stop(w->server);
-    free(w);
-    return 0;
-}
-
-static void need_request(struct world *w, unsigned n, const char *line, const char *proof)
-{
-    assert_true(script_server_requests(w->server) > n);
-    const char *raw = script_server_request(w->server, n);
-    if (strncmp(raw, line, strlen(line)) != 0 || raw[strlen(line)] != ' ') {
-        fail_msg("asked was %.*s", (int)strcspn(raw, "\r"), raw);
-    }
-    if (proof != NULL && strstr(raw, proof) == NULL) {
-        fail_msg("'%s' is not among the headers", proof);
-    }
-}
 
 static const struct host {
     const char *type, *repository;
@@ -131,105 +62,6 @@ static void each_host_tells_permission_and_head_in_its_own_words(void **state)
         assert_true(pull.open);
         need_request(w, 2 * i + 1, h->pull, h->proof);
     }
-}
-
-static enum rb_permission permission(struct world *w, const char *type)
-{
-    enum rb_permission p = RB_PERMISSION_NONE;
-    struct rb_err err = {.code = RB_OK};
-    w->forge.type = type;
-    if (rb_forge_permission(&w->forge, "KEY/r", "{42}", "al", &p, &err) != RB_OK) {
-        fail_msg("%s: %s", type, err.msg);
-    }
-    return p;
-}
-
-#define NOBODY "{\"values\":[]}"
-#define ALICE "{\"values\":[{\"name\":\"alice\"},{\"name\":\"AL\"}]}"
-
-static void at_bitbucket_groups_count_too(void **state)
-{
-    struct world *w = *state;
-    script_server_push_json(w->server, 404, "", "{}");
-    script_server_push_json(w->server, 200, "",
-                            "{\"values\":[{\"permission\":\"admin\",\"user\":{\"uuid\":\"{41}\"}},"
-                            "{\"permission\":\"write\",\"user\":{\"uuid\":\"{42}\"}}]}");
-    assert_int_equal(permission(w, "bitbucket"), RB_PERMISSION_WRITE);
-    need_request(w, 1,
-                 "GET /api/workspaces/KEY/permissions/repositories/r?pagelen=100&"
-                 "q=user.uuid%3D%22%7B42%7D%22",
-                 "Bearer " TOKEN);
-    script_server_push_json(w->server, 200, "", NOBODY);
-    script_server_push_json(w->server, 200, "", NOBODY);
-    script_server_push_json(w->server, 200, "", ALICE);
-    assert_int_equal(permission(w, "bitbucket-server"), RB_PERMISSION_WRITE);
-    need_request(w, 4,
-                 "GET /api/users?limit=1000&filter=al&permission.1=REPO_WRITE&"
-                 "permission.1.projectKey=KEY&permission.1.repositorySlug=r",
-                 "Bearer " TOKEN);
-}
-
-static void a_name_that_holds_the_users_is_not_the_user(void **state)
-{
-    struct world *w = *state;
-    script_server_push_json(
-        w->server, 200, "",
-        "{\"values\":[{\"user\":{\"name\":\"alice\"},\"permission\":\"REPO_ADMIN\"}]}");
-    for (int i = 0; i < 3; i++) {
-        script_server_push_json(w->server, 200, "", "{\"values\":[{\"name\":\"alice\"}]}");
-    }
-    assert_int_equal(permission(w, "bitbucket-server"), RB_PERMISSION_NONE);
-    script_server_push_json(w->server, 200, "", "{\"permission\":\"none\"}");
-    script_server_push_json(w->server, 200, "", NOBODY);
-    assert_int_equal(permission(w, "bitbucket"), RB_PERMISSION_NONE);
-}
-
-static void what_is_known_counts_where_groups_are_not_told(void **state)
-{
-    struct world *w = *state;
-    script_server_push_json(w->server, 200, "", "{\"permission\":\"write\"}");
-    script_server_push_json(w->server, 403, "", "{}");
-    assert_int_equal(permission(w, "bitbucket"), RB_PERMISSION_WRITE);
-}
-
-static void each_host_tells_who_is_in_a_group(void **state)
-{
-    static const struct {
-        const char *type, *group, *asked;
-        int status;
-        const char *answer;
-        bool member;
-    } rows[] = {
-        {"github", "org/team", "GET /api/orgs/org/teams/team/memberships/al", 200,
-         "{\"state\":\"active\"}", true},
-        {"github", "org/team", "GET /api/orgs/org/teams/team/memberships/al", 200,
-         "{\"state\":\"pending\"}", false},
-        {"github", "org/team", "GET /api/orgs/org/teams/team/memberships/al", 404, "{}", false},
-        {"gitlab", "g/sub", "GET /api/groups/g%2Fsub/members/all/42", 200,
-         "{\"state\":\"active\",\"access_level\":30}", true},
-        {"gitea", "7", "GET /api/teams/7/members/al", 200, "{\"login\":\"al\"}", true},
-        {"bitbucket-server", "dev ops", "GET /api/users?limit=1000&filter=al&group=dev%20ops", 200,
-         ALICE, true},
-        {"bitbucket-server", "ops", "GET /api/users?limit=1000&filter=al&group=ops", 200,
-         "{\"values\":[{\"name\":\"alice\"}]}", false},
-    };
-    struct world *w = *state;
-    for (unsigned i = 0; i < RB_ARRAY_LEN(rows); i++) {
-        bool member = !rows[i].member;
-        w->forge.type = rows[i].type;
-        script_server_push_json(w->server, rows[i].status, "", rows[i].answer);
-        assert_int_equal(rb_forge_member(&w->forge, rows[i].group, "42", "al", &member, NULL),
-                         RB_OK);
-        assert_int_equal(member, rows[i].member);
-        need_request(w, i, rows[i].asked, NULL);
-    }
-    bool member = false;
-    w->forge.type = "bitbucket";
-    assert_int_equal(rb_forge_member(&w->forge, "devs", "42", "al", &member, NULL), RB_E_INVALID);
-    w->forge.type = "github";
-    assert_int_equal(rb_forge_member(&w->forge, "org", "42", "al", &member, NULL), RB_E_INVALID);
-    assert_int_equal(rb_forge_member(&w->forge, "../x", "42", "al", &member, NULL), RB_E_INVALID);
-    assert_false(member);
 }
 
 static void who_is_not_known_has_no_permission(void **state)
@@ -503,10 +335,6 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         T(each_host_tells_permission_and_head_in_its_own_words),
         T(who_is_not_known_has_no_permission),
-        T(at_bitbucket_groups_count_too),
-        T(a_name_that_holds_the_users_is_not_the_user),
-        T(what_is_known_counts_where_groups_are_not_told),
-        T(each_host_tells_who_is_in_a_group),
         T(an_answer_is_judged_by_what_it_says),
         T(names_from_outside_lead_nowhere_else),
         T(failed_statuses_of_all_pages_are_found),
