@@ -1,12 +1,11 @@
 """A world for tests of the whole: the simulator with its projects, services on either store, a receiver of reports."""
 import base64
 import contextlib
-import http.server
 import json
-import threading
 
 import service
 import sim_harness
+from catcher import Receiver
 from service import failure_event, wait_until
 from sim_harness import equal
 
@@ -25,39 +24,22 @@ SIGNING = base64.b64encode(b"webhook signing key of the tests").decode()
 FAST_RULE = "{name: infrastructure, when: {phase: [PROVISIONING]}, then: retry, limit: 2, delay: {fixed: 0s}}"
 
 
-class Sink:
+class Sink(Receiver):
     """A receiver of reports; answers from a list, then 200; keeps what came."""
 
     def __init__(self):
-        self.got = []
-        self.answers = []
-        outer = self
+        self.got, self.answers = [], []
+        super().__init__(self.take)
+        self.url = f"{self.root}/reports/secret-path"
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-                status, headers = outer.answers.pop(0) if outer.answers else (200, {})
-                outer.got.append((status, dict(self.headers), body))
-                self.send_response(status)
-                for k, v in headers.items():
-                    self.send_header(k, v)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/reports/secret-path"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def take(self, request, body):
+        status, headers = self.answers.pop(0) if self.answers else (200, {})
+        self.got.append((status, dict(request.headers), body))
+        return status, headers
 
     def of(self, retry_id):
         found = [(s, h, json.loads(b)) for s, h, b in list(self.got)]
         return [(s, h, b) for s, h, b in found if b["data"]["id"] == retry_id]
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 class World:

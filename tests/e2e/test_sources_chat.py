@@ -3,13 +3,11 @@
 import base64
 import hashlib
 import hmac
-import http.server
 import json
 import pathlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.parse
 
@@ -17,6 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import cases  # noqa: E402
 import service  # noqa: E402
 from cases import case  # noqa: E402
+from catcher import Receiver  # noqa: E402
 from life import FAST_RULE, World, deliver, event_of, reach  # noqa: E402
 from service import wait_until  # noqa: E402
 from sim_harness import equal  # noqa: E402
@@ -35,35 +34,18 @@ SOURCES = f"""
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-class Reply:
+class Reply(Receiver):
     """What stands behind a response URL."""
 
     def __init__(self):
         self.got, self.methods = [], []
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-                outer.got.append((self.path, json.loads(body)))
-                outer.methods.append(self.command)
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            do_PATCH = do_POST
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.root = f"http://127.0.0.1:{self.server.server_port}"
+        super().__init__(self.take)
         self.url = f"{self.root}/commands/secret-path"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
+    def take(self, request, body):
+        self.got.append((request.path, json.loads(body)))
+        self.methods.append(request.command)
+        return 200, {}
 
 
 class Chat:

@@ -23,18 +23,11 @@ import traceback
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import service  # noqa: E402
 import sim_harness  # noqa: E402
+from fire import SCRIPT  # noqa: E402
 
 PROJECTS = 50
 BURST = 10
 SLACK = 0.10  # calls that wait for their turn are sent a little late, so that two seconds can meet in one
-SCRIPT = """
-projects:
-  - name: "app-*"
-    outcomes:
-      - {status: FAILED, phase: PROVISIONING, message: "no capacity"}
-      - {status: SUCCEEDED}
-durations: {QUEUED: 10ms, PROVISIONING: 20ms, DOWNLOAD_SOURCE: 0s, INSTALL: 0s, PRE_BUILD: 0s, BUILD: 20ms, POST_BUILD: 0s, UPLOAD_ARTIFACTS: 0s, FINALIZING: 0s}
-"""
 FAULTS = [{"operation": op, "probability": 0.2, "error": "ThrottlingException", "message": "Rate exceeded"} for op in ("RetryBuild", "BatchGetBuilds", "ListBuildsForProject")] + [
     {"operation": "RetryBuild", "probability": 0.025, "status": 500, "body": "empty"},
     {"operation": "RetryBuild", "probability": 0.025, "status": 503, "body": "html", "effect": True},

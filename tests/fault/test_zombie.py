@@ -14,23 +14,17 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import cases  # noqa: E402
 import service  # noqa: E402
 import sim_harness  # noqa: E402
+from fire import RULES, SCRIPT  # noqa: E402
 from cases import case  # noqa: E402
 from service import wait_until  # noqa: E402
 
 PROJECTS = 30
-SCRIPT = """
-projects:
-  - name: "app-*"
-    outcomes:
-      - {status: FAILED, phase: PROVISIONING, message: "no capacity"}
-      - {status: SUCCEEDED}
-durations: {QUEUED: 10ms, PROVISIONING: 20ms, DOWNLOAD_SOURCE: 0s, INSTALL: 0s, PRE_BUILD: 0s, BUILD: 20ms, POST_BUILD: 0s, UPLOAD_ARTIFACTS: 0s, FINALIZING: 0s}
+WINDOWS = """
 token_window: 4s
 signature_window: 4s
 signature_dates: always
 lag: 500ms
 """
-RULES = "rules: [{name: infrastructure, when: {phase: [PROVISIONING]}, then: retry, limit: 2, delay: {list: [0s, 50ms]}}]"
 MESS = [{"operation": "RetryBuild", "probability": 0.15, "lose_reply": True}, {"operation": "RetryBuild", "probability": 0.1, "delay": "1500ms"},
         {"operation": "RetryBuild", "probability": 0.1, "latency": "1500ms"}, {"operation": "BatchGetBuilds", "probability": 0.05, "latency": "600ms"}]
 
@@ -42,7 +36,7 @@ class World:
 
 def one_round(world, kind, seed, frozen_s, count, mess, version=None, seconds=25, advance=False):
     rng = random.Random(seed)
-    sim = sim_harness.Sim(str(world.build / "cmd/codebuild-sim/codebuild-sim"), SCRIPT)
+    sim = sim_harness.Sim(str(world.build / "cmd/codebuild-sim/codebuild-sim"), SCRIPT + WINDOWS)
     redis = service.Redis() if kind == "redis" else None
     url = redis.url if redis else "sqlite:zombie.db"
     services = [service.Service(world.build / "cmd/retrybuild/retrybuild", url, sim.url, RULES).start() for _ in range(2 if redis else 1)]
