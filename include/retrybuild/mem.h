@@ -39,6 +39,9 @@ char *rb_arena_join(struct rb_arena *a, const struct rb_slice *parts, size_t n);
 /* rb_arena_printf - formatted copy; NULL on exhaustion. */
 char *rb_arena_printf(struct rb_arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* rb_arena_sentence - the same for people: whole characters only, whatever "%.40s" has cut. */
+char *rb_arena_sentence(struct rb_arena *a, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* rb_tune_malloc - glibc thresholds that keep freed pages for reuse (facts: halves the listener's
  * CPU). Call first in main. */

@@ -51,6 +51,9 @@ bool rb_utf8_valid(const char *s, size_t len);
 /* rb_utf8_seq - length (1..4) of the valid sequence that @s begins with; 0 when it is none or @len
  * is 0. */
 size_t rb_utf8_seq(const char *s, size_t len);
+/* rb_utf8_mend - leave out what is no UTF-8, such as half a character at the end of "%.40s"; @s
+ * ends in a NUL before and after. */
+void rb_utf8_mend(char *s);
 
 /* rb_nearest - the word of @words[@n] with the smallest edit distance to @word, or NULL when none
  * is near (distance > 1/3 of the longer length, at least 2 allowed). For "did you mean". */

@@ -24,6 +24,9 @@ void rb_problem_add(struct rb_problem_list *l, unsigned line, unsigned column, c
         va_start(ap, fmt);
         rb_buf_addvf(&text, fmt, ap);
         va_end(ap);
+        if (text.data != NULL) {
+            rb_utf8_mend(text.data);
+        }
     }
     struct rb_problem *items = realloc(p->items, (p->n + 1) * sizeof *items);
     if (items == NULL) {

@@ -54,20 +54,26 @@ const struct rb_certificate *rb_hook_certificate(struct rb_exchange *ex, const c
 {
     struct rb_fetch *f = fetch_of(ex);
     if (f != NULL && f->certificate == NULL) {
-        f->certificate = rb_signers_find(ex->httpd->signers, url, rb_now_ms(ex->httpd->deps.clock));
+        f->certificate = rb_signers_find(ex->httpd->signers, url, rb_now_ms(ex->httpd->deps.clock),
+                                         RB_SIGNER_FRESH_MS);
     }
     return f == NULL ? NULL : f->certificate;
 }
 
+static bool is_permanent(enum rb_code rc)
+{
+    return rc == RB_E_DENIED || rc == RB_E_INVALID || rc == RB_E_BLOCKED || rc == RB_E_TOO_LARGE;
+}
+
 /* ---- in a front-door thread ---- */
 
-static enum rb_code get(struct rb_exchange *ex, struct rb_httpc *c,
+static enum rb_code get(struct rb_exchange *ex, struct rb_httpc *c, const char *url,
                         struct rb_http_answer *ret_answer)
 {
     struct rb_fetch *f = ex->fetch;
     const struct rb_http_request req = {
         .method = "GET",
-        .url = rb_arena_strndup(&ex->arena, f->url, strcspn(f->url, "#")), /* names a part */
+        .url = url,
         .reach = f->reach,
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
         .timeout_ms = CALL_TIMEOUT_MS,
@@ -75,8 +81,8 @@ static enum rb_code get(struct rb_exchange *ex, struct rb_httpc *c,
         .cancel = &ex->httpd->calls_cancel,
     };
     bool sent = false;
-    f->rc = c == NULL || req.url == NULL ? rb_err_set(&f->err, RB_E_NOMEM, "no memory for a call")
-                                         : rb_httpc_call(c, &req, ret_answer, &sent, &f->err);
+    f->rc = c == NULL || url == NULL ? rb_err_set(&f->err, RB_E_NOMEM, "no memory for a call")
+                                     : rb_httpc_call(c, &req, ret_answer, &sent, &f->err);
     f->status = f->rc == RB_OK ? ret_answer->status : 0;
     return f->rc;
 }
@@ -97,37 +103,63 @@ static enum rb_code read_certificate(struct rb_exchange *ex, const struct rb_buf
                        : rb_certificate_parse(pem, len, ret_c, &f->err);
 }
 
-static void ask_certificate(struct rb_exchange *ex, struct rb_httpc *c)
+/* get_document - of a minute ago where it holds several, else by a call. */
+static enum rb_code get_document(struct rb_exchange *ex, struct rb_httpc *c, struct rb_buf *out)
 {
     RB_CLEANUP(rb_http_answer_release) struct rb_http_answer answer = {.status = 0};
-    struct rb_httpd *h = ex->httpd;
+    struct rb_signers *signers = ex->httpd->signers;
     struct rb_fetch *f = ex->fetch;
-    int64_t now_ms = rb_now_ms(h->deps.clock);
-    f->certificate = rb_signers_find(h->signers, f->url, now_ms); /* another was faster */
-    if (f->certificate != NULL) {
-        f->rc = RB_OK;
-        return;
+    const char *type = ex->source->type->type;
+    const char *url = rb_arena_strndup(&ex->arena, f->url, strcspn(f->url, "#")); /* names a part */
+    int64_t boot_ms = rb_boot_ms(ex->httpd->deps.clock);
+    bool several = ex->source->type->certificate_pem != NULL;
+    if (url != NULL && several && rb_signers_document(signers, url, boot_ms, out)) {
+        return RB_OK;
     }
-    if (!rb_signers_may_fetch(h->signers, rb_boot_ms(h->deps.clock))) {
-        f->rc = rb_err_set(&f->err, RB_E_THROTTLED, "too many certificates were asked for");
-        return;
+    if (!rb_signers_may_fetch(signers, type, boot_ms)) {
+        return rb_err_set(&f->err, RB_E_THROTTLED, "too many certificates were asked for");
     }
-    if (get(ex, c, &answer) != RB_OK) {
-        return;
+    enum rb_code rc = get(ex, c, url, &answer);
+    rb_signers_fetched(signers, type);
+    if (rc == RB_OK && f->status != 200) {
+        rc = rb_err_set(&f->err, f->status >= 500 || f->status == 429 ? RB_E_UNAVAIL : RB_E_DENIED,
+                        "the server answered %ld", f->status);
     }
-    if (f->status != 200) {
-        f->rc =
-            rb_err_set(&f->err, f->status >= 500 || f->status == 429 ? RB_E_UNAVAIL : RB_E_DENIED,
-                       "the server answered %ld", f->status);
-        return;
+    if (rc != RB_OK) {
+        return rc;
     }
+    if (several) {
+        rb_signers_keep_document(signers, url, &answer.body, boot_ms);
+    }
+    rb_buf_add(out, answer.body.data, answer.body.len);
+    return rb_buf_failed(out) ? rb_err_set(&f->err, RB_E_NOMEM, "no memory for it") : RB_OK;
+}
+
+static void ask_certificate(struct rb_exchange *ex, struct rb_httpc *c)
+{
     RB_CLEANUP(rb_certificate_freep) struct rb_certificate *got = NULL;
-    f->rc = read_certificate(ex, &answer.body, &got);
+    RB_CLEANUP(rb_buf_release) struct rb_buf text = RB_BUF_INIT(ANSWER_MAX_BYTES);
+    struct rb_signers *signers = ex->httpd->signers;
+    struct rb_fetch *f = ex->fetch;
+    int64_t now_ms = rb_now_ms(ex->httpd->deps.clock);
+    f->rc = RB_OK;
+    f->certificate = rb_signers_find(signers, f->url, now_ms, RB_SIGNER_FRESH_MS);
+    if (f->certificate != NULL) {
+        return; /* another was faster */
+    }
+    f->rc = get_document(ex, c, &text);
+    if (f->rc == RB_OK) {
+        f->rc = read_certificate(ex, &text, &got);
+    } else if (!is_permanent(f->rc)) {
+        f->certificate = rb_signers_find(signers, f->url, now_ms, RB_SIGNER_OLD_MS);
+        f->rc = f->certificate != NULL ? RB_OK : f->rc;
+        return;
+    }
     if (f->rc == RB_OK && !ex->source->type->certificate_fits(got, f->url, now_ms)) {
         f->rc = rb_err_set(&f->err, RB_E_DENIED, "it is out of date or names somebody else");
     }
     if (f->rc == RB_OK) {
-        rb_signers_keep(h->signers, f->url, got, now_ms);
+        rb_signers_keep(signers, f->url, got, now_ms);
         f->certificate = RB_TAKE(got);
     }
 }
@@ -135,7 +167,7 @@ static void ask_certificate(struct rb_exchange *ex, struct rb_httpc *c)
 static void ask_confirmation(struct rb_exchange *ex, struct rb_httpc *c)
 {
     RB_CLEANUP(rb_http_answer_release) struct rb_http_answer answer = {.status = 0};
-    (void)get(ex, c, &answer);
+    (void)get(ex, c, ex->fetch->url, &answer);
 }
 
 /* ---- in the loop ---- */
@@ -151,11 +183,6 @@ static void come_back(struct rb_exchange *ex)
     ex->fetch->counted = false;
     ex->httpd->n_fetches--;
     ex->ask = NULL;
-}
-
-static bool is_permanent(enum rb_code rc)
-{
-    return rc == RB_E_DENIED || rc == RB_E_INVALID || rc == RB_E_BLOCKED || rc == RB_E_TOO_LARGE;
 }
 
 static void certificate_came(struct rb_exchange *ex)

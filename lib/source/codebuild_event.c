@@ -194,7 +194,7 @@ static enum rb_code judge_envelope(struct walk *w, struct rb_event *ev, struct r
     }
     if (w->detail_type != NULL && !rb_str_eq(w->detail_type, DETAIL_TYPE)) {
         return none(
-            ev, rb_arena_printf(w->arena, "detail-type '%.100s' is not followed", w->detail_type),
+            ev, rb_arena_sentence(w->arena, "detail-type '%.100s' is not followed", w->detail_type),
             err);
     }
     return RB_E_REFUSED;
@@ -230,7 +230,7 @@ static enum rb_code judge(struct walk *w, struct rb_event *ev, struct rb_err *er
     }
     bool ended = rb_str_eq(status, other_ends[0]) || rb_str_eq(status, other_ends[1]);
     if (!ended && !rb_build_failed(&w->build)) {
-        return none(ev, rb_arena_printf(w->arena, "build-status '%.100s' is not known", status),
+        return none(ev, rb_arena_sentence(w->arena, "build-status '%.100s' is not known", status),
                     err);
     }
     enum rb_code rc = fill_reference(w, NULL);

@@ -89,7 +89,7 @@ struct reading {
     bool failed; /* "retest" */
 };
 
-#define TROUBLE(k, ...) ((k)->c->trouble = rb_arena_printf((k)->a, __VA_ARGS__))
+#define TROUBLE(k, ...) ((k)->c->trouble = rb_arena_sentence((k)->a, __VA_ARGS__))
 
 /* near_verb - for a word that is no verb and could be a slip of one: most slips keep the first
  * letter, and many project names are near to some verb without that. */

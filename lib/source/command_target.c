@@ -80,7 +80,7 @@ static bool build_target(const char *word, struct rb_arena *a, struct rb_command
             return false;
         }
     } else if (rb_build_parse_ref(word, a, &b, &err) != RB_OK) {
-        c->trouble = rb_arena_printf(a, "'%.80s' is no build: %s", word, err.msg);
+        c->trouble = rb_arena_sentence(a, "'%.80s' is no build: %s", word, err.msg);
         return false;
     }
     c->build = b;
@@ -102,7 +102,8 @@ bool rb_command_target(const char *word, struct rb_arena *a, struct rb_command *
     } else if (rb_id_shard("rty_", word) >= 0) {
         c->target = RB_TARGET_RETRY;
     } else if (rb_str_starts(word, "rty_")) {
-        c->trouble = rb_arena_printf(a, "'%.40s' is no id of a retry (rty_ and 26 letters)", word);
+        c->trouble =
+            rb_arena_sentence(a, "'%.40s' is no id of a retry (rty_ and 26 letters)", word);
         return false;
     } else if (strchr(word, ':') != NULL) {
         return build_target(word, a, c);
@@ -113,10 +114,10 @@ bool rb_command_target(const char *word, struct rb_arena *a, struct rb_command *
     } else if (is_project(word)) {
         c->target = RB_TARGET_PROJECT;
     } else {
-        c->trouble = rb_arena_printf(a,
-                                     "'%.80s' is no target: give a build (project:uuid, ARN or "
-                                     "console link), a project, 'last', '#pr' or a commit",
-                                     word);
+        c->trouble = rb_arena_sentence(a,
+                                       "'%.80s' is no target: give a build (project:uuid, ARN or "
+                                       "console link), a project, 'last', '#pr' or a commit",
+                                       word);
         return false;
     }
     return true;

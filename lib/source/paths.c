@@ -145,7 +145,7 @@ static void judge_status(struct rb_event *ev, const char *said, struct rb_arena 
         ev->needs_inspection = failed;
         return;
     }
-    const char *why = rb_arena_printf(a, "status '%.100s' is not known", said);
+    const char *why = rb_arena_sentence(a, "status '%.100s' is not known", said);
     none(ev, why == NULL ? "the status is not known" : why);
 }
 
@@ -204,7 +204,7 @@ enum rb_code rb_paths_parse(const struct rb_source_setting *s, struct rb_slice b
     }
     if (build == NULL) {
         const char *why =
-            rb_arena_printf(a, "there is no text at '%.200s': no usable build", wanted[0].path);
+            rb_arena_sentence(a, "there is no text at '%.200s': no usable build", wanted[0].path);
         none(&ev, why == NULL ? "no usable build" : why);
     } else if (rb_build_parse_ref(build, a, &ev.build, NULL) != RB_OK) {
         ev.build = (struct rb_build)RB_BUILD_INIT;

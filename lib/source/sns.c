@@ -169,7 +169,7 @@ static enum rb_code subscription(const struct rb_source_setting *s, const struct
     }
     if (!s->confirm) {
         events.ignored = "the subscription waits for its confirmation";
-        events.notice = rb_arena_printf(
+        events.notice = rb_arena_sentence(
             a,
             "topic %.200s asks to confirm its subscription: confirm it in SNS, or set confirm: "
             "true and let SNS ask again",
@@ -208,7 +208,7 @@ static enum rb_code parse(const struct rb_source_setting *s, const struct rb_req
     if (rb_str_eq(e.type, "SubscriptionConfirmation")) {
         return subscription(s, &e, a, ret_events, err);
     }
-    const char *notice = rb_arena_printf(
+    const char *notice = rb_arena_sentence(
         a, "the subscription of topic %.200s was removed: its failures do not come here any more",
         e.topic);
     *ret_events = (struct rb_events){.ignored = "the subscription was removed", .notice = notice};

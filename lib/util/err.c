@@ -9,6 +9,7 @@
 
 #include <retrybuild/cleanup.h>
 #include <retrybuild/err.h>
+#include <retrybuild/str.h>
 
 static const struct {
     const char *name;
@@ -41,37 +42,16 @@ static const struct {
     [RB_E_INTERNAL] = {"internal", false},
 };
 
-/* cut_at_character - end @s before a UTF-8 sequence that its last bytes only begin. */
-static void cut_at_character(char *s)
-{
-    size_t len = strlen(s);
-    size_t back = 0;
-    while (back < 3 && back < len && ((unsigned char)s[len - 1 - back] & 0xC0U) == 0x80U) {
-        back++;
-    }
-    if (back == len) {
-        return;
-    }
-    unsigned char lead = (unsigned char)s[len - 1 - back];
-    size_t want = lead >= 0xF0U ? 3 : lead >= 0xE0U ? 2 : lead >= 0xC0U ? 1 : 0;
-    if (want > back) {
-        s[len - 1 - back] = '\0';
-    }
-}
-
 static void store(struct rb_err *err, enum rb_code code, const char *sentence)
 {
     err->code = code;
     size_t len = strlen(sentence);
-    bool cut = len >= sizeof(err->msg);
-    if (cut) {
+    if (len >= sizeof(err->msg)) {
         len = sizeof(err->msg) - 1;
     }
     memcpy(err->msg, sentence, len);
     err->msg[len] = '\0';
-    if (cut) {
-        cut_at_character(err->msg);
-    }
+    rb_utf8_mend(err->msg); /* cut here, or by the precision of a format */
 }
 
 enum rb_code rb_err_set(struct rb_err *err, enum rb_code code, const char *fmt, ...)

@@ -154,15 +154,14 @@ char *rb_arena_join(struct rb_arena *a, const struct rb_slice *parts, size_t n)
     return text;
 }
 
-char *rb_arena_printf(struct rb_arena *a, const char *fmt, ...)
+static char *format(struct rb_arena *a, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+static char *format(struct rb_arena *a, const char *fmt, va_list ap)
 {
     char small[256];
-    va_list ap;
     va_list again;
-    va_start(ap, fmt);
     va_copy(again, ap);
     int n = vsnprintf(small, sizeof(small), fmt, ap);
-    va_end(ap);
     char *text = NULL;
     if (n >= 0) {
         text = take(a, (size_t)n + 1, 1);
@@ -173,6 +172,27 @@ char *rb_arena_printf(struct rb_arena *a, const char *fmt, ...)
         }
     }
     va_end(again);
+    return text;
+}
+
+char *rb_arena_printf(struct rb_arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char *text = format(a, fmt, ap);
+    va_end(ap);
+    return text;
+}
+
+char *rb_arena_sentence(struct rb_arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char *text = format(a, fmt, ap);
+    va_end(ap);
+    if (text != NULL) {
+        rb_utf8_mend(text);
+    }
     return text;
 }
 

@@ -1,4 +1,6 @@
 /* utf8.c - strict UTF-8, after table 3-7 of the Unicode standard. */
+#include <string.h>
+
 #include <retrybuild/str.h>
 
 static inline bool tail(unsigned char c)
@@ -45,4 +47,17 @@ bool rb_utf8_valid(const char *s, size_t len)
         at += n;
     }
     return true;
+}
+
+void rb_utf8_mend(char *s)
+{
+    size_t len = strlen(s);
+    size_t to = 0;
+    for (size_t at = 0; at < len;) {
+        size_t n = rb_utf8_seq(s + at, len - at);
+        memmove(s + to, s + at, n);
+        to += n;
+        at += n == 0 ? 1 : n;
+    }
+    s[to] = '\0';
 }

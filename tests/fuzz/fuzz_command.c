@@ -1,18 +1,9 @@
 /* fuzz_command.c - libFuzzer target: whatever a person writes, every command has a verb, a target
  * that belongs to it or a trouble, and text in UTF-8 stays so. The first byte says which form it is
  * read as. */
-#include <stdlib.h>
-
 #include <retrybuild/command.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-static void need(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
+#include "fuzz.h"
 
 static void check(const struct rb_command *c)
 {

@@ -1,17 +1,8 @@
 /* fuzz_console.c - libFuzzer target: a link or the name of a status gives nothing, or a build whose
  * parts are well formed and agree. */
-#include <stdlib.h>
-
 #include <retrybuild/console.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-static void need(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
+#include "fuzz.h"
 
 static void check_link(const struct rb_link *l, struct rb_arena *a)
 {

@@ -1,21 +1,12 @@
 /* fuzz_hosts.c - libFuzzer target: whatever a git host's hook carries, its reader says what it
  * means or that it is nothing; what it names is well formed. The first byte says which host it is,
  * the line behind it which event. */
-#include <stdlib.h>
 #include <strings.h>
 
-#include <retrybuild/cleanup.h>
 #include <retrybuild/command.h>
 #include <retrybuild/source.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-static void need(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
+#include "fuzz.h"
 
 struct headers {
     const char *event, *type;

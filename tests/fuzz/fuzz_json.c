@@ -1,17 +1,8 @@
 /* fuzz_json.c - libFuzzer target: whatever the pull reader accepts, jansson must accept too, save
  * for numbers that it cannot hold; every text must be unescapable. */
-#include <stdlib.h>
-
 #include <retrybuild/json.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-static void need(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
+#include "fuzz.h"
 
 /* touch - take what can be taken from a token. */
 static void touch(const struct rb_json_token *t, struct rb_arena *a)

@@ -4,13 +4,10 @@
  * is known; a blank line ends them. Whatever it is, verify and parse give an answer; every text of
  * an event is UTF-8; an event that counts has a build.
  */
-#include <stdlib.h>
-
-#include <retrybuild/cleanup.h>
 #include <retrybuild/command.h>
 #include <retrybuild/source.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+#include "fuzz.h"
 
 #define HEADERS_MAX 16
 #define LINE_MAX_BYTES 2048 /* tokens are long */
@@ -20,13 +17,6 @@ struct headers {
     char *value[HEADERS_MAX];
     unsigned n;
 };
-
-static void need(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 static const char *get_header(const void *arg, const char *name, unsigned *ret_n)
 {
@@ -70,11 +60,6 @@ static size_t take_headers(const char *data, size_t len, struct headers *h)
     return 0;
 }
 
-static void is_text(const char *s)
-{
-    need(s == NULL || rb_utf8_valid(s, strlen(s)));
-}
-
 static void look(const struct rb_events *e)
 {
     need(e->n <= RB_MAX_EVENTS);
@@ -111,7 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static const char *topics[] = {"*"};
     static struct headers h; /* too large for the stack of a fuzzer */
-    struct rb_secret_entry secret = {rb_secret_new("key", 3), 0};
+    static struct rb_secret_entry secret; /* made once: its memory is a mapping of its own */
+    secret.secret = secret.secret == NULL ? rb_secret_new("key", 3) : secret.secret;
     struct rb_source_setting s = {
         .name = "one",
         .type = RB_FUZZ_TYPE,
@@ -130,9 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     h.n = 0;
     size_t skip = take_headers((const char *)data, len, &h);
     h.n = skip == 0 ? 0 : h.n;
-    char *body = malloc(len - skip + 1); /* of exactly its size, so that sanitizers see its end */
-    need(body != NULL);
-    memcpy(body, data + skip, len - skip);
+    char *body = text_of(data + skip, len - skip);
     const struct rb_request req = {
         .method = "POST",
         .path = "/v1/hooks/one",
@@ -155,6 +139,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     rb_arena_release(&a);
     free(body);
-    rb_secret_free(secret.secret);
     return 0;
 }

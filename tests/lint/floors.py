@@ -65,6 +65,8 @@ def private(root, path, area, header):
     parts = path.split("/")
     if area == "tests" and parts[1] == "unit" and len(parts) > 3 and parts[2] in AREAS:
         own.append(f"lib/{parts[2]}")
+    elif area == "tests" and parts[1] == "fuzz":
+        own.append("lib")  # parsers are the inside of their areas
     if header.startswith("retrybuild/"):
         return f'public headers are included as <{header}>, not "{header}"'
     for folder in [str(Path(path).parent)] + own + (["tests/unit/common"] if area == "tests" else []):

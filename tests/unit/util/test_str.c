@@ -3,10 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
 #include <retrybuild/cleanup.h>
+#include <retrybuild/mem.h>
 #include <retrybuild/str.h>
 
 static void comparisons_know_null(void **state)
@@ -155,6 +157,35 @@ static void many_stars_do_not_explode(void **state)
     assert_false(rb_glob_match("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", text));
 }
 
+static void what_is_no_utf8_is_left_out(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"\xC3\xA4", "\xC3\xA4"},
+        {"cut \xE2\x82", "cut "},
+        {"\xF0\x9F\x98' is cut", "' is cut"},
+        {"a\xFF\xE2\x82\xAC\x80z", "a\xE2\x82\xACz"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[32];
+        (void)snprintf(text, sizeof text, "%s", rows[i][0]);
+        rb_utf8_mend(text);
+        assert_string_equal(text, rows[i][1]);
+    }
+}
+
+static void a_sentence_holds_whole_characters(void **state)
+{
+    (void)state;
+    struct rb_arena a;
+    rb_arena_init(&a, 4096);
+    assert_string_equal(rb_arena_sentence(&a, "'%.2s' is cut", "a\xC3\xA4"), "'a' is cut");
+    assert_string_equal(rb_arena_sentence(&a, "'%.3s' is not", "a\xC3\xA4"), "'a\xC3\xA4' is not");
+    rb_arena_release(&a);
+}
+
 static void utf8_is_strict(void **state)
 {
     (void)state;
@@ -209,6 +240,8 @@ int main(void)
         cmocka_unit_test(globs_match_whole_strings),
         cmocka_unit_test(many_stars_do_not_explode),
         cmocka_unit_test(utf8_is_strict),
+        cmocka_unit_test(what_is_no_utf8_is_left_out),
+        cmocka_unit_test(a_sentence_holds_whole_characters),
         cmocka_unit_test(the_nearest_word_is_suggested_when_it_is_near),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
