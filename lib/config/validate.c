@@ -25,8 +25,8 @@ static const char *const phases[] = {
 };
 static const char *const phase_statuses[] = {"FAILED",       "FAULT",   "TIMED_OUT",
                                              "CLIENT_ERROR", "STOPPED", "SUCCEEDED"};
-static const char *const store_schemes[] = {
-    "sqlite:", "redis://", "rediss://", "redis+unix:/", "redis+sentinel://", "redis+cluster://"};
+static const char *const store_schemes[] = {"sqlite:", "redis://", "rediss://", "redis+unix:/",
+                                            "redis+sentinel://"};
 
 static bool is_http_url(const char *text)
 {
@@ -307,7 +307,11 @@ static void fill_store(struct rb_conversion *c)
     }
     if (!known || rb_str_eq(url, "sqlite:")) {
         rb_wrong(c, "store.url",
-                 "expected sqlite:PATH, redis://HOST, rediss://HOST or redis+unix:///PATH");
+                 rb_str_starts(url, "redis+cluster:")
+                     ? "redis+cluster is not supported by this version; use one Redis or "
+                       "redis+sentinel://HOST,HOST/NAME"
+                     : "expected sqlite:PATH, redis://HOST, rediss://HOST, redis+unix:///PATH or "
+                       "redis+sentinel://HOST,HOST/NAME");
         return;
     }
     if (!rb_str_starts(url, "sqlite:") || url[7] == '/' || url[7] == ':') {
