@@ -3,7 +3,7 @@
  *
  * usage: fill STORE_URL RETRIES [DAYS]. They are spread over DAYS (28) up to now, oldest first,
  * over PROJECTS projects of which a few have most, three sources and the states that an end can
- * have; some are held. Each knows its decision, its history, its child and a delivered report.
+ * have; some are held. Each knows its decision, its history and its child.
  */
 #include <inttypes.h>
 #include <stdio.h>
