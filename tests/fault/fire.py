@@ -73,10 +73,10 @@ class World:
         return rows
 
 
-def try_deliver(s, build_id, timeout=12):
-    """The status; REFUSED when nobody listened, CUT when the connection broke."""
+def try_deliver(s, build_id, timeout=12, event=None):
+    """The status; REFUSED when nobody listened, CUT when the connection broke. Without an event it is one of a build that ended now."""
     try:
-        return s.deliver(service.failure_event(build_id), timeout=timeout)[0]
+        return s.deliver(event or service.failure_event(build_id), timeout=timeout)[0]
     except ConnectionRefusedError:
         return REFUSED
     except OSError:
