@@ -221,6 +221,25 @@ static bool make_room(struct rb_exchange *ex, unsigned n)
     return true;
 }
 
+/* set_known_by - what a repetition of this event is known by. Several that share a delivery, as the
+ * failed builds of one commit do, are told apart by their builds. False: there is no memory. */
+static bool set_known_by(struct rb_exchange *ex, const struct rb_events *events, unsigned i,
+                         struct rb_delivery *one)
+{
+    const char *build = events->items[i].build.id;
+    if (events->delivery_ids != NULL && events->delivery_ids[i] != NULL) {
+        one->key = events->delivery_ids[i];
+        one->proved = NULL;
+        return true;
+    }
+    if (events->n > 1 && build != NULL) {
+        one->proved = rb_arena_printf(&ex->arena, "%s %s",
+                                      one->proved != NULL ? one->proved : one->key, build);
+        return one->proved != NULL;
+    }
+    return true;
+}
+
 static enum rb_code prepare(struct rb_exchange *ex, const struct rb_events *events,
                             const struct rb_delivery *delivery, struct rb_err *err)
 {
@@ -233,9 +252,8 @@ static enum rb_code prepare(struct rb_exchange *ex, const struct rb_events *even
     for (unsigned i = 0; i < events->n; i++) {
         struct rb_delivery one = *delivery;
         struct rb_event *ev = &events->items[i];
-        if (events->delivery_ids != NULL && events->delivery_ids[i] != NULL) {
-            one.key = events->delivery_ids[i];
-            one.proved = NULL;
+        if (!set_known_by(ex, events, i, &one)) {
+            return RB_E_NOMEM;
         }
         ex->reasons[i] = ev->why;
         if (ev->traceparent == NULL) { /* the event's own says more than its transport's */
