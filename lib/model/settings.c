@@ -46,6 +46,9 @@ void rb_settings_unref(struct rb_settings *s)
         free_secrets(&s->destinations[i].secrets);
         free_api(&s->destinations[i].api);
     }
+    for (unsigned i = 0; i < s->telemetry.n_headers; i++) {
+        rb_secret_freep(&s->telemetry.headers[i].value);
+    }
     rb_secret_freep(&s->store.url);
     rb_secret_freep(&s->store.password);
     rb_arena_release(&s->arena);
