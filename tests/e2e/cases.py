@@ -33,7 +33,7 @@ def main(description, setup=None, teardown=None):
     p.add_argument("--build", required=True, type=pathlib.Path)
     p.add_argument("--only", default="", help="run only cases whose name holds this")
     args = p.parse_args()
-    passed = failed = 0
+    passed = failed = skipped = 0
     world = setup(args.build) if setup else args.build
     try:
         for c in CASES:
@@ -45,6 +45,7 @@ def main(description, setup=None, teardown=None):
                 passed += 1
                 print(f"ok   {c.__name__} ({time.monotonic() - started:.1f} s)", flush=True)
             except Skipped as why:
+                skipped += 1
                 print(f"skip {c.__name__}: {why}", flush=True)
             except Exception:
                 failed += 1
@@ -54,4 +55,4 @@ def main(description, setup=None, teardown=None):
         if teardown:
             teardown(world)
     print(f"{passed} passed, {failed} failed", flush=True)
-    sys.exit(1 if failed or passed == 0 else 0)
+    sys.exit(1 if failed or passed + skipped == 0 else 0)
