@@ -21,7 +21,7 @@
 
 struct collector {
     struct script_server *server;
-    struct rb_settings settings;
+    struct rb_settings settings, moved, off; /* they outlive the tracer */
     struct rb_telemetry_header header;
     const char *allow[1];
     struct rb_tracer *tracer;
@@ -186,15 +186,14 @@ static void a_reload_moves_the_spans_and_an_empty_endpoint_ends_them(void **stat
 {
     struct collector *c = *state;
     struct script_server *other = script_server_start();
-    struct rb_settings moved, off;
-    settings_of(c, &moved, script_server_url(other));
-    settings_of(c, &off, "");
+    settings_of(c, &c->moved, script_server_url(other));
+    settings_of(c, &c->off, "");
     script_server_push_json(other, 200, "", "{}");
-    rb_tracer_reload(c->tracer, &moved);
+    rb_tracer_reload(c->tracer, &c->moved);
     tell(c, 2);
-    rb_tracer_reload(c->tracer, &off);
+    rb_tracer_reload(c->tracer, &c->off);
     assert_false(rb_tracer_on(c->tracer));
-    rb_tracer_reload(c->tracer, &moved);
+    rb_tracer_reload(c->tracer, &c->moved);
     assert_true(rb_tracer_on(c->tracer));
     rb_tracer_stop(c->tracer, GRACE_MS);
     assert_int_equal(script_server_requests(c->server), 0);
