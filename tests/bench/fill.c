@@ -15,6 +15,8 @@
 #include <retrybuild/secret.h>
 #include <retrybuild/store.h>
 
+#include "bench_settings.h"
+
 #define BATCH 256
 #define PROJECTS 400
 #define RARE_EVERY 100000 /* one of the project that hardly ever fails */
@@ -161,20 +163,6 @@ static bool fill(struct rb_store_session *ses, uint64_t n, int64_t days, struct 
     return true;
 }
 
-static struct rb_settings *make_settings(const char *url)
-{
-    struct rb_settings *s = calloc(1, sizeof(*s));
-    if (s != NULL) {
-        rb_arena_init(&s->arena, 4096);
-        s->refs = 1;
-        s->store.url = rb_secret_new(url, strlen(url));
-        s->store.shards = 1;
-        s->timing.delivery_ttl_ms = INT64_C(96) * HOUR_MS;
-        s->timing.effect_ttl_ms = DAY_MS;
-    }
-    return s;
-}
-
 int main(int argc, char **argv)
 {
     static struct item items[BATCH];
@@ -192,7 +180,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < BATCH; i++) {
         items[i].retry = rb_retry_new();
     }
-    struct rb_settings *settings = make_settings(argv[1]);
+    struct rb_settings *settings = bench_settings(argv[1]);
     bool good = settings != NULL &&
                 rb_store_open(backends, settings, rb_clock_system(), &store, &err) == RB_OK &&
                 rb_store_session_open(store, &ses, &err) == RB_OK;

@@ -16,6 +16,8 @@
 #include <retrybuild/secret.h>
 #include <retrybuild/store.h>
 
+#include "bench_settings.h"
+
 #define BATCH_MAX 256
 
 struct item {
@@ -189,20 +191,6 @@ static void measure_claims(struct bench *b, unsigned rounds)
     (void)printf("%-28s %6u %10.0f\n", "claims of 16, a second", 16, total / (seconds() - start));
 }
 
-static struct rb_settings *make_settings(const char *url)
-{
-    struct rb_settings *s = calloc(1, sizeof(*s));
-    if (s != NULL) {
-        rb_arena_init(&s->arena, 4096);
-        s->refs = 1;
-        s->store.url = rb_secret_new(url, strlen(url));
-        s->store.shards = 1;
-        s->timing.delivery_ttl_ms = INT64_C(96) * 3600000;
-        s->timing.effect_ttl_ms = INT64_C(24) * 3600000;
-    }
-    return s;
-}
-
 static bool bench_open(struct bench *b, struct rb_settings *settings)
 {
     struct rb_err err = {0};
@@ -234,7 +222,7 @@ int main(int argc, char **argv)
     }
     rb_tune_malloc();
     b.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    struct rb_settings *settings = make_settings(argv[1]);
+    struct rb_settings *settings = bench_settings(argv[1]);
     for (unsigned i = 0; i < BATCH_MAX; i++) {
         b.items[i].retry = rb_retry_new();
     }

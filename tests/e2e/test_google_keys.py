@@ -6,8 +6,6 @@ import datetime
 import http.client
 import json
 import pathlib
-import socket
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -20,6 +18,7 @@ import cases  # noqa: E402
 import service  # noqa: E402
 from cases import case  # noqa: E402
 from sim_harness import equal  # noqa: E402
+from tls_proxy import TlsProxy  # noqa: E402
 
 GOOGLE, SNS = "www.googleapis.com", "sns.us-east-1.amazonaws.com"
 ACCOUNT = "chat@system.gserviceaccount.com"
@@ -32,46 +31,30 @@ def run(*command, **args):
     return subprocess.run(command, check=True, capture_output=True, **args).stdout
 
 
-class Proxy:
-    """Ends every TLS connection itself. `google` says how Google is: good, silent (behind CONNECT) or slow (a byte now and then)."""
+class Proxy(TlsProxy):
+    """`google` says how Google is: good, silent (behind CONNECT) or slow (a byte now and then)."""
 
     def __init__(self, folder, pages):
         self.google, self.pages, self.asked, self.connects = "good", pages, [], []
         self.done = threading.Event()
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(f"{folder}/net.pem", f"{folder}/net.key")
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__(folder)
 
-    def serve(self):
-        while True:
-            try:
-                conn, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.one, args=(conn,), daemon=True).start()
-
-    @staticmethod
-    def head(conn):
-        data = b""
-        while b"\r\n\r\n" not in data:
-            more = conn.recv(4096)
-            if not more:
-                raise OSError("gone")
-            data += more
-        return data.split(b"\r\n")[0].decode().split()[1]
+    def target(self, conn):
+        words = self.head(conn)
+        if not words:
+            raise OSError("gone")
+        return words[1]
 
     def one(self, conn):
         try:
-            host = self.head(conn).removesuffix(":443")
+            host = self.target(conn).removesuffix(":443")
             self.connects.append(host)
             if host == GOOGLE and self.google == "silent":
                 self.done.wait(30)
                 return
             conn.sendall(b"HTTP/1.1 200 ok\r\n\r\n")
             conn = self.context.wrap_socket(conn, server_side=True)
-            url = f"https://{host}{self.head(conn)}"
+            url = f"https://{host}{self.target(conn)}"
             self.asked.append(url)
             body = self.pages.get(url, b"")
             conn.sendall(f"HTTP/1.1 {200 if body else 404} x\r\nContent-Length: {len(body) or 0}\r\nConnection: close\r\n\r\n".encode())
@@ -88,7 +71,7 @@ class Proxy:
 
     def stop(self):
         self.done.set()
-        self.listener.close()
+        super().stop()
 
 
 class World:

@@ -7,8 +7,6 @@ import hmac
 import http.client
 import json
 import pathlib
-import socket
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -25,6 +23,7 @@ from internet import certificate  # noqa: E402
 from service import KEY, failure_event, wait_until  # noqa: E402
 from sim_harness import Sim, equal  # noqa: E402
 from stand_ins import signed_by_sns  # noqa: E402
+from tls_proxy import TlsProxy  # noqa: E402
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / "data/source"
 LIBRARIES = ("standardwebhooks@1.1.1", "svix@1.99.1", "sns-validator@0.3.5", "cloudevents@10.0.0")
@@ -38,35 +37,13 @@ def run(*command, **args):
     return subprocess.run(command, check=True, capture_output=True, **args)
 
 
-class Net:
-    """A proxy on this machine that ends every TLS connection itself, as sns.us-east-1.amazonaws.com, and keeps who was asked for what."""
+class Net(TlsProxy):
+    """Is sns.us-east-1.amazonaws.com for every TLS connection, and keeps who was asked for what."""
 
     def __init__(self, folder, ca):
         self.asked, self.pages = [], {}
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate(folder, "net", "sns.us-east-1.amazonaws.com", ca=ca)
-        self.context.load_cert_chain(f"{folder}/net.pem", f"{folder}/net.key")
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                conn, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.one, args=(conn,), daemon=True).start()
-
-    @staticmethod
-    def head(conn):
-        data = b""
-        while b"\r\n\r\n" not in data:
-            more = conn.recv(4096)
-            if not more:
-                return []
-            data += more
-        return data.split(b"\r\n")[0].decode().split()
+        super().__init__(folder)
 
     def one(self, conn):
         try:
@@ -84,9 +61,6 @@ class Net:
             pass
         finally:
             conn.close()
-
-    def stop(self):
-        self.listener.close()
 
 
 def settings_of_cases():

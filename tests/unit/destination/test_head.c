@@ -1,60 +1,7 @@
 /* The head of a branch or pull request: which host is asked, in its own words. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "forge_world.h"
 
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <retrybuild/cleanup.h>
-#include <retrybuild/forge.h>
-
-#include "script_server.h"
-
-#define TOKEN "head-canary-0123456789"
 #define REPOSITORY "octo-org/widgets"
-
-struct world {
-    struct script_server *server;
-    struct rb_settings settings;
-    const char *allow[1];
-    struct rb_api_setting api;
-    char url[64];
-    struct rb_forge forge;
-    struct rb_arena arena;
-};
-
-static int open_world(void **state)
-{
-    struct world *w = calloc(1, sizeof(*w));
-    assert_non_null(w);
-    w->server = script_server_start();
-    w->allow[0] = "127.0.0.1";
-    w->settings.network.allow = (struct rb_strings){.items = w->allow, .n = 1};
-    (void)snprintf(w->url, sizeof(w->url), "http://127.0.0.1:%d/api",
-                   script_server_port(w->server));
-    w->api = (struct rb_api_setting){.url = w->url, .token = rb_secret_new(TOKEN, strlen(TOKEN))};
-    w->forge = (struct rb_forge){.type = "github", .api = &w->api, .clock = rb_clock_system()};
-    assert_int_equal(rb_httpc_new(&w->settings, &w->forge.http, NULL), RB_OK);
-    rb_arena_init(&w->arena, 1024 * 1024);
-    *state = w;
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    struct world *w = *state;
-    rb_httpc_free(w->forge.http);
-    rb_secret_free(w->api.token);
-    rb_arena_release(&w->arena);
-    script_server_stop(w->server);
-    free(w);
-    return 0;
-}
 
 static void each_host_tells_the_head_of_a_branch_in_its_own_words(void **state)
 {
