@@ -138,7 +138,10 @@ static enum rb_code resolve_one(struct rb_exchange *ex, const struct rb_finder *
         break;
     case RB_FIND_NOTHING:
     default:
-        rc = ev->build.account != NULL ? RB_OK : rb_find_account(f, &ev->build, &ex->arena, err);
+        if (ev->build.account != NULL) {
+            return RB_OK; /* the delivery says so, from which nothing is learnt */
+        }
+        rc = rb_find_account(f, &ev->build, &ex->arena, err);
         break;
     }
     if (rc == RB_OK) {
